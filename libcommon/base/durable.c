@@ -1,0 +1,134 @@
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/durable.h"
+#include "base/io.h"
+
+#define TMP_PREFIX ".tmp."
+
+int durable_begin(struct durable *d, int dirfd, const char *name, mode_t mode,
+		  struct err *e)
+{
+	*d = (struct durable){.dirfd = dirfd, .fd = -1};
+	if (strlen(name) >= sizeof(d->name))
+		return err_set(e, PS_USAGE, "%s: name too long", name);
+	memcpy(d->name, name, strlen(name) + 1);
+	do {
+		unsigned long long r[2];
+
+		if (getrandom(r, sizeof(r), 0) != (ssize_t)sizeof(r))
+			return err_sys(e, PS_IOERR, "getrandom");
+		snprintf(d->tmp, sizeof(d->tmp), TMP_PREFIX "%016llx%016llx",
+			 r[0], r[1]);
+		d->fd = openat(dirfd, d->tmp,
+			       O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	} while (d->fd < 0 && errno == EEXIST);
+	if (d->fd < 0)
+		return err_sys(e, 0, "%s: cannot create", name);
+	return 0;
+}
+
+void durable_abort(struct durable *d)
+{
+	if (d->fd >= 0) {
+		close(d->fd);
+		d->fd = -1;
+	}
+	if (d->tmp[0] != '\0') {
+		unlinkat(d->dirfd, d->tmp, 0);
+		d->tmp[0] = '\0';
+	}
+}
+
+int durable_sync(int fd, const char *what, struct err *e)
+{
+	if (fsync(fd) < 0)
+		return err_sys(e, PS_STORAGE, "%s: fsync", what);
+	return 0;
+}
+
+/* Gives the synced temporary file its name. 0, -PS_NO or -CODE. */
+static int give_name(struct durable *d, enum durable_mode how, struct err *e)
+{
+	if (how == DURABLE_REPLACE) {
+		if (renameat(d->dirfd, d->tmp, d->dirfd, d->name) < 0)
+			return err_sys(e, 0, "%s: rename", d->name);
+		d->tmp[0] = '\0';
+		return 0;
+	}
+	/* link(2) never replaces, on every file system; abort unlinks tmp. */
+	if (linkat(d->dirfd, d->tmp, d->dirfd, d->name, 0) < 0) {
+		if (errno == EEXIST)
+			return -PS_NO;
+		if (errno != EPERM && errno != EOPNOTSUPP)
+			return err_sys(e, 0, "%s: link", d->name);
+		/* No hard links there (exFAT, some FUSE): same promise. */
+		if (renameat2(d->dirfd, d->tmp, d->dirfd, d->name,
+			      RENAME_NOREPLACE) < 0)
+			return errno == EEXIST
+				   ? -PS_NO
+				   : err_sys(e, 0, "%s: rename", d->name);
+		d->tmp[0] = '\0';
+	}
+	return 0;
+}
+
+int durable_commit(struct durable *d, enum durable_mode how, struct err *e)
+{
+	int rc = durable_sync(d->fd, d->name, e);
+
+	if (rc == 0) {
+		int fd = d->fd;
+
+		d->fd = -1;
+		if (close(fd) < 0)
+			rc = err_sys(e, PS_STORAGE, "%s: close", d->name);
+	}
+	if (rc == 0)
+		rc = give_name(d, how, e);
+	durable_abort(d);
+	if (rc == 0)
+		rc = durable_sync(d->dirfd, d->name, e);
+	return rc;
+}
+
+int durable_write(int dirfd, const char *name, const void *buf, size_t n,
+		  mode_t mode, enum durable_mode how, struct err *e)
+{
+	struct durable d;
+	int rc = durable_begin(&d, dirfd, name, mode, e);
+
+	if (rc < 0)
+		return rc;
+	if (io_write_full(d.fd, buf, n) < 0) {
+		rc = err_sys(e, 0, "%s", name);
+		durable_abort(&d);
+		return rc;
+	}
+	return durable_commit(&d, how, e);
+}
+
+void durable_sweep(int dirfd)
+{
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *ent;
+
+	if (dir == NULL) {
+		if (fd >= 0)
+			close(fd);
+		return;
+	}
+	while ((ent = readdir(dir)) != NULL)
+		if (strncmp(ent->d_name, TMP_PREFIX, strlen(TMP_PREFIX)) == 0)
+			unlinkat(dirfd, ent->d_name, 0);
+	closedir(dir);
+}

@@ -1,0 +1,16 @@
+# Sources of the room base: nothing here knows what a segment is.
+libcommon_libpscommon_a_SOURCES += \
+	libcommon/base/bytes.c libcommon/base/bytes.h \
+	libcommon/base/conf.c libcommon/base/conf.h \
+	libcommon/base/crc32c.c \
+	libcommon/base/digest.c libcommon/base/digest.h \
+	libcommon/base/durable.c libcommon/base/durable.h \
+	libcommon/base/err.c libcommon/base/err.h \
+	libcommon/base/io.c libcommon/base/io.h \
+	libcommon/base/name.c libcommon/base/name.h \
+	libcommon/base/opt.c libcommon/base/opt.h \
+	libcommon/base/pool.c libcommon/base/pool.h \
+	libcommon/base/progress.c libcommon/base/progress.h \
+	libcommon/base/secret.c libcommon/base/secret.h \
+	libcommon/base/tool.c libcommon/base/tool.h \
+	libcommon/base/units.c libcommon/base/units.h

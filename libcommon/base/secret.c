@@ -1,0 +1,71 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/crypto.h>
+
+#include "base/io.h"
+#include "base/secret.h"
+
+void secret_wipe(void *p, size_t n)
+{
+	OPENSSL_cleanse(p, n);
+}
+
+void secret_trim(char *text)
+{
+	size_t n = strlen(text);
+
+	while (n > 0 && strchr("\r\n \t", text[n - 1]) != NULL)
+		text[--n] = '\0';
+}
+
+int secret_read(const char *path, char *buf, size_t size, size_t *ret_len,
+		struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	struct stat st;
+	ssize_t got;
+	int rc = 0;
+
+	if (fd < 0)
+		return err_sys(e, 0, "%s", path);
+	if (fstat(fd, &st) < 0)
+		rc = err_sys(e, 0, "%s", path);
+	else if (S_ISREG(st.st_mode) && (st.st_mode & 077) != 0) {
+		rc = err_set(e, PS_NOPERM,
+			     "%s: refused: others than its owner can read it",
+			     path);
+		err_hint(e, "chmod 600 %s", path);
+	}
+	if (rc == 0) {
+		got = io_read_full(fd, buf, size);
+		if (got < 0)
+			rc = err_sys(e, 0, "%s", path);
+		else if ((size_t)got == size)
+			rc = err_set(e, PS_DATA, "%s: too long for a secret",
+				     path);
+		else {
+			buf[got] = '\0';
+			*ret_len = (size_t)got;
+		}
+		if (rc < 0)
+			secret_wipe(buf, size);
+	}
+	close(fd);
+	return rc;
+}
+
+void secret_harden_process(void)
+{
+	struct rlimit none = {0, 0};
+
+	setrlimit(RLIMIT_CORE, &none);
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}

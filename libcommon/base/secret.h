@@ -1,0 +1,26 @@
+/* Files that hold secrets, and a process that holds them. */
+#ifndef PS_BASE_SECRET_H
+#define PS_BASE_SECRET_H
+
+#include <stddef.h>
+
+#include "base/err.h"
+
+/*
+ * Reads a secret file whole into `buf` (a NUL is added; at most size - 1
+ * bytes) and gives its length. Refused (-PS_NOPERM) when others than its
+ * owner can read it, as ssh does.
+ */
+int secret_read(const char *path, char *buf, size_t size, size_t *ret_len,
+		struct err *e);
+
+/* Takes the newline or spaces at the end off a line of text. */
+void secret_trim(char *text);
+
+/* Overwrites memory so that no optimiser leaves it out. */
+void secret_wipe(void *p, size_t n);
+
+/* No core dumps, no reading of this process by others of the same user. */
+void secret_harden_process(void);
+
+#endif

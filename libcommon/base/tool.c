@@ -1,0 +1,121 @@
+#include "config.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/opt.h"
+#include "base/tool.h"
+
+const char *tool_name = "ps-toolkit";
+
+void tool_init(const char *name)
+{
+	tool_name = name;
+	/* getopt prints what it was called with: show the plain name. */
+	signal(SIGPIPE, SIG_IGN);
+	setenv("TZ", "UTC", 1);
+	tzset();
+}
+
+static void say(const char *fmt, va_list ap)
+{
+	char line[1024];
+	int n = snprintf(line, sizeof(line), "%s: ", tool_name);
+
+	vsnprintf(line + n, sizeof(line) - (size_t)n - 1, fmt, ap);
+	/* One write: lines of several processes do not mix. */
+	fprintf(stderr, "%s\n", line);
+}
+
+void tool_warn(const char *fmt, ...)
+{
+	va_list ap;
+
+	if (opt_quiet)
+		return;
+	va_start(ap, fmt);
+	say(fmt, ap);
+	va_end(ap);
+}
+
+void tool_note(const char *fmt, ...)
+{
+	va_list ap;
+
+	if (opt_verbose == 0)
+		return;
+	va_start(ap, fmt);
+	say(fmt, ap);
+	va_end(ap);
+}
+
+int tool_fail(const struct err *e)
+{
+	fprintf(stderr, "%s: %s\n", tool_name, e->msg);
+	if (e->hint[0] != '\0')
+		fprintf(stderr, "%s: hint: %s\n", tool_name, e->hint);
+	return e->code != 0 ? e->code : PS_SOFTWARE;
+}
+
+void tool_die(const struct err *e)
+{
+	int code = tool_fail(e);
+
+	fflush(stdout);
+	exit(code);
+}
+
+void tool_die_errno(int code, const char *fmt, ...)
+{
+	int sys = errno;
+	char words[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(words, sizeof(words), fmt, ap);
+	va_end(ap);
+	fprintf(stderr, "%s: %s: %s\n", tool_name, words, strerror(sys));
+	exit(code != 0 ? code : err_code_of(sys));
+}
+
+int tool_finish(int code)
+{
+	/* ferror keeps a failure of an earlier write, errno may be old. */
+	if (ferror(stdout) || fflush(stdout) != 0 || fclose(stdout) != 0) {
+		int sys = errno;
+
+		fprintf(stderr, "%s: standard output: %s\n", tool_name,
+			strerror(sys));
+		if (code == PS_OK || code == PS_NO)
+			code = sys == EPIPE ? PS_TEMPFAIL : PS_IOERR;
+	}
+	return code;
+}
+
+void tool_version(void)
+{
+	printf("%s (ps-toolkit) %s\n", tool_name, PACKAGE_VERSION);
+	fputs("with: deflate by zlib", stdout);
+#ifdef HAVE_ISAL
+	fputs(", deflate by ISA-L", stdout);
+#endif
+#ifdef HAVE_ZSTD
+	fputs(", zstd", stdout);
+#endif
+#ifdef PS_SANITIZE
+	fputs(", sanitizers", stdout);
+#endif
+	putchar('\n');
+}
+
+void tool_no_terminal(int fd, const char *what)
+{
+	if (isatty(fd))
+		opt_misuse("refusing to write %s to a terminal", what);
+}

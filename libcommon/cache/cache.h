@@ -1,0 +1,83 @@
+/*
+ * The cache of a process server: segments that arrived and are not yet in the
+ * vault, and for each disk a small durable head that outlives them. There is
+ * no database: the state is the folder.
+ *
+ *	CACHE/cache.json		what it is
+ *	CACHE/MACHINE/DISK/SEQ		a segment (20 digits)
+ *	CACHE/MACHINE/DISK/head		last sequence and digest accepted and
+ *					stored, followers, hold
+ *	CACHE/failed			stable storage failed: no more writes
+ */
+#ifndef PS_CACHE_CACHE_H
+#define PS_CACHE_CACHE_H
+
+#include <stdbool.h>
+
+#include "segment/ack.h"
+#include "segment/reader.h"
+
+struct cache;
+
+int cache_init(const char *dir, struct err *e);
+/* -PS_CONFIG: not a cache; -PS_STORAGE: marked failed. */
+int cache_open(struct cache **ret, const char *dir, struct err *e);
+void cache_close(struct cache *c);
+
+/* What a process server knows of a disk. */
+struct cache_head {
+	bool seated; /* the sequence it has to go on from is known */
+	bool held;   /* refused by a later stage: nothing more is taken */
+	char reason[ACK_REASON_SIZE]; /* of the hold */
+	uint64_t seq;		      /* last accepted: durable */
+	uint8_t digest[SHA256_LEN];
+	uint64_t stored_seq; /* last stored by all followers */
+	uint8_t stored_digest[SHA256_LEN];
+	bool initial; /* no point accepted yet since the newest base */
+};
+
+/* Also for a disk that nobody sent yet: seated = false, seq 0. */
+int cache_head(struct cache *c, const char *machine, const char *disk,
+	       struct cache_head *ret, struct err *e);
+
+/* Each disk of a machine (NULL: of all), in order of names. */
+typedef int cache_disk_fn(void *ctx, const char *machine, const char *disk,
+			  const struct cache_head *head, struct err *e);
+int cache_disks(struct cache *c, const char *machine, cache_disk_fn *fn,
+		void *ctx, struct err *e);
+
+/*
+ * Takes a disk for writing. Who held it before (another process) is ended
+ * with SIGTERM, then SIGKILL, before this returns; the lease goes with the
+ * process. -PS_TEMPFAIL when the former holder cannot be ended.
+ */
+struct cache_lease;
+int cache_take(struct cache *c, const char *machine, const char *disk,
+	       struct cache_lease **ret, struct err *e);
+void cache_release(struct cache_lease *l);
+
+enum cache_verdict {
+	CACHE_DURABLE,	 /* on stable storage, now or before */
+	CACHE_STORED,	 /* was stored in the vault before */
+	CACHE_REFUSED,	 /* does not continue the head; reason in the ack */
+	CACHE_UNSEATED,	 /* no head: wait until the disk is seated */
+	CACHE_HELD,	 /* the disk is on hold; reason in the ack */
+	CACHE_THROTTLED, /* too little room for this kind of segment now */
+};
+
+/*
+ * Reads one segment from `r` and puts it into the cache. `machine` and `disk`
+ * (or NULL) say what it must be. Returns 1 with verdict and ack set; 0 at the
+ * end of the stream; -CODE: PS_DATA damaged input, PS_TEMPFAIL no room (the
+ * errno ENOSPC stands in e->sys), PS_STORAGE stable storage failed (the cache
+ * is then marked failed). Nothing half-written stays in any case. When the
+ * verdict is not CACHE_DURABLE the rest of the segment is read and dropped.
+ */
+int cache_put(struct cache *c, struct seg_reader *r, const char *machine,
+	      const char *disk, enum cache_verdict *verdict, struct ack *ack,
+	      struct err *e);
+
+/* Free share of the cache's file system, 0..100. */
+int cache_free_percent(struct cache *c, unsigned *ret, struct err *e);
+
+#endif

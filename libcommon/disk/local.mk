@@ -1,0 +1,3 @@
+# Sources of the room disk: reading a disk, its map and journal.
+libcommon_libpscommon_a_SOURCES += \
+	libcommon/disk/digest.c libcommon/disk/digest.h

@@ -1,0 +1,1 @@
+# Sources of the room vault: stores, layout, points, upload, restore.

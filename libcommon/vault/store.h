@@ -1,0 +1,80 @@
+/*
+ * A store keeps named objects: a folder, a container of Azure Blob, a bucket
+ * of S3. Everything above it (upload, list, verify, restore) is the same for
+ * all; each kind is one table of operations, and one test suite runs against
+ * every kind.
+ *
+ * Names are relative, '/'-separated, made of checked names only.
+ */
+#ifndef PS_VAULT_STORE_H
+#define PS_VAULT_STORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct store;
+struct store_put;
+
+/* One name below a prefix; dir: it has names below it. 0 goes on. */
+typedef int store_list_fn(void *ctx, const char *name, int is_dir,
+			  uint64_t size, struct err *e);
+
+struct store_ops {
+	const char *scheme; /* "file" */
+	/*
+	 * Opens the store that `url` names. `create`: make it when missing;
+	 * else -PS_NOINPUT when it is not there.
+	 */
+	int (*open)(struct store **ret, const char *url, int create,
+		    struct err *e);
+	void (*close)(struct store *s);
+
+	/*
+	 * Calls fn for each direct child of `dir` ("" for the top) in
+	 * ascending order of bytes. A missing dir has no children. Incomplete
+	 * uploads are never listed.
+	 */
+	int (*list)(struct store *s, const char *dir, store_list_fn *fn,
+		    void *ctx, struct err *e);
+
+	/* -PS_NOINPUT when there is no such object. */
+	int (*size)(struct store *s, const char *name, uint64_t *ret,
+		    struct err *e);
+	/* Exactly n bytes from pos; safe from several threads. */
+	int (*read)(struct store *s, const char *name, uint64_t pos, void *buf,
+		    size_t n, struct err *e);
+
+	/* A create-only put: nothing is visible before commit returns 0. */
+	int (*put_begin)(struct store *s, const char *name,
+			 struct store_put **ret, struct err *e);
+	int (*put_write)(struct store_put *p, const void *buf, size_t n,
+			 struct err *e);
+	/*
+	 * 0: visible under its name and on stable storage. -PS_NO: the name
+	 * is taken. Frees p in every case.
+	 */
+	int (*put_commit)(struct store_put *p, struct err *e);
+	void (*put_abort)(struct store_put *p);
+
+	/*
+	 * Makes sure that an object which is already there is on stable
+	 * storage (its writer may have died before its own sync).
+	 */
+	int (*confirm)(struct store *s, const char *name, struct err *e);
+	/* Removes an object; one that is not there is success. */
+	int (*remove)(struct store *s, const char *name, struct err *e);
+};
+
+struct store {
+	const struct store_ops *ops; /* first member of each kind */
+};
+
+extern const struct store_ops store_file;
+
+/* Opens by scheme; a plain path is a folder. -PS_USAGE: unknown scheme. */
+int store_open(struct store **ret, const char *url, int create, struct err *e);
+void store_close(struct store *s); /* NULL is allowed */
+
+#endif

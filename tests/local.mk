@@ -1,0 +1,4 @@
+# Unit tests are built by `make check`; scripts/check runs everything.
+if HAVE_CMOCKA
+check_PROGRAMS += $(UNIT_TESTS)
+endif

@@ -1,0 +1,8 @@
+# Installed programs: one file for each, options, checks, one call, exit code.
+include $(srcdir)/tools/segment.mk
+include $(srcdir)/tools/disk.mk
+include $(srcdir)/tools/vault.mk
+include $(srcdir)/tools/restore.mk
+include $(srcdir)/tools/cache.mk
+include $(srcdir)/tools/net.mk
+include $(srcdir)/tools/chain.mk
