@@ -2,3 +2,14 @@
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)
 endif
+
+build-tests: $(check_PROGRAMS)
+list-unit-tests:
+	@echo $(check_PROGRAMS)
+.PHONY: build-tests list-unit-tests
+
+check-local: all
+	PS_BUILD=$(abs_top_builddir) $(SHELL) $(srcdir)/scripts/run-tests
+
+EXTRA_DIST += tests/lib/common.bash tests/lib/style.bash tests/style.bats \
+	scripts/check scripts/install-packages scripts/run-test scripts/run-tests

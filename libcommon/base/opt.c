@@ -104,12 +104,17 @@ static void dump_opt(const struct opt *o)
 	    "number", "size", "duration", "choice", "text"};
 	char letter[2] = {o->letter, '\0'};
 
-	printf("opt\t%s\t%s\t%s\t%s\t%s\t%s\n", letter, o->name, kinds[o->kind],
-	       takes_arg(o) ? o->arg : "", o->choices != NULL ? o->choices : "",
-	       o->help);
+	printf("opt\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", letter, o->name,
+	       kinds[o->kind], takes_arg(o) ? o->arg : "",
+	       o->choices != NULL ? o->choices : "", o->help,
+	       o->env != NULL ? o->env : "", o->conf != NULL ? o->conf : "");
 }
 
-/* For completions and tests: one tab-separated line for each thing. */
+/*
+ * For completions and tests: one line for each thing, fields separated by
+ * tabs: "tool" name about operands; "cmd" name help; "opt" letter name kind
+ * argument choices help environment key-in-ps.yaml.
+ */
 static void dump(const struct opt_tool *t)
 {
 	const struct opt *o;
@@ -262,9 +267,10 @@ static void from_command_line(const struct opt **all, unsigned n,
 	while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
 		unsigned i = 0;
 
-		if (c == '?')
-			exit((fprintf(stderr, "Try '%s --help'.\n", tool_name),
-			      PS_USAGE));
+		if (c == '?') { /* getopt has said what is wrong */
+			fprintf(stderr, "Try '%s --help'.\n", tool_name);
+			exit(PS_USAGE);
+		}
 		if (c == 1) {
 			want_dump = true;
 			continue;
