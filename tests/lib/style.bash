@@ -11,7 +11,7 @@ scripts() {
 	# What autogen.sh made is not ours.
 	find "$PS_SOURCE" -mindepth 1 -name '.?*' ! -name .ci -prune -o \
 		-path "$PS_SOURCE/build*" -prune -o \
-		-name autom4te.cache -prune -o -name configure -prune -o \
+		-name 'configure*' ! -name configure.ac -prune -o \
 		-type f -print |
 		while read -r f; do
 			case $f in
@@ -26,13 +26,19 @@ scripts() {
 
 # make_var NAME...: what the build's makefile has in these variables.
 make_var() {
-	local text="show-vars: ; @echo"
+	local text="show-vars: ; @: \$(info"
 	for name; do text+=" \$($name)"; done
-	make -s --no-print-directory -C "$PS_BUILD" --eval "$text" show-vars
+	# When the makefile is made anew first, that prints lines too.
+	make -s --no-print-directory -C "$PS_BUILD" --eval "$text)" show-vars |
+		tail -n 1
 }
 
+# Sets the array `flags` to what the makefile gives to the compiler; to be
+# called in $PS_BUILD. The makefile's quotes are a shell's, hence eval.
 compiler_flags() {
-	make_var DEFS DEFAULT_INCLUDES INCLUDES AM_CPPFLAGS CPPFLAGS AM_CFLAGS
+	local text
+	text=$(make_var DEFS DEFAULT_INCLUDES AM_CPPFLAGS CPPFLAGS AM_CFLAGS)
+	eval "flags=($text)"
 }
 
 programs() { # names of the installed tools
