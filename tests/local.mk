@@ -5,7 +5,7 @@ endif
 
 build-tests: $(check_PROGRAMS)
 list-unit-tests:
-	@echo $(check_PROGRAMS)
+	@echo $(UNIT_TESTS)
 .PHONY: build-tests list-unit-tests
 
 check-local: all
