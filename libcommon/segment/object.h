@@ -27,6 +27,7 @@ struct seg_object {
 	struct seg_dir_entry *pages;
 	uint32_t npages;
 	/* private */
+	uint32_t *page_record; /* number of each page's first record */
 	struct seal *seal;
 	seg_fetch_fn *fetch;
 	void *ctx;

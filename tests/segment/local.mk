@@ -1,1 +1,5 @@
 # Tests of the room segment.
+UNIT_TESTS += tests/segment/test-reader
+tests_segment_test_reader_SOURCES = tests/segment/test-reader.c \
+	tests/segment/sample.c tests/segment/sample.h
+tests_segment_test_reader_LDADD = $(TEST_LDADD)
