@@ -2,3 +2,4 @@
 if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)
 endif
+EXTRA_DIST += tests/fuzz/fuzz-reader.c
