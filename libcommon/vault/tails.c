@@ -26,6 +26,7 @@ struct load {
 	struct vault *v;
 	const struct keyring *keys;
 	struct tails *tails;
+	const struct tail *lender; /* the last that owns a list of members */
 };
 
 static void take_header(struct tail *t, const struct seg_header *h)
@@ -61,8 +62,8 @@ static int read_tail(const struct load *l, struct tail *t, struct err *e)
 {
 	const char *machine = l->tails->machine, *disk = l->tails->disk;
 	struct vault_object *o;
-	int rc = vault_object_open(l->v, machine, disk, &t->cover, l->keys, &o,
-				   e);
+	int rc =
+	    vault_object_open(l->v, machine, disk, &t->cover, l->keys, &o, e);
 
 	/* Sealed by another key: what can be read without one still counts. */
 	if (rc == -PS_NOPERM && l->keys != NULL)
@@ -91,13 +92,33 @@ static void work(void *slot, void *ctx)
 	k->rc = read_tail(l, &l->tails->items[k->i], &k->err);
 }
 
+/* Lists of members repeat from point to point: one copy is enough. */
+static void share_members(struct load *l, struct tail *t)
+{
+	const struct tail *from = l->lender;
+
+	if (t->nmembers == 0)
+		return;
+	if (from == NULL || from->nmembers != t->nmembers ||
+	    memcmp(from->members, t->members,
+		   t->nmembers * sizeof(*t->members)) != 0) {
+		l->lender = t;
+		return;
+	}
+	free(t->members);
+	t->members = from->members;
+	t->borrowed = true;
+}
+
 /* A damaged object is a gap in the chain, not the end of the listing. */
 static int note(struct load *l, const struct look *k, struct err *e)
 {
 	struct tails *t = l->tails;
 
-	if (k->rc == 0)
+	if (k->rc == 0) {
+		share_members(l, &t->items[k->i]);
 		return 0;
+	}
 	if (k->rc != -PS_DATA && k->rc != -PS_PROTOCOL) {
 		if (e != NULL)
 			*e = k->err;
@@ -175,8 +196,8 @@ static size_t find(const struct tails *t, uint64_t seq, const uint8_t *digest)
 {
 	size_t i;
 
-	for (i = lower_bound(t, seq);
-	     i < t->n && t->items[i].cover.seq == seq; i++)
+	for (i = lower_bound(t, seq); i < t->n && t->items[i].cover.seq == seq;
+	     i++)
 		if (t->items[i].covered &&
 		    (digest == NULL ||
 		     memcmp(t->items[i].digest, digest, SHA256_LEN) == 0))
@@ -251,7 +272,7 @@ int tails_load(struct vault *v, const char *machine, const char *disk,
 
 	for (i = 0; i < PLANS && rc == -PS_NOINPUT; i++) {
 		struct tails t = {0};
-		struct load l = {v, keys, &t};
+		struct load l = {v, keys, &t, NULL};
 
 		snprintf(t.machine, sizeof(t.machine), "%s", machine);
 		snprintf(t.disk, sizeof(t.disk), "%s", disk);
@@ -267,7 +288,8 @@ void tails_free(struct tails *t)
 	size_t i;
 
 	for (i = 0; i < t->n; i++)
-		free(t->items[i].members);
+		if (!t->items[i].borrowed)
+			free(t->items[i].members);
 	free(t->items);
 	t->items = NULL;
 	t->n = t->damaged = 0;

@@ -23,6 +23,7 @@ struct tail {
 	uint8_t digest[SHA256_LEN]; /* by which a successor names it */
 	struct seg_member *members; /* last parts only */
 	uint32_t nmembers;
+	bool borrowed; /* the members are those of an earlier object */
 	/*
 	 * The object that this one goes on from, as a reader chooses it;
 	 * TAIL_NONE for a base, or when there is none.
