@@ -277,23 +277,44 @@ static int each_disk(struct cache *c, const char *machine, folder_fn *fn,
 	return rc;
 }
 
-int folder_each(struct cache *c, const char *machine, folder_fn *fn, void *ctx,
-		struct err *e)
+int folder_machines(struct cache *c, folder_machine_fn *fn, void *ctx,
+		    struct err *e)
 {
 	struct dirent **names;
 	int i, n, rc = 0;
 
-	if (machine != NULL && !cache_machine_ok(machine))
-		return err_set(e, PS_USAGE, "'%.80s' cannot be a machine here",
-			       machine);
-	if (machine != NULL)
-		return each_disk(c, machine, fn, ctx, e);
 	n = scandirat(c->dirfd, ".", &names, only_names, alphasort);
 	if (n < 0)
 		return err_sys(e, 0, "cache %s", c->path);
 	for (i = 0; i < n && rc == 0; i++)
 		if (cache_machine_ok(names[i]->d_name))
-			rc = each_disk(c, names[i]->d_name, fn, ctx, e);
+			rc = fn(ctx, names[i]->d_name, e);
 	free_names(names, n);
 	return rc;
+}
+
+struct each {
+	struct cache *c;
+	folder_fn *fn;
+	void *ctx;
+};
+
+static int each_machine(void *ctx, const char *machine, struct err *e)
+{
+	struct each *each = ctx;
+
+	return each_disk(each->c, machine, each->fn, each->ctx, e);
+}
+
+int folder_each(struct cache *c, const char *machine, folder_fn *fn, void *ctx,
+		struct err *e)
+{
+	struct each each = {c, fn, ctx};
+
+	if (machine == NULL)
+		return folder_machines(c, each_machine, &each, e);
+	if (!cache_machine_ok(machine))
+		return err_set(e, PS_USAGE, "'%.80s' cannot be a machine here",
+			       machine);
+	return each_disk(c, machine, fn, ctx, e);
 }

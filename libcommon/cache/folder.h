@@ -85,7 +85,12 @@ int folder_bytes(const struct folder *f, const struct spool_list *l,
 /* Makes sure that the name of the folder itself is on stable storage. */
 int folder_sync_path(const struct folder *f, struct err *e);
 
-/* Calls fn for each disk, in order of names. */
+/* Calls fn for each machine that has a folder, in order of names. */
+typedef int folder_machine_fn(void *ctx, const char *machine, struct err *e);
+int folder_machines(struct cache *c, folder_machine_fn *fn, void *ctx,
+		    struct err *e);
+
+/* Calls fn for each disk (of one machine, or NULL), in order of names. */
 typedef int folder_fn(void *ctx, struct folder *f, struct err *e);
 int folder_each(struct cache *c, const char *machine, folder_fn *fn, void *ctx,
 		struct err *e);

@@ -52,6 +52,7 @@ struct head {
 	bool held;
 	uint64_t held_seq; /* the segment that is to blame; 0: none */
 	char reason[ACK_REASON_SIZE];
+	bool damaged; /* there was a file, and it was no head */
 };
 
 bool mark_equal(const struct mark *a, const struct mark *b);
