@@ -3,8 +3,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +16,19 @@
 
 #define TMP_PREFIX ".tmp."
 
+/*
+ * Locks a new temporary file for as long as its writer lives. False when a
+ * sweeper was quicker and took it for a leftover: it is then gone.
+ */
+static bool claim(int fd)
+{
+	struct stat st;
+
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno != EWOULDBLOCK; /* no locks there: go without */
+	return fstat(fd, &st) == 0 && st.st_nlink > 0;
+}
+
 int durable_begin(struct durable *d, int dirfd, const char *name, mode_t mode,
 		  struct err *e)
 {
@@ -21,7 +36,7 @@ int durable_begin(struct durable *d, int dirfd, const char *name, mode_t mode,
 	if (strlen(name) >= sizeof(d->name))
 		return err_set(e, PS_USAGE, "%s: name too long", name);
 	memcpy(d->name, name, strlen(name) + 1);
-	do {
+	for (;;) {
 		unsigned long long r[2];
 
 		if (getrandom(r, sizeof(r), 0) != (ssize_t)sizeof(r))
@@ -30,10 +45,13 @@ int durable_begin(struct durable *d, int dirfd, const char *name, mode_t mode,
 			 r[0], r[1]);
 		d->fd = openat(dirfd, d->tmp,
 			       O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-	} while (d->fd < 0 && errno == EEXIST);
-	if (d->fd < 0)
-		return err_sys(e, 0, "%s: cannot create", name);
-	return 0;
+		if (d->fd >= 0 && claim(d->fd))
+			return 0;
+		if (d->fd >= 0)
+			durable_abort(d);
+		else if (errno != EEXIST)
+			return err_sys(e, 0, "%s: cannot create", name);
+	}
 }
 
 void durable_abort(struct durable *d)
@@ -116,7 +134,23 @@ int durable_write(int dirfd, const char *name, const void *buf, size_t n,
 	return durable_commit(&d, how, e);
 }
 
-void durable_sweep(int dirfd)
+/* Removes one temporary file; `dead_only`: unless its writer lives. */
+static void sweep_one(int dirfd, const char *name, bool dead_only)
+{
+	int fd = -1;
+
+	if (dead_only) {
+		fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0)
+			return;
+	}
+	if (!dead_only || flock(fd, LOCK_EX | LOCK_NB) == 0)
+		unlinkat(dirfd, name, 0);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void sweep(int dirfd, bool dead_only)
 {
 	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -129,6 +163,16 @@ void durable_sweep(int dirfd)
 	}
 	while ((ent = readdir(dir)) != NULL)
 		if (strncmp(ent->d_name, TMP_PREFIX, strlen(TMP_PREFIX)) == 0)
-			unlinkat(dirfd, ent->d_name, 0);
+			sweep_one(dirfd, ent->d_name, dead_only);
 	closedir(dir);
+}
+
+void durable_sweep(int dirfd)
+{
+	sweep(dirfd, false);
+}
+
+void durable_sweep_dead(int dirfd)
+{
+	sweep(dirfd, true);
 }

@@ -55,4 +55,12 @@ int durable_sync(int fd, const char *what, struct err *e);
  */
 void durable_sweep(int dirfd);
 
+/*
+ * The same in a folder that others may be writing to at this moment: each
+ * temporary file is locked (flock) while its writer lives, so only those of
+ * the dead are removed. Where the file system shares no locks between hosts
+ * a living writer may lose its file: its commit then fails, nothing else.
+ */
+void durable_sweep_dead(int dirfd);
+
 #endif

@@ -62,4 +62,13 @@ void err_hint(struct err *e, const char *fmt, ...)
 /* The exit code that fits an errno value. */
 int err_code_of(int errnum);
 
+#ifdef __clang_analyzer__
+/* The analyzer does not see into err.c: tell it that a failure is negative. */
+#define err_set(e, code, ...) ((void)(err_set)(e, code, __VA_ARGS__), -(code))
+#define err_sys(e, code, ...)                                                  \
+	((void)(err_sys)(e, code, __VA_ARGS__),                                \
+	 (code) != 0 ? -(code) : -PS_IOERR)
+#define err_prefix(...) ((void)(err_prefix)(__VA_ARGS__), -PS_SOFTWARE)
+#endif
+
 #endif

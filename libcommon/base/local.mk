@@ -11,6 +11,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/base/opt.c libcommon/base/opt.h \
 	libcommon/base/pool.c libcommon/base/pool.h \
 	libcommon/base/progress.c libcommon/base/progress.h \
+	libcommon/base/rate.c libcommon/base/rate.h \
 	libcommon/base/secret.c libcommon/base/secret.h \
 	libcommon/base/tool.c libcommon/base/tool.h \
 	libcommon/base/units.c libcommon/base/units.h

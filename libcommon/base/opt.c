@@ -14,6 +14,9 @@
 #include "base/units.h"
 
 #define MAX_OPTS 64
+/* What getopt gives for long options: behind every letter. */
+#define DUMP 256
+#define LONG 257
 #define DEFAULT_CONFIG SYSCONFDIR "/ps-toolkit/ps.yaml"
 
 bool opt_quiet;
@@ -104,12 +107,17 @@ static void dump_opt(const struct opt *o)
 	    "number", "size", "duration", "choice", "text"};
 	char letter[2] = {o->letter, '\0'};
 
-	printf("opt\t%s\t%s\t%s\t%s\t%s\t%s\n", letter, o->name, kinds[o->kind],
-	       takes_arg(o) ? o->arg : "", o->choices != NULL ? o->choices : "",
-	       o->help);
+	printf("opt\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", letter, o->name,
+	       kinds[o->kind], takes_arg(o) ? o->arg : "",
+	       o->choices != NULL ? o->choices : "", o->help,
+	       o->env != NULL ? o->env : "", o->conf != NULL ? o->conf : "");
 }
 
-/* For completions and tests: one tab-separated line for each thing. */
+/*
+ * For completions and tests: one line for each thing, fields separated by
+ * tabs: "tool" name about operands; "cmd" name help; "opt" letter name kind
+ * argument choices help environment key-in-ps.yaml.
+ */
 static void dump(const struct opt_tool *t)
 {
 	const struct opt *o;
@@ -236,7 +244,7 @@ static unsigned tables(const struct opt_tool *t, const struct opt **all,
 		all[n] = o;
 		longs[n] = (struct option){
 		    o->name, takes_arg(o) ? required_argument : no_argument,
-		    NULL, 256 + (int)n};
+		    NULL, LONG + (int)n};
 		if (o->letter != '\0') {
 			size_t len = strlen(shorts);
 
@@ -247,7 +255,7 @@ static unsigned tables(const struct opt_tool *t, const struct opt **all,
 		}
 		n++;
 	}
-	longs[n] = (struct option){"dump-options", no_argument, NULL, 1};
+	longs[n] = (struct option){"dump-options", no_argument, NULL, DUMP};
 	longs[n + 1] = (struct option){0};
 	return n;
 }
@@ -260,23 +268,20 @@ static void from_command_line(const struct opt **all, unsigned n,
 	int c;
 
 	while ((c = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
-		unsigned i = 0;
+		unsigned i;
 
-		if (c == '?')
-			exit((fprintf(stderr, "Try '%s --help'.\n", tool_name),
-			      PS_USAGE));
-		if (c == 1) {
-			want_dump = true;
-			continue;
+		if (c == '?') { /* getopt has said what is wrong */
+			fprintf(stderr, "Try '%s --help'.\n", tool_name);
+			exit(PS_USAGE);
 		}
-		if (c >= 256)
-			i = (unsigned)c - 256;
-		else
-			while (i + 1 < n && all[i]->letter != c)
-				i++;
-		snprintf(where, sizeof(where), "--%s", all[i]->name);
-		set(all[i], optarg, where, PS_USAGE);
-		given[i] = true;
+		want_dump |= c == DUMP;
+		for (i = 0; i < n; i++) {
+			if (c != LONG + (int)i && c != all[i]->letter)
+				continue;
+			snprintf(where, sizeof(where), "--%s", all[i]->name);
+			set(all[i], optarg, where, PS_USAGE);
+			given[i] = true;
+		}
 	}
 }
 

@@ -7,6 +7,8 @@
 #include "base/units.h"
 #include "segment/ack.h"
 
+#define HEAD_WORD "head"
+
 static const char *const levels[] = {"durable", "stored", "refused"};
 
 const char *ack_level_name(enum ack_level level)
@@ -17,16 +19,17 @@ const char *ack_level_name(enum ack_level level)
 void ack_format(const struct ack *a, char out[ACK_LINE_SIZE])
 {
 	char hex[SHA256_HEX];
+	const char *words = a->head ? HEAD_WORD : a->reason;
 	int n;
 
 	hex_encode(a->digest, SHA256_LEN, hex);
 	n = snprintf(out, ACK_LINE_SIZE, "%s\t%s\t%s\t%llu\t%s",
 		     levels[a->level], a->machine, a->disk,
 		     (unsigned long long)a->seq, hex);
-	if (a->reason[0] != '\0') {
+	if (words[0] != '\0') {
 		char *p = out + n;
 
-		snprintf(p, ACK_LINE_SIZE - (size_t)n - 1, "\t%s", a->reason);
+		snprintf(p, ACK_LINE_SIZE - (size_t)n - 1, "\t%s", words);
 		for (p++; *p != '\0'; p++)
 			if (iscntrl((unsigned char)*p))
 				*p = ' ';
@@ -68,7 +71,10 @@ int ack_parse(struct ack *a, const char *line, struct err *e)
 	r.level = (enum ack_level)level;
 	memcpy(r.machine, field[1], strlen(field[1]) + 1);
 	memcpy(r.disk, field[2], strlen(field[2]) + 1);
-	if (field[5] != NULL)
+	if (level != ACK_REFUSED && field[5] != NULL &&
+	    strcmp(field[5], HEAD_WORD) == 0)
+		r.head = true;
+	else if (field[5] != NULL)
 		snprintf(r.reason, sizeof(r.reason), "%s", field[5]);
 	*a = r;
 	return 0;

@@ -25,6 +25,13 @@ struct ack {
 	uint64_t seq; /* 0: nothing yet */
 	uint8_t digest[SHA256_LEN];
 	char reason[ACK_REASON_SIZE]; /* empty but for ACK_REFUSED */
+	/*
+	 * A statement about the disk, not about one segment: seq is the last
+	 * one that the other side has, and it has nothing behind it. Written
+	 * as the word "head" in the place of the reason. Only such a line may
+	 * make a source take back what it had committed.
+	 */
+	bool head;
 };
 
 const char *ack_level_name(enum ack_level level);

@@ -27,6 +27,16 @@ int vault_open(struct vault *v, const char *url, struct err *e);
 void vault_close(struct vault *v);
 /* Makes an empty vault and probes the fence. Twice is success. */
 int vault_init(const char *url, struct err *e);
+/*
+ * The same on a store that is open already; `url` is for messages. The store
+ * goes to the vault only when attach succeeds; init leaves it the caller's.
+ */
+int vault_attach(struct vault *v, struct store *s, const char *url,
+		 struct err *e);
+int vault_init_store(struct store *s, const char *url, struct err *e);
+
+/* "MACHINE/DISK/SEQ.FIRST" and its end. */
+#define VAULT_NAME_SIZE (3 * NAME_SIZE)
 
 /* One object of a disk: covers first..seq. */
 struct vault_cover {
@@ -38,6 +48,11 @@ struct vault_covers {
 	struct vault_cover *items; /* by seq, then by first, ascending */
 	size_t n;
 };
+
+/* The full name of an object; and back from its last part (false: foreign). */
+void vault_name(const char *machine, const char *disk,
+		const struct vault_cover *c, char out[VAULT_NAME_SIZE]);
+bool vault_parse_name(const char *name, struct vault_cover *ret);
 
 /* The objects of a disk, from their names alone. None: n = 0. */
 int vault_covers(struct vault *v, const char *machine, const char *disk,
@@ -59,7 +74,7 @@ struct vault_object {
 	struct seg_object seg;
 	/* private: what its fetch function needs */
 	struct store *store;
-	char name[3 * NAME_SIZE];
+	char name[VAULT_NAME_SIZE];
 };
 
 int vault_object_open(struct vault *v, const char *machine, const char *disk,
@@ -67,6 +82,13 @@ int vault_object_open(struct vault *v, const char *machine, const char *disk,
 		      const struct keyring *keys, struct vault_object **ret,
 		      struct err *e);
 void vault_object_close(struct vault_object *o);
+
+/*
+ * The digest of segment `seq` as it came from the source: the object's own,
+ * or in a merged one that of the list of replaced ones. -PS_NO: not there.
+ */
+int vault_digest_of(const struct seg_header *h, const struct seg_trailer *t,
+		    uint64_t seq, uint8_t ret[SHA256_LEN]);
 
 /*
  * The last sequence and the digest by which a successor must name it (of a

@@ -1,0 +1,32 @@
+#include "config.h"
+
+#include <string.h>
+
+#include "vault/store.h"
+
+static const struct store_ops *const kinds[] = {&store_file};
+
+int store_open(struct store **ret, const char *url, int create, struct err *e)
+{
+	const char *end = strstr(url, "://");
+	size_t i, len = end != NULL ? (size_t)(end - url) : 0;
+
+	if (*url == '\0')
+		return err_set(e, PS_USAGE, "the vault has an empty name");
+	if (end == NULL)
+		return store_file.open(ret, url, create, e);
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strlen(kinds[i]->scheme) == len &&
+		    memcmp(kinds[i]->scheme, url, len) == 0)
+			return kinds[i]->open(ret, url, create, e);
+	err_set(e, PS_USAGE, "%s: no store of the kind '%.*s'", url, (int)len,
+		url);
+	err_hint(e, "a folder is file:///DIR or a plain path");
+	return -PS_USAGE;
+}
+
+void store_close(struct store *s)
+{
+	if (s != NULL)
+		s->ops->close(s);
+}
