@@ -4,3 +4,11 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/vault/store-file.c \
 	libcommon/vault/store.c libcommon/vault/store.h \
 	libcommon/vault/vault.c libcommon/vault/vault.h
+libcommon_libpscommon_a_SOURCES += \
+	libcommon/vault/bitmap.c libcommon/vault/bitmap.h \
+	libcommon/vault/plan.c libcommon/vault/plan.h \
+	libcommon/vault/restore-chain.c libcommon/vault/restore-chain.h \
+	libcommon/vault/restore-job.c libcommon/vault/restore-job.h \
+	libcommon/vault/restore-point.c libcommon/vault/restore-point.h \
+	libcommon/vault/restore-target.c libcommon/vault/restore-target.h \
+	libcommon/vault/restore.c libcommon/vault/restore.h

@@ -165,9 +165,8 @@ static bool clip(const struct plan *p, const struct seg_ref *ref,
 		return false;
 	if (to > p->end)
 		to = p->end;
-	*ret_first = from < p->start
-			 ? (p->start - from) / p->chain->block_size
-			 : 0;
+	*ret_first =
+	    from < p->start ? (p->start - from) / p->chain->block_size : 0;
 	*ret_end = seg_blocks(to - from, p->chain->block_size);
 	return true;
 }

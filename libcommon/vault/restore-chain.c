@@ -13,8 +13,13 @@
 
 int chain_prefix(const struct chain *c, uint32_t i, struct err *e)
 {
-	return err_prefix(e, "%s/%s/%llu", c->machine, c->disk,
-			  (unsigned long long)c->objects[i].cover.seq);
+	char name[VAULT_NAME_SIZE];
+
+	vault_name(c->machine, c->disk, &c->objects[i].cover, name);
+	/* What the store says begins with it. */
+	if (strncmp(e->msg, name, strlen(name)) == 0)
+		return -e->code;
+	return err_prefix(e, "%s", name);
 }
 
 /* ---- the survey ---- */
@@ -154,9 +159,9 @@ static int visit(struct chain *c, const struct vault_cover *cover,
 	if (rc < 0)
 		return rc;
 	rc = check_object(c, &o->seg, c->nobjects == 0 ? NULL : newer, e);
-	if (rc < 0)
+	if (rc < 0 && strncmp(e->msg, o->name, strlen(o->name)) != 0)
 		err_prefix(e, "%s", o->name);
-	else
+	else if (rc == 0)
 		rc = add(c, cover, &o->seg, e);
 	if (rc == 0)
 		*newer = o->seg.header;

@@ -73,7 +73,7 @@ int chain_get(struct chain *c, uint32_t i, const struct seg_object **ret,
 	      struct err *e);
 void chain_put(struct chain *c, uint32_t i);
 
-/* Puts "MACHINE/DISK/SEQ" of object i before the message. */
+/* Puts the name of object i before the message, if it is not there; -code. */
 int chain_prefix(const struct chain *c, uint32_t i, struct err *e);
 
 #endif

@@ -85,11 +85,11 @@ static int verify(const struct job_piece *p, const struct plan *plan,
 
 		block_digest(raw + at, len < bs ? len : bs, bs, digest);
 		if (memcmp(digest, want, BLOCK_DIGEST_LEN) != 0)
-			return err_set(e, PS_DATA,
-				       "damaged segment: the block at %llu is "
-				       "not what the index says",
-				       (unsigned long long)(p->item->offset +
-							    at));
+			return err_set(
+			    e, PS_DATA,
+			    "damaged segment: the block at %llu is "
+			    "not what the index says",
+			    (unsigned long long)(p->item->offset + at));
 		want += BLOCK_DIGEST_LEN;
 	}
 	return 0;
@@ -163,8 +163,8 @@ static int run_span(struct job *j, const struct job_ctx *ctx, uint32_t i,
 
 		while (next < end && j->pieces[next].item->pos == it->pos)
 			next++;
-		rc = run_record(j, ctx, i, next,
-				j->in + (it->pos - first->pos), e);
+		rc = run_record(j, ctx, i, next, j->in + (it->pos - first->pos),
+				e);
 		i = next;
 	}
 	return rc;

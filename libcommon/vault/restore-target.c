@@ -378,9 +378,8 @@ void target_hurry(struct target *t)
 
 static int commit_file(struct target *t, struct err *e)
 {
-	int rc =
-	    durable_commit(&t->file,
-			   t->force ? DURABLE_REPLACE : DURABLE_CREATE, e);
+	int rc = durable_commit(&t->file,
+				t->force ? DURABLE_REPLACE : DURABLE_CREATE, e);
 
 	t->fd = -1;
 	if (rc == -PS_NO)
