@@ -1,1 +1,4 @@
-# segment
+# Filters over a stream of segments, and the tool that looks at one.
+bin_PROGRAMS += tools/ps-compress tools/ps-encrypt
+tools_ps_compress_SOURCES = tools/ps-compress.c tools/filter.c tools/filter.h
+tools_ps_encrypt_SOURCES = tools/ps-encrypt.c tools/filter.c tools/filter.h
