@@ -4,35 +4,14 @@
 #include <string.h>
 
 #include "disk/map.h"
+#include "vault/bitmap.h"
 #include "vault/mapping.h"
 
 struct mapping {
 	struct map_build *build;
 	uint32_t block_size;
-	uint64_t blocks;
-	uint64_t *done; /* one bit for each block that a newer segment set */
+	struct bitmap done; /* blocks that a newer segment has set */
 };
-
-static bool is_done(const struct mapping *m, uint64_t block)
-{
-	return (m->done[block / 64] >> (block % 64) & 1) != 0;
-}
-
-/* Marks a run; whole words at once, a run of zeros may be the whole disk. */
-static void mark(struct mapping *m, uint64_t block, uint64_t n)
-{
-	while (n > 0) {
-		if (block % 64 == 0 && n >= 64) {
-			m->done[block / 64] = UINT64_MAX;
-			block += 64;
-			n -= 64;
-		} else {
-			m->done[block / 64] |= 1ull << (block % 64);
-			block++;
-			n--;
-		}
-	}
-}
 
 /*
  * Newest first: only what no newer segment has set counts. A new map is all
@@ -43,23 +22,26 @@ static int apply(void *ctx, const struct seg_ref *ref, struct err *e)
 	struct mapping *m = ctx;
 	uint64_t first = ref->entry.offset / m->block_size;
 	uint64_t n = seg_blocks(ref->entry.raw_len, m->block_size);
-	uint64_t i = 0, run;
-	int rc = 0;
+	uint64_t from = first, to;
 
-	if (first > m->blocks || n > m->blocks - first)
+	if (first > m->done.bits || n > m->done.bits - first)
 		return err_set(e, PS_DATA, "a record lies outside the disk");
-	while (rc == 0 && !ref->entry.zero && i < n) {
-		for (run = 0; i + run < n && !is_done(m, first + i + run);)
-			run++;
-		if (run > 0)
-			rc = map_build_put(m->build, first + i, run,
-					   ref->digests + i * BLOCK_DIGEST_LEN,
+	while (!ref->entry.zero && from < first + n) {
+		int rc = 0;
+
+		from = bitmap_next_clear(&m->done, from, first + n);
+		to = bitmap_next_set(&m->done, from, first + n);
+		if (to > from)
+			rc = map_build_put(m->build, from, to - from,
+					   ref->digests + (from - first) *
+							      BLOCK_DIGEST_LEN,
 					   e);
-		i += run + 1;
+		if (rc < 0)
+			return rc;
+		from = to;
 	}
-	if (rc == 0)
-		mark(m, first, n);
-	return rc;
+	bitmap_set(&m->done, first, n);
+	return 0;
 }
 
 static int apply_chain(struct mapping *m, const struct vault_chain *c,
@@ -102,12 +84,11 @@ static int build(const struct vault_chain *c, const char *path, struct err *e)
 {
 	const struct seg_header *h = &c->objects[0]->seg.header;
 	struct mapping m = {.block_size = h->block_size};
-	int rc;
+	int rc =
+	    bitmap_new(&m.done, seg_blocks(h->disk_size, h->block_size), e);
 
-	m.blocks = seg_blocks(h->disk_size, h->block_size);
-	m.done = calloc((size_t)(m.blocks / 64 + 1), sizeof(*m.done));
-	if (m.done == NULL)
-		return err_sys(e, PS_TEMPFAIL, "%s", path);
+	if (rc < 0)
+		return rc;
 	rc = map_build_begin(&m.build, path, h->machine, h->disk, h->disk_size,
 			     h->block_size, e);
 	if (rc == 0) {
@@ -117,7 +98,7 @@ static int build(const struct vault_chain *c, const char *path, struct err *e)
 		if (rc < 0)
 			map_build_abort(m.build);
 	}
-	free(m.done);
+	bitmap_free(&m.done);
 	return rc;
 }
 
