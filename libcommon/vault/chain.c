@@ -17,6 +17,7 @@ struct walk {
 	bool *dead; /* covers behind which no base can be reached */
 	size_t *at; /* the cover of each object of the chain */
 	size_t cap;
+	struct err damage; /* the first that was met; code 0: none */
 	struct vault_chain chain;
 };
 
@@ -98,6 +99,31 @@ static int push(struct walk *w, size_t i, struct err *e)
 	return 0;
 }
 
+/* A damaged object leads nowhere; a narrower one may be sound. */
+static void note_damage(struct walk *w, size_t i, const struct err *why)
+{
+	w->dead[i] = true;
+	if (w->damage.code == 0)
+		w->damage = *why;
+}
+
+static int give_up(const struct err *why, int rc, struct err *e)
+{
+	if (e != NULL)
+		*e = *why;
+	return rc;
+}
+
+static int no_way(const struct walk *w, uint64_t seq, struct err *e)
+{
+	if (w->damage.code != 0)
+		return give_up(&w->damage, -PS_DATA, e);
+	return err_set(e, PS_NO,
+		       "%s/%s: segment %llu is not in the vault with all that "
+		       "it needs",
+		       w->machine, w->disk, (unsigned long long)seq);
+}
+
 /*
  * Widest first; where that leads nowhere, one step back and the next
  * narrower. A cover that leads nowhere is tried once.
@@ -109,18 +135,17 @@ static int walk_back(struct walk *w, uint64_t seq, struct err *e)
 	for (;;) {
 		size_t i = widest(w, want);
 		const struct seg_header *h;
+		struct err why = {0};
 		int rc;
 
 		if (i < w->covers.n) {
-			rc = push(w, i, e);
-			if (rc < 0)
-				return rc;
+			rc = push(w, i, &why);
+			if (rc == -PS_DATA)
+				note_damage(w, i, &why);
+			else if (rc < 0)
+				return give_up(&why, rc, e);
 		} else if (w->chain.n == 0) {
-			return err_set(
-			    e, PS_NO,
-			    "%s/%s: segment %llu is not in the vault with all "
-			    "that it needs",
-			    w->machine, w->disk, (unsigned long long)seq);
+			return no_way(w, seq, e);
 		} else {
 			w->chain.n--;
 			w->dead[w->at[w->chain.n]] = true;
