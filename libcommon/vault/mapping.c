@@ -6,6 +6,10 @@
 #include "disk/map.h"
 #include "vault/bitmap.h"
 #include "vault/mapping.h"
+#include "vault/restore-chain.h"
+
+/* How often to plan again because retention took an object away. */
+#define PLANS 5
 
 struct mapping {
 	struct map_build *build;
@@ -44,57 +48,58 @@ static int apply(void *ctx, const struct seg_ref *ref, struct err *e)
 	return 0;
 }
 
-static int apply_chain(struct mapping *m, const struct vault_chain *c,
-		       struct err *e)
+static int apply_chain(struct mapping *m, struct chain *c, struct err *e)
 {
-	size_t i;
+	const struct seg_object *o;
+	uint32_t i;
 	int rc = 0;
 
-	for (i = 0; rc == 0 && i < c->n; i++) {
-		const struct vault_object *o = c->objects[i];
-
-		if (!o->seg.readable)
-			return err_set(e, PS_NOPERM,
-				       "%s: is sealed, its key is needed",
-				       o->name);
-		rc = seg_object_check_digest(&o->seg, e);
-		if (rc == 0)
-			rc = seg_object_walk(&o->seg, apply, m, e);
+	for (i = 0; rc == 0 && i < c->nobjects; i++) {
+		rc = chain_get(c, i, &o, e);
 		if (rc < 0)
-			err_prefix(e, "%s", o->name);
+			return rc;
+		rc = seg_object_walk(o, apply, m, e);
+		if (rc < 0)
+			chain_prefix(c, i, e);
+		chain_put(c, i);
 	}
 	return rc;
 }
 
-static int commit(struct mapping *m, const struct vault_object *head,
-		  struct err *e)
+static int commit(struct mapping *m, struct chain *c, struct err *e)
 {
-	const struct seg_header *h = &head->seg.header;
-	const struct seg_trailer *t = &head->seg.trailer;
+	const struct seg_object *o;
 	uint8_t digest[SHA256_LEN];
-
-	if (vault_digest_of(h, t, h->seq, digest) < 0)
-		return err_set(e, PS_DATA, "%s: its last digest is missing",
-			       head->name);
-	return map_build_commit(m->build, h->seq, digest,
-				t->last_part || !h->initial, e);
-}
-
-static int build(const struct vault_chain *c, const char *path, struct err *e)
-{
-	const struct seg_header *h = &c->objects[0]->seg.header;
-	struct mapping m = {.block_size = h->block_size};
-	int rc =
-	    bitmap_new(&m.done, seg_blocks(h->disk_size, h->block_size), e);
+	int rc = chain_get(c, 0, &o, e);
 
 	if (rc < 0)
 		return rc;
-	rc = map_build_begin(&m.build, path, h->machine, h->disk, h->disk_size,
-			     h->block_size, e);
+	rc = vault_digest_of(&o->header, &o->trailer, o->header.seq, digest);
+	if (rc < 0)
+		rc = err_set(e, PS_DATA, "%s/%s: its last digest is missing",
+			     c->machine, c->disk);
+	else
+		rc = map_build_commit(
+		    m->build, o->header.seq, digest,
+		    o->trailer.last_part || !o->header.initial, e);
+	chain_put(c, 0);
+	return rc;
+}
+
+static int build(struct chain *c, const char *path, struct err *e)
+{
+	struct mapping m = {.block_size = c->block_size};
+	int rc =
+	    bitmap_new(&m.done, seg_blocks(c->disk_size, c->block_size), e);
+
+	if (rc < 0)
+		return rc;
+	rc = map_build_begin(&m.build, path, c->machine, c->disk, c->disk_size,
+			     c->block_size, e);
 	if (rc == 0) {
 		rc = apply_chain(&m, c, e);
 		if (rc == 0)
-			rc = commit(&m, c->objects[0], e);
+			rc = commit(&m, c, e);
 		if (rc < 0)
 			map_build_abort(m.build);
 	}
@@ -106,7 +111,7 @@ int vault_map(struct vault *v, const char *machine, const char *disk,
 	      uint64_t seq, const struct keyring *keys, const char *path,
 	      uint64_t *ret_seq, struct err *e)
 {
-	struct vault_chain c;
+	struct chain c;
 	uint8_t digest[SHA256_LEN];
 	int i, rc = 0;
 
@@ -118,12 +123,12 @@ int vault_map(struct vault *v, const char *machine, const char *disk,
 	if (rc < 0)
 		return rc;
 	rc = -PS_NOINPUT;
-	for (i = 0; i < 5 && rc == -PS_NOINPUT; i++) {
-		rc = vault_chain(v, machine, disk, seq, keys, &c, e);
+	for (i = 0; i < PLANS && rc == -PS_NOINPUT; i++) {
+		rc = chain_survey(&c, v, machine, disk, seq, keys, e);
 		if (rc < 0)
-			return rc;
+			continue;
 		rc = build(&c, path, e);
-		vault_chain_free(&c);
+		chain_free(&c);
 	}
 	if (rc == 0)
 		*ret_seq = seq;
