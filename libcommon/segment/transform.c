@@ -286,8 +286,8 @@ static int begin_segment(struct engine *g, const struct seg_item *item,
 	if (rc < 0)
 		return rc;
 	seg_index_begin(&g->index, &g->reader.header, opening ? g->seal : NULL);
-	return seg_rewrite_begin(&g->rewrite, g->out, &h,
-				 opening ? NULL : g->seal, e);
+	seg_rewrite_begin(&g->rewrite, g->out, &h, opening ? NULL : g->seal);
+	return 0;
 }
 
 static int end_segment(struct engine *g, const struct seg_item *item,
