@@ -19,7 +19,24 @@
 
 struct cache;
 
-int cache_init(const char *dir, struct err *e);
+/* What cache.json says beside the version. */
+struct cache_limits {
+	unsigned keep_free;	    /* %: under it nothing is taken */
+	unsigned keep_free_initial; /* %: no initial replication */
+	uint64_t disk_bytes;	    /* of one disk's segments; 0: no limit */
+};
+
+#define CACHE_KEEP_FREE 20
+#define CACHE_KEEP_FREE_INITIAL 25
+
+/*
+ * Makes a cache (the folder too), or sets the limits of the one that is
+ * there; `limits` NULL: the usual ones, or those that it has.
+ */
+int cache_init(const char *dir, const struct cache_limits *limits,
+	       struct err *e);
+/* The limits of a cache. */
+int cache_limits(const char *dir, struct cache_limits *ret, struct err *e);
 /* -PS_CONFIG: not a cache; -PS_STORAGE: marked failed. */
 int cache_open(struct cache **ret, const char *dir, struct err *e);
 void cache_close(struct cache *c);

@@ -1,1 +1,5 @@
 # Tests of the room vault.
+UNIT_TESTS += tests/vault/test-plan
+tests_vault_test_plan_SOURCES = tests/vault/test-plan.c \
+	tests/vault/world.c tests/vault/world.h
+tests_vault_test_plan_LDADD = $(TEST_LDADD)

@@ -1,0 +1,238 @@
+#include "config.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/durable.h"
+#include "cache/follower.h"
+
+static int only_names(const struct dirent *ent)
+{
+	return name_ok(ent->d_name);
+}
+
+int follower_list(struct cache *c, struct follower_list *ret, struct err *e)
+{
+	struct follower_list l = {0};
+	struct dirent **names;
+	int i, rc = 0,
+	       n = scandirat(c->dirfd, FOLLOWERS_DIR, &names, only_names,
+			     alphasort);
+
+	if (n < 0)
+		return err_sys(e, 0, "cache %s: followers", c->path);
+	if (n > HEAD_FOLLOWERS_MAX)
+		rc = err_set(e, PS_CONFIG, "cache %s: over %d followers",
+			     c->path, HEAD_FOLLOWERS_MAX);
+	for (i = 0; i < n; i++) {
+		if (rc == 0)
+			memcpy(l.names[l.n++], names[i]->d_name,
+			       strlen(names[i]->d_name) + 1);
+		free(names[i]);
+	}
+	free(names);
+	if (rc == 0)
+		*ret = l;
+	return rc;
+}
+
+static int open_followers(struct cache *c, struct err *e)
+{
+	int fd =
+	    openat(c->dirfd, FOLLOWERS_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd >= 0 ? fd : err_sys(e, 0, "cache %s: followers", c->path);
+}
+
+/* Opens the file of a follower, making it when it is not there. */
+static int open_file(struct cache *c, const char *name, struct err *e)
+{
+	int rc = name_check("follower", name, PS_USAGE, e), dirfd, fd;
+	struct follower_list all;
+
+	if (rc == 0)
+		rc = follower_list(c, &all, e);
+	if (rc < 0)
+		return rc;
+	dirfd = open_followers(c, e);
+	if (dirfd < 0)
+		return dirfd;
+	fd = openat(dirfd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && errno == ENOENT && all.n == HEAD_FOLLOWERS_MAX) {
+		rc = err_set(e, PS_CONFIG, "there are %d followers already",
+			     HEAD_FOLLOWERS_MAX);
+	} else if (fd < 0 && errno == ENOENT) {
+		fd = openat(dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		if (fd >= 0)
+			rc = durable_sync(dirfd, "followers", e);
+	}
+	if (rc == 0 && fd < 0)
+		rc = err_sys(e, 0, "follower %s", name);
+	close(dirfd);
+	if (rc < 0 && fd >= 0)
+		close(fd);
+	return rc < 0 ? cache_note_failure(c, rc, e) : fd;
+}
+
+int follower_register(struct cache *c, const char *name, struct err *e)
+{
+	int fd = open_file(c, name, e);
+
+	if (fd < 0)
+		return fd;
+	close(fd);
+	return 0;
+}
+
+int follower_claim(struct cache *c, const char *name, struct err *e)
+{
+	int fd = open_file(c, name, e), rc;
+
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	if (errno == EWOULDBLOCK)
+		rc = err_set(e, PS_TEMPFAIL,
+			     "cache %s: another process follows as '%s'",
+			     c->path, name);
+	else
+		rc = err_sys(e, 0, "follower %s", name);
+	close(fd);
+	return rc;
+}
+
+/* ---- what nobody needs any more ---- */
+
+/* The lowest position of all followers; false when one has none yet. */
+static bool lowest(const struct head *h, const struct follower_list *all,
+		   struct mark *ret)
+{
+	const struct mark *low = NULL, *m;
+	unsigned i;
+
+	for (i = 0; i < all->n; i++) {
+		m = head_position(h, all->names[i]);
+		if (m == NULL)
+			return false;
+		if (low == NULL || m->seq < low->seq)
+			low = m;
+	}
+	if (low == NULL)
+		return false;
+	*ret = *low;
+	return true;
+}
+
+/* The digests of the newest ones that go. */
+static void remember(struct folder *f, struct folder_state *s, size_t n)
+{
+	size_t i = n > HEAD_RECENT_MAX ? n - HEAD_RECENT_MAX : 0;
+	struct head *h = &s->head;
+	struct spool_info info;
+
+	for (; i < n; i++) {
+		if (h->nrecent > 0 && s->list.seqs[i] <= h->recent[0].seq)
+			continue;
+		/* One that cannot be read is one that is not remembered. */
+		if (spool_peek(f->dirfd, s->list.seqs[i], f->machine, f->disk,
+			       &info, NULL) == 0)
+			head_remember(h, &info.at);
+	}
+}
+
+int follower_retire(struct folder *f, struct folder_state *s,
+		    const struct follower_list *all, struct err *e)
+{
+	struct mark low = {0};
+	size_t gone = 0, i;
+	int rc;
+
+	if (lowest(&s->head, all, &low)) {
+		while (gone < s->list.n && s->list.seqs[gone] <= low.seq)
+			gone++;
+		if (low.seq > s->head.stored.seq)
+			s->head.stored = low;
+		remember(f, s, gone);
+	}
+	s->head.accepted = s->last;
+	s->head.initial = s->initial;
+	rc = head_write(f->dirfd, &s->head, e);
+	for (i = 0; i < gone && rc == 0; i++)
+		rc = spool_remove(f->dirfd, s->list.seqs[i], e);
+	if (rc < 0)
+		err_prefix(e, "%s/%s", f->machine, f->disk);
+	return cache_note_failure(f->c, rc, e);
+}
+
+/* ---- drop ---- */
+
+struct drop {
+	const char *name;
+	struct follower_list left;
+};
+
+static int drop_in(void *ctx, struct folder *f, struct err *e)
+{
+	struct drop *d = ctx;
+	struct folder_state s;
+	int rc = folder_lock(f, true, e);
+
+	if (rc < 0)
+		return rc;
+	rc = folder_state(f, &s, e);
+	if (rc == 0) {
+		if (s.seated) {
+			head_drop_follower(&s.head, d->name);
+			rc = follower_retire(f, &s, &d->left, e);
+		}
+		folder_state_free(&s);
+	}
+	folder_unlock(f);
+	return rc;
+}
+
+static int unlink_file(struct cache *c, const char *name, struct err *e)
+{
+	int dirfd = open_followers(c, e), rc = 0;
+
+	if (dirfd < 0)
+		return dirfd;
+	if (unlinkat(dirfd, name, 0) < 0)
+		rc = err_sys(e, 0, "follower %s", name);
+	if (rc == 0)
+		rc = durable_sync(dirfd, "followers", e);
+	close(dirfd);
+	return cache_note_failure(c, rc, e);
+}
+
+int follower_drop(struct cache *c, const char *name, struct err *e)
+{
+	struct drop d = {.name = name};
+	struct follower_list all;
+	unsigned i;
+	int rc = follower_list(c, &all, e), claim;
+
+	if (rc < 0)
+		return rc;
+	for (i = 0; i < all.n; i++)
+		if (strcmp(all.names[i], name) != 0)
+			memcpy(d.left.names[d.left.n++], all.names[i],
+			       NAME_SIZE);
+	if (d.left.n == all.n)
+		return err_set(e, PS_NOINPUT, "cache %s: no follower '%s'",
+			       c->path, name);
+	claim = follower_claim(c, name, e);
+	if (claim < 0)
+		return claim;
+	/* Last the name: an interrupted drop is done again. */
+	rc = folder_each(c, NULL, drop_in, &d, e);
+	if (rc == 0)
+		rc = unlink_file(c, name, e);
+	close(claim);
+	return rc;
+}

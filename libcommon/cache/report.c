@@ -1,0 +1,344 @@
+#include "config.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/units.h"
+#include "cache/follower.h"
+#include "cache/report.h"
+
+struct report {
+	struct cache *c;
+	const char *disk; /* only this one */
+	bool json;
+	FILE *out;
+	json_t *disks; /* when json */
+	int64_t now;
+	struct cache_health health;
+	uint64_t segments, bytes;
+	int64_t oldest; /* time of arrival; 0: nothing is there */
+};
+
+int cache_look(struct cache **ret, const char *dir, struct err *e)
+{
+	return cache_open_any(ret, dir, e);
+}
+
+/* A snapshot of one disk. */
+struct view {
+	struct folder_state s;
+	uint64_t bytes;
+	int64_t oldest;
+};
+
+static int read_view(struct folder *f, struct view *v, struct err *e)
+{
+	struct spool_info info;
+	int rc = folder_lock(f, false, e);
+
+	*v = (struct view){0};
+	if (rc < 0)
+		return rc;
+	rc = folder_state(f, &v->s, e);
+	if (rc == 0) {
+		rc = folder_bytes(f, &v->s.list, &v->bytes, e);
+		if (v->s.list.n > 0 &&
+		    spool_peek(f->dirfd, v->s.list.seqs[0], f->machine, f->disk,
+			       &info, NULL) == 0)
+			v->oldest = info.time;
+		if (rc < 0)
+			folder_state_free(&v->s);
+	}
+	folder_unlock(f);
+	return rc;
+}
+
+static double age_s(const struct report *r, int64_t time)
+{
+	return time < r->now ? (double)(r->now - time) / NS_PER_S : 0;
+}
+
+/* ---- as JSON ---- */
+
+static json_t *json_mark(const struct mark *m)
+{
+	char hex[SHA256_HEX];
+
+	hex_encode(m->digest, SHA256_LEN, hex);
+	return json_pack("{s:I, s:s}", "seq", (json_int_t)m->seq, "digest",
+			 hex);
+}
+
+static json_t *json_age(const struct report *r, int64_t time)
+{
+	return time == 0 ? json_null() : json_real(age_s(r, time));
+}
+
+static json_t *json_disk(const struct report *r, const struct folder *f,
+			 const struct view *v)
+{
+	const struct head *h = &v->s.head;
+	json_t *positions = json_object();
+	unsigned i;
+
+	for (i = 0; i < h->nfollowers; i++)
+		json_object_set_new(positions, h->followers[i].name,
+				    json_mark(&h->followers[i].at));
+	return json_pack(
+	    "{s:s, s:s, s:b, s:b, s:s?, s:o, s:o, s:b, s:o, s:I, s:I, s:o}",
+	    "machine", f->machine, "disk", f->disk, "seated", v->s.seated,
+	    "held", h->held, "reason", h->held ? h->reason : NULL, "accepted",
+	    json_mark(&v->s.last), "stored", json_mark(&h->stored), "initial",
+	    v->s.initial, "followers", positions, "segments",
+	    (json_int_t)v->s.list.n, "bytes", (json_int_t)v->bytes,
+	    "oldest_seconds", json_age(r, v->oldest));
+}
+
+static int json_out(struct report *r, json_t *root, struct err *e)
+{
+	int rc = root == NULL ? -1 : json_dumpf(root, r->out, JSON_INDENT(2));
+
+	json_decref(root);
+	if (rc < 0)
+		return err_sys(e, PS_IOERR, "standard output");
+	fputc('\n', r->out);
+	return 0;
+}
+
+/* ---- stat ---- */
+
+static void state_words(const struct view *v, char *out, size_t size)
+{
+	if (v->s.head.held)
+		snprintf(out, size, "on hold: %s", v->s.head.reason);
+	else if (!v->s.seated)
+		snprintf(out, size, "waits to be seated");
+	else
+		snprintf(out, size, "%s",
+			 v->s.initial ? "initial replication" : "ok");
+}
+
+static void print_disk(const struct report *r, const struct folder *f,
+		       const struct view *v)
+{
+	char bytes[32], age[32] = "-", words[ACK_REASON_SIZE + 16];
+
+	format_size(v->bytes, bytes, sizeof(bytes));
+	if (v->oldest != 0)
+		format_duration(age_s(r, v->oldest), age, sizeof(age));
+	state_words(v, words, sizeof(words));
+	fprintf(r->out, "%-20s %-12s %10llu %10llu %8zu %10s %9s  %s\n",
+		f->machine, f->disk, (unsigned long long)v->s.last.seq,
+		(unsigned long long)v->s.head.stored.seq, v->s.list.n, bytes,
+		age, words);
+}
+
+static int stat_disk(void *ctx, struct folder *f, struct err *e)
+{
+	struct report *r = ctx;
+	struct view v;
+	int rc = read_view(f, &v, e);
+
+	if (rc < 0)
+		return rc;
+	r->segments += v.s.list.n;
+	r->bytes += v.bytes;
+	if (v.oldest != 0 && (r->oldest == 0 || v.oldest < r->oldest))
+		r->oldest = v.oldest;
+	r->health.held += v.s.head.held;
+	r->health.unseated += !v.s.seated;
+	if (r->json)
+		json_array_append_new(r->disks, json_disk(r, f, &v));
+	else
+		print_disk(r, f, &v);
+	folder_state_free(&v.s);
+	return 0;
+}
+
+static int stat_json(struct report *r, const struct follower_list *all,
+		     unsigned percent, struct err *e)
+{
+	const struct cache_limits *l = &r->c->limits;
+	json_t *names = json_array();
+	unsigned i;
+
+	for (i = 0; i < all->n; i++)
+		json_array_append_new(names, json_string(all->names[i]));
+	return json_out(
+	    r,
+	    json_pack("{s:s, s:b, s:i, s:i, s:i, s:I, s:I, s:I, s:o, s:o, "
+		      "s:O}",
+		      "cache", r->c->path, "failed", r->c->failed,
+		      "free_percent", (int)percent, "keep_free_percent",
+		      (int)l->keep_free, "keep_free_initial_percent",
+		      (int)l->keep_free_initial, "disk_bytes_max",
+		      (json_int_t)l->disk_bytes, "segments",
+		      (json_int_t)r->segments, "bytes", (json_int_t)r->bytes,
+		      "oldest_seconds", json_age(r, r->oldest), "followers",
+		      names, "disks", r->disks),
+	    e);
+}
+
+static void stat_text(struct report *r, const struct follower_list *all,
+		      unsigned percent)
+{
+	char bytes[32], age[32];
+	unsigned i;
+
+	format_size(r->bytes, bytes, sizeof(bytes));
+	fprintf(r->out, "%llu segments, %s, %u %% free",
+		(unsigned long long)r->segments, bytes, percent);
+	if (r->oldest != 0) {
+		format_duration(age_s(r, r->oldest), age, sizeof(age));
+		fprintf(r->out, ", oldest %s", age);
+	}
+	fputs("\nfollowers:", r->out);
+	for (i = 0; i < all->n; i++)
+		fprintf(r->out, " %s", all->names[i]);
+	fputs(all->n == 0 ? " none\n" : "\n", r->out);
+	if (r->c->failed)
+		fputs("FAILED: stable storage did not confirm a write\n",
+		      r->out);
+}
+
+int cache_report_stat(struct cache *c, bool json, FILE *out,
+		      struct cache_health *ret, struct err *e)
+{
+	struct report r = {
+	    .c = c, .json = json, .out = out, .now = time_now_ns()};
+	struct follower_list all;
+	unsigned percent;
+	int rc = follower_list(c, &all, e);
+
+	if (rc == 0)
+		rc = cache_free_percent(c, &percent, e);
+	if (rc < 0)
+		return rc;
+	r.disks = json ? json_array() : NULL;
+	r.health.failed = c->failed;
+	if (!json)
+		fprintf(out, "%-20s %-12s %10s %10s %8s %10s %9s  %s\n",
+			"MACHINE", "DISK", "ACCEPTED", "STORED", "SEGMENTS",
+			"BYTES", "OLDEST", "STATE");
+	rc = folder_each(c, NULL, stat_disk, &r, e);
+	if (rc == 0 && json)
+		rc = stat_json(&r, &all, percent, e);
+	else if (rc == 0)
+		stat_text(&r, &all, percent);
+	json_decref(r.disks);
+	if (rc == 0)
+		*ret = r.health;
+	return rc;
+}
+
+/* ---- list ---- */
+
+static const char *encoding_words(uint32_t encoding)
+{
+	static const char *const words[] = {"clear", "compressed", "sealed",
+					    "compressed,sealed"};
+
+	return words[encoding & (SEG_COMPRESSED | SEG_SEALED)];
+}
+
+static json_t *json_segment(const struct spool_info *i)
+{
+	const struct seg_header *h = &i->header;
+	char arrived[TIME_TEXT], hex[SHA256_HEX];
+
+	format_time(i->time, arrived);
+	hex_encode(i->at.digest, SHA256_LEN, hex);
+	return json_pack("{s:I, s:I, s:s, s:s, s:b, s:b, s:s, s:s, s:I, s:s}",
+			 "seq", (json_int_t)h->seq, "first_seq",
+			 (json_int_t)h->first_seq, "digest", hex, "kind",
+			 h->kind == SEG_BASE ? "base" : "delta", "initial",
+			 h->initial, "last_part", i->last_part, "bookmark",
+			 h->bookmark, "encoding", encoding_words(h->encoding),
+			 "bytes", (json_int_t)i->bytes, "arrived", arrived);
+}
+
+static void print_segment(const struct report *r, const struct folder *f,
+			  const struct spool_info *i)
+{
+	char bytes[32], arrived[TIME_TEXT];
+
+	format_size(i->bytes, bytes, sizeof(bytes));
+	format_time(i->time / NS_PER_S * NS_PER_S, arrived);
+	fprintf(r->out, "%-20s %-12s %10llu %-5s %10s  %s  %s%s\n", f->machine,
+		f->disk, (unsigned long long)i->header.seq,
+		i->header.kind == SEG_BASE ? "base" : "delta", bytes, arrived,
+		encoding_words(i->header.encoding),
+		i->last_part ? ", point" : "");
+}
+
+static void list_segment(struct report *r, struct folder *f, uint64_t seq,
+			 json_t *array)
+{
+	struct spool_info info;
+	struct err why = {0};
+	int rc = spool_peek(f->dirfd, seq, f->machine, f->disk, &info, &why);
+
+	if (rc == -PS_NOINPUT)
+		return; /* acknowledged meanwhile */
+	if (rc == 0 && r->json)
+		json_array_append_new(array, json_segment(&info));
+	else if (rc == 0)
+		print_segment(r, f, &info);
+	else if (r->json)
+		json_array_append_new(array, json_pack("{s:I, s:s}", "seq",
+						       (json_int_t)seq, "error",
+						       why.msg));
+	else
+		fprintf(r->out, "%-20s %-12s %10llu %s\n", f->machine, f->disk,
+			(unsigned long long)seq, why.msg);
+}
+
+static int list_disk(void *ctx, struct folder *f, struct err *e)
+{
+	struct report *r = ctx;
+	json_t *array = NULL, *disk;
+	struct view v;
+	size_t i;
+	int rc;
+
+	if (r->disk != NULL && strcmp(r->disk, f->disk) != 0)
+		return 0;
+	rc = read_view(f, &v, e);
+	if (rc < 0)
+		return rc;
+	if (r->json)
+		array = json_array();
+	for (i = 0; i < v.s.list.n; i++)
+		list_segment(r, f, v.s.list.seqs[i], array);
+	if (r->json) {
+		disk = json_disk(r, f, &v);
+		json_object_set_new(disk, "segments", array);
+		json_array_append_new(r->disks, disk);
+	}
+	folder_state_free(&v.s);
+	return 0;
+}
+
+int cache_report_list(struct cache *c, const char *machine, const char *disk,
+		      bool json, FILE *out, struct err *e)
+{
+	struct report r = {.c = c,
+			   .disk = disk,
+			   .json = json,
+			   .out = out,
+			   .now = time_now_ns()};
+	int rc;
+
+	r.disks = json ? json_array() : NULL;
+	if (!json)
+		fprintf(out, "%-20s %-12s %10s %-5s %10s  %-20s  %s\n",
+			"MACHINE", "DISK", "SEQ", "KIND", "BYTES", "ARRIVED",
+			"STORED AS");
+	rc = folder_each(c, machine, list_disk, &r, e);
+	if (rc == 0 && json)
+		return json_out(&r, r.disks, e);
+	json_decref(r.disks);
+	return rc;
+}

@@ -1,0 +1,30 @@
+/* What lies in the cache, for people and as JSON. */
+#ifndef PS_CACHE_REPORT_H
+#define PS_CACHE_REPORT_H
+
+#include <stdio.h>
+
+#include "cache/cache.h"
+
+/*
+ * Opens a cache to look at it, also when it is marked failed (cache_open
+ * refuses that one). Nothing may be put or acknowledged then.
+ */
+int cache_look(struct cache **ret, const char *dir, struct err *e);
+
+/* How the whole cache is. */
+struct cache_health {
+	bool failed;
+	unsigned held; /* disks on hold */
+	unsigned unseated;
+};
+
+/* Each disk in one line, and the totals. */
+int cache_report_stat(struct cache *c, bool json, FILE *out,
+		      struct cache_health *ret, struct err *e);
+
+/* Each segment (of a machine, of a disk, or NULL). */
+int cache_report_list(struct cache *c, const char *machine, const char *disk,
+		      bool json, FILE *out, struct err *e);
+
+#endif
