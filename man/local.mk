@@ -1,1 +1,2 @@
 # Manual pages.
+dist_man_MANS += man/ps-scan.1

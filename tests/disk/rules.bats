@@ -26,7 +26,9 @@ prepare() {
 @test "a change list consumed by a pass that failed" {
 	pass
 	put 3 A
-	echo "196608 65536 dirty" | scan --changed - | head -c 700 >/dev/null || true
+	# It fails in its first segment: nothing of it is in the journal.
+	echo "196608 65536 dirty" | scan --changed - >/dev/full 2>/dev/null || true
+	[ "$(field sent_seq)" -eq 1 ]
 	settle
 	put 9 B
 	echo "589824 65536 dirty" >list
@@ -205,11 +207,10 @@ prepare() {
 }
 
 @test "initial replication interrupted five times goes on each time" {
-	local i sent=0
+	local i
 	for i in 1 2 3 4 5; do
-		scan --segment-size 1M | tee part | server --stop 2 | commit || true
+		scan --segment-size 1M | server --stop 2 | commit || true
 		settle
-		sent=$((sent + 1))
 		put $((i * 3)) "$i"
 	done
 	[ "$(field seq)" -ge 5 ]
