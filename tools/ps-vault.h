@@ -27,6 +27,8 @@ int cmd_stat(const struct request *r, struct err *e);
 int cmd_verify(const struct request *r, struct err *e);
 int cmd_map(const struct request *r, struct err *e);
 
+/* All of a point was opened with a key. */
+bool is_proved(const struct point *p);
 /* Prints and frees a value; -PS_TEMPFAIL when it could not be made. */
 int print_json(json_t *j, struct err *e);
 /* Says on standard error that some objects could not be read. */

@@ -1,6 +1,5 @@
 # Sources of the room vault: stores, layout, points, upload, restore.
 libcommon_libpscommon_a_SOURCES += \
-	libcommon/vault/chain.c \
 	libcommon/vault/fence.c \
 	libcommon/vault/fence.h \
 	libcommon/vault/mapping.c \

@@ -4,35 +4,18 @@
 #include <string.h>
 
 #include "disk/map.h"
+#include "vault/bitmap.h"
 #include "vault/mapping.h"
+#include "vault/restore-chain.h"
+
+/* How often to plan again because retention took an object away. */
+#define PLANS 5
 
 struct mapping {
 	struct map_build *build;
 	uint32_t block_size;
-	uint64_t blocks;
-	uint64_t *done; /* one bit for each block that a newer segment set */
+	struct bitmap done; /* blocks that a newer segment has set */
 };
-
-static bool is_done(const struct mapping *m, uint64_t block)
-{
-	return (m->done[block / 64] >> (block % 64) & 1) != 0;
-}
-
-/* Marks a run; whole words at once, a run of zeros may be the whole disk. */
-static void mark(struct mapping *m, uint64_t block, uint64_t n)
-{
-	while (n > 0) {
-		if (block % 64 == 0 && n >= 64) {
-			m->done[block / 64] = UINT64_MAX;
-			block += 64;
-			n -= 64;
-		} else {
-			m->done[block / 64] |= 1ull << (block % 64);
-			block++;
-			n--;
-		}
-	}
-}
 
 /*
  * Newest first: only what no newer segment has set counts. A new map is all
@@ -43,81 +26,84 @@ static int apply(void *ctx, const struct seg_ref *ref, struct err *e)
 	struct mapping *m = ctx;
 	uint64_t first = ref->entry.offset / m->block_size;
 	uint64_t n = seg_blocks(ref->entry.raw_len, m->block_size);
-	uint64_t i = 0, run;
-	int rc = 0;
+	uint64_t from = first, to;
 
-	if (first > m->blocks || n > m->blocks - first)
+	if (first > m->done.bits || n > m->done.bits - first)
 		return err_set(e, PS_DATA, "a record lies outside the disk");
-	while (rc == 0 && !ref->entry.zero && i < n) {
-		for (run = 0; i + run < n && !is_done(m, first + i + run);)
-			run++;
-		if (run > 0)
-			rc = map_build_put(m->build, first + i, run,
-					   ref->digests + i * BLOCK_DIGEST_LEN,
+	while (!ref->entry.zero && from < first + n) {
+		int rc = 0;
+
+		from = bitmap_next_clear(&m->done, from, first + n);
+		to = bitmap_next_set(&m->done, from, first + n);
+		if (to > from)
+			rc = map_build_put(m->build, from, to - from,
+					   ref->digests + (from - first) *
+							      BLOCK_DIGEST_LEN,
 					   e);
-		i += run + 1;
+		if (rc < 0)
+			return rc;
+		from = to;
 	}
-	if (rc == 0)
-		mark(m, first, n);
-	return rc;
+	bitmap_set(&m->done, first, n);
+	return 0;
 }
 
-static int apply_chain(struct mapping *m, const struct vault_chain *c,
-		       struct err *e)
+static int apply_chain(struct mapping *m, struct chain *c, struct err *e)
 {
-	size_t i;
+	const struct seg_object *o;
+	uint32_t i;
 	int rc = 0;
 
-	for (i = 0; rc == 0 && i < c->n; i++) {
-		const struct vault_object *o = c->objects[i];
-
-		if (!o->seg.readable)
-			return err_set(e, PS_NOPERM,
-				       "%s: is sealed, its key is needed",
-				       o->name);
-		rc = seg_object_check_digest(&o->seg, e);
-		if (rc == 0)
-			rc = seg_object_walk(&o->seg, apply, m, e);
+	for (i = 0; rc == 0 && i < c->nobjects; i++) {
+		rc = chain_get(c, i, &o, e);
 		if (rc < 0)
-			err_prefix(e, "%s", o->name);
+			return rc;
+		rc = seg_object_walk(o, apply, m, e);
+		if (rc < 0)
+			chain_prefix(c, i, e);
+		chain_put(c, i);
 	}
 	return rc;
 }
 
-static int commit(struct mapping *m, const struct vault_object *head,
-		  struct err *e)
+static int commit(struct mapping *m, struct chain *c, struct err *e)
 {
-	const struct seg_header *h = &head->seg.header;
-	const struct seg_trailer *t = &head->seg.trailer;
+	const struct seg_object *o;
 	uint8_t digest[SHA256_LEN];
+	int rc = chain_get(c, 0, &o, e);
 
-	if (vault_digest_of(h, t, h->seq, digest) < 0)
-		return err_set(e, PS_DATA, "%s: its last digest is missing",
-			       head->name);
-	return map_build_commit(m->build, h->seq, digest,
-				t->last_part || !h->initial, e);
+	if (rc < 0)
+		return rc;
+	rc = vault_digest_of(&o->header, &o->trailer, o->header.seq, digest);
+	if (rc < 0)
+		rc = err_set(e, PS_DATA, "%s/%s: its last digest is missing",
+			     c->machine, c->disk);
+	else
+		rc = map_build_commit(
+		    m->build, o->header.seq, digest,
+		    o->trailer.last_part || !o->header.initial, e);
+	chain_put(c, 0);
+	return rc;
 }
 
-static int build(const struct vault_chain *c, const char *path, struct err *e)
+static int build(struct chain *c, const char *path, struct err *e)
 {
-	const struct seg_header *h = &c->objects[0]->seg.header;
-	struct mapping m = {.block_size = h->block_size};
-	int rc;
+	struct mapping m = {.block_size = c->block_size};
+	int rc =
+	    bitmap_new(&m.done, seg_blocks(c->disk_size, c->block_size), e);
 
-	m.blocks = seg_blocks(h->disk_size, h->block_size);
-	m.done = calloc((size_t)(m.blocks / 64 + 1), sizeof(*m.done));
-	if (m.done == NULL)
-		return err_sys(e, PS_TEMPFAIL, "%s", path);
-	rc = map_build_begin(&m.build, path, h->machine, h->disk, h->disk_size,
-			     h->block_size, e);
+	if (rc < 0)
+		return rc;
+	rc = map_build_begin(&m.build, path, c->machine, c->disk, c->disk_size,
+			     c->block_size, e);
 	if (rc == 0) {
 		rc = apply_chain(&m, c, e);
 		if (rc == 0)
-			rc = commit(&m, c->objects[0], e);
+			rc = commit(&m, c, e);
 		if (rc < 0)
 			map_build_abort(m.build);
 	}
-	free(m.done);
+	bitmap_free(&m.done);
 	return rc;
 }
 
@@ -125,7 +111,7 @@ int vault_map(struct vault *v, const char *machine, const char *disk,
 	      uint64_t seq, const struct keyring *keys, const char *path,
 	      uint64_t *ret_seq, struct err *e)
 {
-	struct vault_chain c;
+	struct chain c;
 	uint8_t digest[SHA256_LEN];
 	int i, rc = 0;
 
@@ -137,12 +123,12 @@ int vault_map(struct vault *v, const char *machine, const char *disk,
 	if (rc < 0)
 		return rc;
 	rc = -PS_NOINPUT;
-	for (i = 0; i < 5 && rc == -PS_NOINPUT; i++) {
-		rc = vault_chain(v, machine, disk, seq, keys, &c, e);
+	for (i = 0; i < PLANS && rc == -PS_NOINPUT; i++) {
+		rc = chain_survey(&c, v, machine, disk, seq, keys, e);
 		if (rc < 0)
-			return rc;
+			continue;
 		rc = build(&c, path, e);
-		vault_chain_free(&c);
+		chain_free(&c);
 	}
 	if (rc == 0)
 		*ret_seq = seq;

@@ -262,7 +262,7 @@ static struct group *new_group(struct groups *all, const struct part *x)
 	}
 	g = &all->items[all->n++];
 	*g = (struct group){0};
-	memcpy(g->p.id, x->tail->bookmark, sizeof(g->p.id));
+	snprintf(g->p.id, sizeof(g->p.id), "%s", x->tail->bookmark);
 	g->p.consistency = x->tail->consistency;
 	g->p.authenticated = true;
 	g->p.time = x->tail->time;

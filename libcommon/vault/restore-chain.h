@@ -1,11 +1,11 @@
 /*
  * The chain of objects that a restore reads, newest first back to the base.
  *
- * vault_chain() keeps every object open; a disk of 16 TiB that was never
- * merged has a quarter of a million of them. This one visits each object
- * once, checks all that its index can prove, keeps some 100 bytes of it and
- * closes it; while the restore runs, objects are opened again when they are
- * needed and a bounded number stays open.
+ * A disk of 16 TiB that was never merged has a quarter of a million of them,
+ * too many to keep open. So each object is visited once: this checks all
+ * that its index can prove, keeps some 100 bytes of it and closes it; while the
+ * restore runs, objects are opened again when they are needed and a bounded
+ * number stays open.
  */
 #ifndef PS_VAULT_RESTORE_CHAIN_H
 #define PS_VAULT_RESTORE_CHAIN_H

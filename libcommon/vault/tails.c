@@ -38,24 +38,30 @@ static void take_header(struct tail *t, const struct seg_header *h)
 	t->consistency = h->consistency;
 	t->disk_size = h->disk_size;
 	t->time = h->bookmark_time;
-	memcpy(t->bookmark, h->bookmark, sizeof(t->bookmark));
 	memcpy(t->prev, h->prev, SHA256_LEN);
 }
 
 /* Takes the list of members over from the object. */
-static void take_trailer(struct tail *t, struct seg_trailer *from)
+static int take_trailer(struct tail *t, struct seg_object *o, struct err *e)
 {
+	struct seg_trailer *from = &o->trailer;
+
 	t->last_part = from->last_part;
 	t->change_time = from->change_time;
 	t->data_bytes = from->data_bytes;
 	t->zero_bytes = from->zero_bytes;
 	t->stored_bytes = from->stored_bytes;
-	if (from->last_part) {
-		t->members = from->members;
-		t->nmembers = from->nmembers;
-		from->members = NULL;
-		from->nmembers = 0;
-	}
+	t->authentic = o->readable;
+	if (!from->last_part)
+		return 0;
+	t->bookmark = strdup(o->header.bookmark);
+	if (t->bookmark == NULL)
+		return err_sys(e, PS_TEMPFAIL, "list of the vault");
+	t->members = from->members;
+	t->nmembers = from->nmembers;
+	from->members = NULL;
+	from->nmembers = 0;
+	return 0;
 }
 
 static int read_tail(const struct load *l, struct tail *t, struct err *e)
@@ -77,8 +83,7 @@ static int read_tail(const struct load *l, struct tail *t, struct err *e)
 			     o->name);
 	} else {
 		take_header(t, &o->seg.header);
-		take_trailer(t, &o->seg.trailer);
-		t->authentic = o->seg.readable;
+		rc = take_trailer(t, &o->seg, e);
 	}
 	vault_object_close(o);
 	return rc;
@@ -212,7 +217,7 @@ size_t tails_find(const struct tails *t, uint64_t seq)
 
 /*
  * In order of sequence, so that what an object goes on from is known before
- * it. The same choice as vault_chain makes: the widest that leads to a base,
+ * it. The same choice as a restore makes: the widest that leads to a base,
  * a damaged object leads nowhere.
  */
 static void connect(struct tails *t)
@@ -287,9 +292,11 @@ void tails_free(struct tails *t)
 {
 	size_t i;
 
-	for (i = 0; i < t->n; i++)
+	for (i = 0; i < t->n; i++) {
+		free(t->items[i].bookmark);
 		if (!t->items[i].borrowed)
 			free(t->items[i].members);
+	}
 	free(t->items);
 	t->items = NULL;
 	t->n = t->damaged = 0;

@@ -18,7 +18,7 @@ struct tail {
 	uint64_t disk_size;
 	uint64_t data_bytes, zero_bytes, stored_bytes;
 	int64_t time, change_time; /* of bookmark and last change */
-	char bookmark[NAME_SIZE];
+	char *bookmark;		   /* last parts only, else NULL */
 	uint8_t prev[SHA256_LEN];
 	uint8_t digest[SHA256_LEN]; /* by which a successor names it */
 	struct seg_member *members; /* last parts only */

@@ -150,8 +150,9 @@ static int report_affected(struct run *r, const struct tails *t, bool *bad,
 		    (!x->last_part && !x->damaged))
 			continue;
 		r->totals.affected++;
-		rc = r->how->affected(r->how->ctx, t->machine, t->disk,
-				      x->cover.seq, x->bookmark, e);
+		rc = r->how->affected(
+		    r->how->ctx, t->machine, t->disk, x->cover.seq,
+		    x->bookmark != NULL ? x->bookmark : "", e);
 	}
 	return rc;
 }
