@@ -129,7 +129,7 @@ static int open_stream(struct target *t, struct err *e)
 {
 	t->kind = TARGET_STREAM;
 	if (strcmp(t->path, "-") == 0) {
-		strcpy(t->path, "standard output");
+		snprintf(t->path, sizeof(t->path), "standard output");
 		t->fd = STDOUT_FILENO;
 	} else {
 		t->fd = open(t->path, O_WRONLY | O_CLOEXEC);

@@ -20,3 +20,7 @@ tests_vault_test_vault_LDADD = $(TEST_LDADD)
 tests_vault_test_verify_SOURCES = tests/vault/test-verify.c \
 	tests/vault/segs.c tests/vault/segs.h
 tests_vault_test_verify_LDADD = $(TEST_LDADD)
+EXTRA_DIST += \
+	tests/vault/restore.bats \
+	tests/vault/restore-damage.bats \
+	tests/vault/restore-large.bats
