@@ -30,6 +30,14 @@ int filter_input(int argc, char **argv, const char **ret_name, struct err *e)
 	return fd;
 }
 
+uint64_t filter_size(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size
+							  : 0;
+}
+
 /* A sink that shows how far the source has come. */
 struct shown {
 	struct io_out to;
@@ -74,7 +82,6 @@ int filter_run(const struct transform *t, int argc, char **argv)
 	struct shown shown = {.in = &in};
 	const char *name;
 	struct err e = {0};
-	struct stat st;
 	int fd, rc;
 
 	fd = filter_input(argc, argv, &name, &e);
@@ -88,9 +95,7 @@ int filter_run(const struct transform *t, int argc, char **argv)
 	if (rc == 0)
 		rc = io_out_open(&out, write_shown, &shown, "standard output",
 				 &e);
-	progress_begin(verb(t->kind), fstat(fd, &st) == 0 && S_ISREG(st.st_mode)
-					  ? (uint64_t)st.st_size
-					  : 0);
+	progress_begin(verb(t->kind), filter_size(fd));
 	if (rc == 0)
 		rc = transform_run(t, &in, &out, &sum, &e);
 	progress_end();

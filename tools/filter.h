@@ -2,6 +2,8 @@
 #ifndef PS_TOOLS_FILTER_H
 #define PS_TOOLS_FILTER_H
 
+#include <stdint.h>
+
 #include "segment/transform.h"
 
 /*
@@ -16,5 +18,8 @@ int filter_run(const struct transform *t, int argc, char **argv);
  * is for messages. Misuse ends the program; -CODE when it cannot be opened.
  */
 int filter_input(int argc, char **argv, const char **ret_name, struct err *e);
+
+/* Bytes of a regular file, 0 for anything else: for the progress line. */
+uint64_t filter_size(int fd);
 
 #endif

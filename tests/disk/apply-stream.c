@@ -188,8 +188,11 @@ static void answer(enum ack_level level, const struct seg_reader *r,
 	a.seq = r->header.seq;
 	memcpy(a.digest, r->trailer.digest, SHA256_LEN);
 	snprintf(a.reason, sizeof(a.reason), "%s", reason);
-	if (level == ACK_REFUSED || acks < 0 || acks-- > 0)
-		ack_print(stdout, &a, NULL);
+	if (level != ACK_REFUSED && acks == 0)
+		return; /* lost on the way */
+	if (acks > 0)
+		acks--;
+	ack_print(stdout, &a, NULL);
 }
 
 static void segment_done(const struct seg_reader *r)

@@ -16,3 +16,7 @@ tests_vault_test_vault_LDADD = $(TEST_LDADD)
 tests_vault_test_verify_SOURCES = tests/vault/test-verify.c \
 	tests/vault/segs.c tests/vault/segs.h
 tests_vault_test_verify_LDADD = $(TEST_LDADD)
+UNIT_TESTS += tests/vault/test-plan
+tests_vault_test_plan_SOURCES = tests/vault/test-plan.c \
+	tests/vault/world.c tests/vault/world.h
+tests_vault_test_plan_LDADD = $(TEST_LDADD)
