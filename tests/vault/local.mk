@@ -20,3 +20,7 @@ UNIT_TESTS += tests/vault/test-plan
 tests_vault_test_plan_SOURCES = tests/vault/test-plan.c \
 	tests/vault/world.c tests/vault/world.h
 tests_vault_test_plan_LDADD = $(TEST_LDADD)
+check_PROGRAMS += tests/vault/fix-header
+tests_vault_fix_header_SOURCES = tests/vault/fix-header.c
+EXTRA_DIST += tests/vault/upload.bats
+EXTRA_DIST += tests/vault/vault.bats
