@@ -303,7 +303,8 @@ int cache_free_percent(struct cache *c, unsigned *ret, struct err *e)
 	/* As df counts: what is kept back for root is not there for us. */
 	used = (uint64_t)v.f_blocks - v.f_bfree;
 	all = used + v.f_bavail;
-	*ret = all == 0 ? 100 : (unsigned)((double)v.f_bavail * 100 / all);
+	*ret =
+	    all == 0 ? 100 : (unsigned)((double)v.f_bavail * 100 / (double)all);
 	return 0;
 }
 

@@ -95,7 +95,7 @@ static int insert(struct follow *w, size_t at, struct folder *f, struct err *e)
 
 	if (w->n == w->cap) {
 		size_t cap = w->cap == 0 ? 16 : 2 * w->cap;
-		struct fdisk **grown = realloc(w->disks, cap * sizeof(*grown));
+		struct fdisk **grown = realloc(w->disks, cap * sizeof(void *));
 
 		if (grown != NULL) {
 			w->disks = grown;
@@ -110,8 +110,7 @@ static int insert(struct follow *w, size_t at, struct folder *f, struct err *e)
 	memcpy(d->machine, f->machine, sizeof(d->machine));
 	memcpy(d->disk, f->disk, sizeof(d->disk));
 	d->changed = true;
-	memmove(w->disks + at + 1, w->disks + at,
-		(w->n - at) * sizeof(*w->disks));
+	memmove(w->disks + at + 1, w->disks + at, (w->n - at) * sizeof(void *));
 	w->disks[at] = d;
 	w->n++;
 	watch_add(&w->watch, path, d);

@@ -14,7 +14,7 @@
 
 #define LEASE_FILE ".lease"
 #define TERM_WAIT_S 5	  /* a holder may finish what is in flight */
-#define KILL_WAIT_S 5	  /* then it is gone, or stuck in the kernel */
+#define KILL_WAIT_S 10	  /* then it is gone, or stuck in the kernel */
 #define OWN_LEASES_MAX 64 /* that one cache_put stream keeps open */
 
 struct cache_lease *lease_find(struct cache *c, const char *machine,
