@@ -3,10 +3,14 @@ if HAVE_CMOCKA
 check_PROGRAMS += $(UNIT_TESTS)
 endif
 
-build-tests: $(check_PROGRAMS)
+# After all, not beside it: both would write the library.
+build-tests: all
+	@$(MAKE) $(AM_MAKEFLAGS) $(check_PROGRAMS)
 list-unit-tests:
-	@echo $(check_PROGRAMS)
-.PHONY: build-tests list-unit-tests
+	@echo $(UNIT_TESTS)
+list-programs:
+	@echo $(bin_PROGRAMS)
+.PHONY: build-tests list-unit-tests list-programs
 
 check-local: all
 	PS_BUILD=$(abs_top_builddir) $(SHELL) $(srcdir)/scripts/run-tests
@@ -15,7 +19,8 @@ check-local: all
 EXTRA_DIST += tests/style.bats tests/lib/common.bash tests/lib/style.bash \
 	tests/lib/tidy
 
-EXTRA_DIST += scripts/check scripts/install-packages scripts/run-test \
+EXTRA_DIST += scripts/check scripts/install-packages \
+	scripts/make-completions scripts/quickstart scripts/run-test \
 	scripts/run-tests
 
 EXTRA_DIST += tests/fuzz/fuzz-reader.c

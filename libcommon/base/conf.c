@@ -22,6 +22,7 @@ struct conf {
 	char *path;
 	struct entry *entries;
 	size_t n, cap;
+	bool begun; /* the one document of the file */
 };
 
 static int add(struct conf *c, const char *key, const yaml_event_t *ev,
@@ -97,6 +98,16 @@ static int begin_value(struct conf *c, struct level *l, char key[KEY_SIZE],
 	return 0;
 }
 
+static const char no_anchors[] = "anchors are not supported";
+
+/* Has a mapping or sequence that begins here an anchor? */
+static bool anchored(const yaml_event_t *ev)
+{
+	return ev->type == YAML_MAPPING_START_EVENT
+		   ? ev->data.mapping_start.anchor != NULL
+		   : ev->data.sequence_start.anchor != NULL;
+}
+
 static int scalar(struct conf *c, struct level *l, char key[KEY_SIZE],
 		  const yaml_event_t *ev, struct err *e)
 {
@@ -104,8 +115,7 @@ static int scalar(struct conf *c, struct level *l, char key[KEY_SIZE],
 	int rc;
 
 	if (ev->data.scalar.anchor != NULL)
-		return syntax(c, ev->start_mark.line,
-			      "anchors are not supported", e);
+		return syntax(c, ev->start_mark.line, no_anchors, e);
 	if (strlen(text) != ev->data.scalar.length)
 		return syntax(c, ev->start_mark.line, "NUL in a value", e);
 	if (l->kind == MAPPING && !l->have_key) {
@@ -129,6 +139,12 @@ static int event(struct conf *c, struct level *levels, unsigned *depth,
 	int rc;
 
 	switch (ev->type) {
+	case YAML_DOCUMENT_START_EVENT:
+		if (c->begun)
+			return syntax(c, ev->start_mark.line,
+				      "a second document begins", e);
+		c->begun = true;
+		return 0;
 	case YAML_SCALAR_EVENT:
 		return scalar(c, l, key, ev, e);
 	case YAML_ALIAS_EVENT:
@@ -136,6 +152,8 @@ static int event(struct conf *c, struct level *levels, unsigned *depth,
 			      "aliases are not supported", e);
 	case YAML_MAPPING_START_EVENT:
 	case YAML_SEQUENCE_START_EVENT:
+		if (anchored(ev))
+			return syntax(c, ev->start_mark.line, no_anchors, e);
 		rc = begin_value(c, l, key, ev, e);
 		if (rc < 0)
 			return rc;

@@ -66,10 +66,16 @@ static void make_shift(void)
 	unsigned b, i, k;
 
 	pthread_once(&once, make_table);
+	/* It is linear: single bits are enough, the others are sums. */
 	for (k = 0; k < 4; k++)
-		for (b = 0; b < 256; b++) {
+		for (b = 1; b < 256; b++) {
 			uint32_t c = (uint32_t)b << (8 * k);
 
+			if ((b & (b - 1)) != 0) {
+				shift_lane[k][b] = shift_lane[k][b & (b - 1)] ^
+						   shift_lane[k][b & -b];
+				continue;
+			}
 			for (i = 0; i < LANE; i++)
 				c = c >> 8 ^ table[0][c & 255];
 			shift_lane[k][b] = c;

@@ -6,8 +6,10 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/base/digest.c libcommon/base/digest.h \
 	libcommon/base/durable.c libcommon/base/durable.h \
 	libcommon/base/err.c libcommon/base/err.h \
+	libcommon/base/hkdf.c libcommon/base/hkdf.h \
 	libcommon/base/io.c libcommon/base/io.h \
 	libcommon/base/name.c libcommon/base/name.h \
+	libcommon/base/notify.c libcommon/base/notify.h \
 	libcommon/base/opt.c libcommon/base/opt.h \
 	libcommon/base/pool.c libcommon/base/pool.h \
 	libcommon/base/progress.c libcommon/base/progress.h \

@@ -35,7 +35,7 @@ static const struct opt common[] = {
      0, 0},
     {'v', "verbose", OPT_COUNT, NULL, &opt_verbose, "say more", 0, 0, 0, 0, 0},
     {0, "config", OPT_FILE, "FILE", &config_path,
-     "configuration (default " DEFAULT_CONFIG ")", "PS_CONFIG", 0, 0, 0, 0},
+     "configuration, see ps.yaml(5)", "PS_CONFIG", 0, 0, 0, 0},
     {0},
 };
 
@@ -97,14 +97,15 @@ static void print_help(const struct opt_tool *t)
 		print_opt(o);
 	for (o = common; o->name != NULL; o++)
 		print_opt(o);
-	printf("\nThe manual: man %s\n", t->name);
+	printf("\nThe manual: man %s\nThe configuration: %s\n", t->name,
+	       DEFAULT_CONFIG);
 }
 
 static void dump_opt(const struct opt *o)
 {
 	static const char *const kinds[] = {
-	    "flag",   "flag", "flag",	  "text",   "file", "dir",
-	    "number", "size", "duration", "choice", "text"};
+	    "flag",   "flag", "count",	  "text",   "file", "dir",
+	    "number", "size", "duration", "choice", "list"};
 	char letter[2] = {o->letter, '\0'};
 
 	printf("opt\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", letter, o->name,
@@ -116,7 +117,9 @@ static void dump_opt(const struct opt *o)
 /*
  * For completions and tests: one line for each thing, fields separated by
  * tabs: "tool" name about operands; "cmd" name help; "opt" letter name kind
- * argument choices help environment key-in-ps.yaml.
+ * argument choices help environment key-in-ps.yaml. The kinds are flag,
+ * count (a flag that may be repeated), text, file, dir, number, size,
+ * duration, choice and list (a text that may be repeated).
  */
 static void dump(const struct opt_tool *t)
 {

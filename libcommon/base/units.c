@@ -33,13 +33,13 @@ static bool number(const char *text, double *ret, const char **rest)
 {
 	char *end;
 
-	if (!isdigit((unsigned char)*text) ||
-	    strspn(text, "0123456789.") != strcspn(text, "KMGTPEkmgtpeiBsmhd"))
+	if (!isdigit((unsigned char)*text))
 		return false;
 	errno = 0;
 	*ret = strtod(text, &end);
 	*rest = end;
-	return errno == 0;
+	/* strtod also knows exponents and hexadecimal: not here */
+	return errno == 0 && end == text + strspn(text, "0123456789.");
 }
 
 bool parse_size(const char *text, uint64_t *ret)
@@ -105,29 +105,75 @@ static bool fraction(const char **p, int64_t *ret)
 	return true;
 }
 
+/*
+ * Does the text begin like this? 'd' stands for a digit, 'T' for what divides
+ * date and time, all else for itself. sscanf alone would take signs and
+ * spaces.
+ */
+static bool begins_like(const char *text, const char *shape)
+{
+	for (; *shape != '\0'; shape++, text++) {
+		if (*shape == 'd' ? !isdigit((unsigned char)*text)
+		    : *shape == 'T'
+			? *text == '\0' || strchr("Tt ", *text) == NULL
+			: *text != *shape)
+			return false;
+	}
+	return true;
+}
+
 /* "Z", "+hh:mm" or "-hh:mm" up to the end, as seconds east. */
 static bool zone(const char *p, int64_t *ret)
 {
 	unsigned h, m;
-	int used = 0;
 
 	*ret = 0;
 	if (strcasecmp(p, "Z") == 0)
 		return true;
-	if ((*p != '+' && *p != '-') ||
-	    sscanf(p + 1, "%2u:%2u%n", &h, &m, &used) != 2 ||
-	    p[1 + used] != '\0' || h > 23 || m > 59)
+	if ((*p != '+' && *p != '-') || !begins_like(p + 1, "dd:dd") ||
+	    p[6] != '\0' || sscanf(p + 1, "%2u:%2u", &h, &m) != 2 || h > 23 ||
+	    m > 59)
 		return false;
 	*ret = (int64_t)(h * 3600 + m * 60) * (*p == '-' ? -1 : 1);
 	return true;
 }
 
+/* timegm makes 2 March of 30 February: such a day is none. */
+static bool day_exists(const struct tm *tm)
+{
+	struct tm day = {.tm_year = tm->tm_year,
+			 .tm_mon = tm->tm_mon,
+			 .tm_mday = tm->tm_mday};
+
+	timegm(&day);
+	return day.tm_mday == tm->tm_mday && day.tm_mon == tm->tm_mon;
+}
+
+/* "2026-11-20T10:00:00"; moves *p behind it. */
+static bool date_and_time(const char **p, struct tm *ret)
+{
+	static const char shape[] = "dddd-dd-ddTdd:dd:dd";
+	struct tm tm = {0};
+
+	if (!begins_like(*p, shape) ||
+	    sscanf(*p, "%4d-%2d-%2d%*c%2d:%2d:%2d", &tm.tm_year, &tm.tm_mon,
+		   &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec) != 6)
+		return false;
+	tm.tm_year -= 1900;
+	tm.tm_mon -= 1;
+	if (!day_exists(&tm) || tm.tm_hour > 23 || tm.tm_min > 59 ||
+	    tm.tm_sec > 60) /* a leap second */
+		return false;
+	*p += strlen(shape);
+	*ret = tm;
+	return true;
+}
+
 bool parse_time(const char *text, int64_t *ret_ns)
 {
-	struct tm tm = {0};
-	int64_t frac, east, sec;
+	int64_t frac, east, ns;
+	struct tm tm;
 	uint64_t epoch;
-	int used = 0;
 
 	if (*text == '@') {
 		if (!parse_u64(text + 1, INT64_MAX / NS_PER_S, &epoch))
@@ -135,22 +181,12 @@ bool parse_time(const char *text, int64_t *ret_ns)
 		*ret_ns = (int64_t)epoch * NS_PER_S;
 		return true;
 	}
-	if (sscanf(text, "%4d-%2d-%2d%*1[Tt ]%2d:%2d:%2d%n", &tm.tm_year,
-		   &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &tm.tm_sec,
-		   &used) != 6 ||
-	    used == 0)
+	if (!date_and_time(&text, &tm) || !fraction(&text, &frac) ||
+	    !zone(text, &east) ||
+	    mul_overflows((int64_t)timegm(&tm) - east, NS_PER_S, &ns) ||
+	    add_overflows(ns, frac, &ns))
 		return false;
-	if (tm.tm_mon < 1 || tm.tm_mon > 12 || tm.tm_mday < 1 ||
-	    tm.tm_mday > 31 || tm.tm_hour > 23 || tm.tm_min > 59 ||
-	    tm.tm_sec > 60)
-		return false;
-	tm.tm_year -= 1900;
-	tm.tm_mon -= 1;
-	text += used;
-	if (!fraction(&text, &frac) || !zone(text, &east))
-		return false;
-	sec = (int64_t)timegm(&tm) - east;
-	*ret_ns = sec * NS_PER_S + frac;
+	*ret_ns = ns;
 	return true;
 }
 
@@ -176,9 +212,10 @@ void format_duration(double s, char *out, size_t size)
 {
 	unsigned long long whole = (unsigned long long)(s + 0.5);
 
-	if (s < 1)
+	/* The limits are where rounding gives the next unit. */
+	if (s < 0.9995)
 		snprintf(out, size, "%.0f ms", s * 1000);
-	else if (s < 60)
+	else if (s < 59.95)
 		snprintf(out, size, "%.1f s", s);
 	else if (s < 3600)
 		snprintf(out, size, "%llum %02llus", whole / 60, whole % 60);

@@ -354,13 +354,11 @@ int seg_object_fetch(const struct seg_object *o, const struct seg_ref *ref,
 			SEG_RECORD_LEN + (size_t)ref->entry.stored_len, e);
 }
 
-int seg_object_decode(const struct seg_object *o, const struct seg_ref *ref,
-		      struct codec_state *codec, uint8_t *scratch, uint8_t *out,
-		      struct err *e)
+int seg_object_check(const struct seg_object *o, const struct seg_ref *ref,
+		     uint8_t *scratch, struct err *e)
 {
 	uint8_t *payload = scratch + SEG_RECORD_LEN;
 	const struct seg_entry *en = &ref->entry;
-	uint32_t n = en->stored_len;
 	struct seg_record rec;
 	int rc = seg_record_unpack(&rec, scratch, e);
 
@@ -370,17 +368,26 @@ int seg_object_decode(const struct seg_object *o, const struct seg_ref *ref,
 	    rec.offset != en->offset || rec.raw_len != en->raw_len ||
 	    rec.stored_len != en->stored_len)
 		return bad(e, "record and index differ");
-	if (crc32c(0, payload, n) != rec.payload_crc)
+	if (crc32c(0, payload, en->stored_len) != rec.payload_crc)
 		return bad(e, "CRC of a record");
-	if (sealed(o)) {
-		rc = open_bytes(o->seal, ref->record_no, false, scratch,
-				SEAL_RECORD_AAD, payload, n, payload, e);
-		if (rc < 0)
-			return rc;
-		n -= SEG_TAG_LEN;
-	}
-	return codec_expand(codec, en->codec, payload, n, out,
-			    (size_t)en->raw_len, e);
+	if (!sealed(o))
+		return 0;
+	return open_bytes(o->seal, ref->record_no, false, scratch,
+			  SEAL_RECORD_AAD, payload, en->stored_len, payload, e);
+}
+
+int seg_object_decode(const struct seg_object *o, const struct seg_ref *ref,
+		      struct codec_state *codec, uint8_t *scratch, uint8_t *out,
+		      struct err *e)
+{
+	uint32_t tag = sealed(o) ? SEG_TAG_LEN : 0;
+	int rc = seg_object_check(o, ref, scratch, e);
+
+	if (rc < 0)
+		return rc;
+	return codec_expand(codec, ref->entry.codec, scratch + SEG_RECORD_LEN,
+			    ref->entry.stored_len - tag, out,
+			    (size_t)ref->entry.raw_len, e);
 }
 
 int seg_object_load(const struct seg_object *o, const struct seg_ref *ref,

@@ -97,6 +97,13 @@ int seg_object_decode(const struct seg_object *o, const struct seg_ref *ref,
 		      struct codec_state *codec, uint8_t *scratch, uint8_t *out,
 		      struct err *e);
 
+/*
+ * Checks a fetched record, DATA or ZERO, as it is stored: its header against
+ * the index, CRC, seal. A sealed payload is opened in place.
+ */
+int seg_object_check(const struct seg_object *o, const struct seg_ref *ref,
+		     uint8_t *scratch, struct err *e);
+
 /* Recomputes the segment digest from the index. Needs readable. */
 int seg_object_check_digest(const struct seg_object *o, struct err *e);
 

@@ -1,6 +1,31 @@
 # Sources of the room vault: stores, layout, points, upload, restore.
 libcommon_libpscommon_a_SOURCES += \
-	libcommon/vault/chain.c \
+	libcommon/vault/fence.c \
+	libcommon/vault/fence.h \
+	libcommon/vault/mapping.c \
+	libcommon/vault/mapping.h \
+	libcommon/vault/point.h \
+	libcommon/vault/points.c \
 	libcommon/vault/store-file.c \
-	libcommon/vault/store.c libcommon/vault/store.h \
-	libcommon/vault/vault.c libcommon/vault/vault.h
+	libcommon/vault/store.c \
+	libcommon/vault/store.h \
+	libcommon/vault/tails.c \
+	libcommon/vault/tails.h \
+	libcommon/vault/upload-queue.c \
+	libcommon/vault/upload-queue.h \
+	libcommon/vault/upload.c \
+	libcommon/vault/upload.h \
+	libcommon/vault/vault.c \
+	libcommon/vault/vault.h \
+	libcommon/vault/verify-object.c \
+	libcommon/vault/verify-object.h \
+	libcommon/vault/verify.c \
+	libcommon/vault/verify.h
+libcommon_libpscommon_a_SOURCES += \
+	libcommon/vault/bitmap.c libcommon/vault/bitmap.h \
+	libcommon/vault/plan.c libcommon/vault/plan.h \
+	libcommon/vault/restore-chain.c libcommon/vault/restore-chain.h \
+	libcommon/vault/restore-job.c libcommon/vault/restore-job.h \
+	libcommon/vault/restore-point.c libcommon/vault/restore-point.h \
+	libcommon/vault/restore-target.c libcommon/vault/restore-target.h \
+	libcommon/vault/restore.c libcommon/vault/restore.h

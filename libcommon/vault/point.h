@@ -13,6 +13,7 @@ struct point_disk {
 	char disk[NAME_SIZE];
 	uint64_t seq;  /* of the last part; 0: missing */
 	uint64_t size; /* of the disk */
+	bool covered;  /* an unbroken chain leads from it to a base */
 };
 
 struct point {
@@ -23,18 +24,27 @@ struct point {
 	bool complete;		  /* every disk that it names is there */
 	bool authenticated;	  /* every trailer was opened with a key, or the
 				     segments are not sealed */
-	struct point_disk *disks; /* this machine's own and other members */
+	bool sealed;		  /* some of it is */
+	struct point_disk *disks; /* this machine's own and other members, in
+				     order of names */
 	size_t ndisks;
 };
 
 struct points {
 	struct point *items; /* by time, ascending */
 	size_t n;
+	size_t damaged;	  /* objects that could not be read; they count as
+			     missing */
+	char damage[256]; /* what is wrong with the first of them */
 };
 
 /*
  * The points of one machine (NULL: of all), found by reading tails only.
- * Incomplete ones are listed too, with complete = false.
+ * Incomplete ones are listed too, with complete = false. A bookmark that
+ * several machines share is one point with the disks of all of them.
+ *
+ * A bookmark's name should be used once. Where it was used again, each use is
+ * a point of its own: a disk that comes a second time begins the next one.
  */
 int points_list(struct vault *v, const char *machine,
 		const struct keyring *keys, struct points *ret, struct err *e);
@@ -43,8 +53,9 @@ void points_free(struct points *p);
 /*
  * Chooses by what an administrator says: "latest" (complete), "latest-app",
  * or a point's id; `at` != 0 with what NULL: the newest complete one at or
- * before that time. For a single disk of an incomplete point give its id.
- * -PS_NO when there is none.
+ * before that time. Of several points with one id the newest is taken. For a
+ * single disk of an incomplete point give its id. Only points that hold
+ * machine and disk count; either may be NULL: any. -PS_NO when there is none.
  */
 int points_choose(const struct points *p, const char *machine, const char *disk,
 		  const char *what, int64_t at, const struct point **ret,

@@ -98,21 +98,4 @@ int vault_head(struct vault *v, const char *machine, const char *disk,
 	       uint64_t *ret_seq, uint8_t ret_digest[SHA256_LEN],
 	       struct err *e);
 
-/*
- * The chain that leads to `seq`: the widest covers, from `seq` back to the
- * newest base at or before it, newest first. -PS_NO when the cover is broken
- * or reaches no base (point no longer kept, or not yet complete). Links
- * (digest of the predecessor) between the objects are checked. Objects are
- * opened with `keys`; the caller closes them with vault_chain_free.
- */
-struct vault_chain {
-	struct vault_object **objects; /* newest first; the last is a base */
-	size_t n;
-};
-
-int vault_chain(struct vault *v, const char *machine, const char *disk,
-		uint64_t seq, const struct keyring *keys,
-		struct vault_chain *ret, struct err *e);
-void vault_chain_free(struct vault_chain *c);
-
 #endif

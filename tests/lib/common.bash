@@ -8,6 +8,7 @@
 PATH=$PS_BUILD/tools:$PATH
 export PS_CONFIG=
 export LC_ALL=C
+bats_require_minimum_version 1.5.0
 
 setup() {
 	T=$(mktemp -d "${BATS_TEST_TMPDIR:-/tmp}/t.XXXXXX")

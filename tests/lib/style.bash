@@ -42,7 +42,7 @@ compiler_flags() {
 }
 
 programs() { # names of the installed tools
-	make_var bin_PROGRAMS | tr ' ' '\n' | sed -n 's,^tools/,,p'
+	make_var bin_PROGRAMS | tr " " "\n" | sed -n "s,^tools/,,p"
 }
 
 manual_of() {

@@ -1,0 +1,50 @@
+/*
+ * The two logs of a process server, as administrators know them: cxps.err
+ * (what went wrong) and cxps.xfer (one tab-separated line for each request).
+ *
+ * All processes append, each line with one write. A file that has grown to
+ * its limit is renamed to NAME.1, .1 to .2 and so on, under a lock.
+ *
+ * cxps.xfer: time, peer, machine, method, path, status, bytes in, bytes out,
+ * seconds, then for a segment sequence and digest ("-" where there is none).
+ */
+#ifndef PS_NET_LOG_H
+#define PS_NET_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define NETLOG_SIZE_DEFAULT (16 * 1024 * 1024u)
+#define NETLOG_KEEP 5 /* rotated files of each log */
+
+struct netlog {
+	int dirfd;	/* -1: no files */
+	uint64_t limit; /* bytes of a file */
+};
+
+/* Makes the folder when it is not there. */
+int netlog_open(struct netlog *l, const char *dir, uint64_t limit,
+		struct err *e);
+void netlog_close(struct netlog *l);
+
+/*
+ * A line in cxps.err with time and process, and on standard error. What
+ * cannot be written is lost: a log must not stop the work.
+ */
+void netlog_err(const struct netlog *l, const char *peer, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+struct netlog_xfer {
+	const char *peer, *machine, *method, *path;
+	unsigned status;
+	uint64_t in_bytes, out_bytes;
+	int64_t took_ns;
+	uint64_t seq;	    /* 0: none */
+	const char *digest; /* hexadecimal, or NULL */
+};
+
+void netlog_xfer(const struct netlog *l, const struct netlog_xfer *x);
+
+#endif

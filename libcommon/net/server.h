@@ -1,0 +1,93 @@
+/*
+ * The process server's side: a listener that forks one process for each
+ * connection, and the life of one connection (session.c, session-put.c,
+ * probe.c). Blocking code; crash, memory and rights of a connection are its
+ * own.
+ *
+ * Before login a peer may log in, and nothing else: everything else is
+ * answered 400, which is also what administrators look for with a browser.
+ *
+ *	POST   /v1/login				net/login.h
+ *	PUT    /v1/machines/M/disks/D/segments/SEQ	one segment
+ *	GET    /v1/machines/M/disks/D			its head
+ *	GET    /v1/machines/M, /v1/machines		all heads
+ *	GET    /v1/probe				ids of the probes
+ *	PUT    /v1/probe/ID, GET, DELETE		for the self-test
+ *	GET    /v1/time				heartbeat; the clock
+ *
+ * Answers are lines of tab-separated text. A head is the line `durable` and
+ * the line `stored`, both marked as heads (segment/ack.h); or the line
+ * `refused M D 0 0... unseated`. When the disk is on hold, a line `refused`
+ * with the reason ("held: ...") follows.
+ *
+ * Status of a PUT, and what it means for the sender:
+ *
+ *	200	durable or stored: the body is the acknowledgement
+ *	400	damaged, or not what the path says; the connection ends
+ *	403	not this login's machine
+ *	409	refused: the body is the acknowledgement, with the reason
+ *	423	the same for a disk that is on hold
+ *	500	stable storage failed; the connection ends
+ *	503	later (Retry-After, PS-Cause: unseated, cache-throttle, busy,
+ *		behind: an earlier one of this disk was not taken)
+ *	507	no room (Retry-After, PS-Cause: cache-full)
+ */
+#ifndef PS_NET_SERVER_H
+#define PS_NET_SERVER_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <openssl/ssl.h>
+
+#include "net/log.h"
+#include "net/login.h"
+
+#define SERVER_CONNECTIONS 256
+#define SERVER_LOGIN_S 20 /* from accept until logged in */
+#define SERVER_IDLE_S 300 /* without one byte from the peer */
+#define SERVER_STOP_S 30  /* for connections to finish after SIGTERM */
+#define SERVER_PROBE_MAX (16 * 1024 * 1024u) /* bytes, all probes together */
+
+struct server {
+	const char *cache; /* folder */
+	SSL_CTX *tls;
+	struct login_secret *secret; /* the root */
+	struct netlog log;
+	unsigned max_connections;
+	uint64_t login_s, idle_s;
+	/* set by server_signals() */
+	const volatile sig_atomic_t *stop;
+	sigset_t wait_mask; /* SIGTERM and SIGCHLD come in during waits only */
+};
+
+/*
+ * Blocks SIGTERM, SIGINT and SIGCHLD but in waits; SIGTERM and SIGINT set
+ * *s->stop.
+ */
+void server_signals(struct server *s);
+/* Lets pending signals in: true when this process was asked to end. */
+bool server_stopping(const struct server *s);
+
+/*
+ * Opens a listening socket on "[ADDR:]PORT" (an IPv6 address in brackets;
+ * without ADDR: all, IPv6 and IPv4). Gives the port, also when it was 0.
+ */
+int server_listen(const char *where, int *ret_fd, unsigned *ret_port,
+		  struct err *e);
+
+/*
+ * Serves until SIGTERM or SIGINT, then waits for the connections to finish
+ * what is in flight (at most SERVER_STOP_S, then they are killed). 0 or -CODE.
+ */
+int server_run(struct server *s, int listen_fd, struct err *e);
+
+/* One connection from its TLS handshake to its end; says all in the logs. */
+void session_run(struct server *s, int rfd, int wfd, const char *peer);
+
+/* "READY=1" to $NOTIFY_SOCKET, if there is one (sd_notify(3)). */
+void server_notify(const char *state);
+
+#endif

@@ -1,0 +1,85 @@
+/*
+ * What the parts of one server connection share (session.c, session-login.c,
+ * session-put.c, probe.c). Private to libcommon/net.
+ */
+#ifndef PS_NET_SESSION_H
+#define PS_NET_SESSION_H
+
+#include "cache/cache.h"
+#include "net/conn.h"
+#include "net/http.h"
+#include "net/probe.h"
+#include "net/server.h"
+
+#define SESSION_STALLED_MAX 64
+
+/* A disk whose last segment was not taken for now: later ones must wait. */
+struct stalled {
+	char machine[NAME_SIZE], disk[NAME_SIZE];
+	uint64_t seq; /* 0: free */
+};
+
+struct session {
+	struct server *srv;
+	const char *peer;
+	struct conn conn;
+	struct http_in in;
+	struct http_head head; /* of the request */
+	struct http_body body;
+	char path[HTTP_HEAD_MAX]; /* the target, cut into parts */
+	char *part[8];
+	int nparts;
+	char machine[NAME_SIZE]; /* logged in as; empty: not yet */
+	bool end;		 /* the connection ends after the answer */
+	struct cache *cache;
+	struct probes probes;
+	struct stalled stalled[SESSION_STALLED_MAX];
+	unsigned nstalled;
+	/* of the request, for the log */
+	int64_t began_ns;
+	uint64_t in_before, out_before;
+	uint64_t seq;
+	char digest[SHA256_HEX];
+	bool answered;
+};
+
+/* An answer; body may be NULL, cause and retry_s are for 503 and 507. */
+struct answer {
+	unsigned status;
+	const void *body;
+	size_t len;
+	const char *cause;
+	unsigned retry_s;
+	bool binary;
+};
+
+/*
+ * Sends an answer and writes the line in cxps.xfer. A failure ends the
+ * session. Called once for each request.
+ */
+void session_answer(struct session *s, const struct answer *a);
+/* An answer of one line of words. */
+void session_say(struct session *s, unsigned status, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* True when this login may act for the machine (operator: read only). */
+bool session_may(const struct session *s, const char *machine, bool write);
+
+/* Reads and drops what is left of the request's body, else ends. */
+void session_drain(struct session *s);
+
+/* Until the peer has logged in: 0, or -1 when the session is over. */
+int session_login(struct session *s);
+
+/* PUT of a segment. */
+void session_put(struct session *s);
+/* Everything under /v1/probe. */
+void session_probe(struct session *s);
+/* Heads: of one disk, of a machine's disks, of all that may be seen. */
+void session_head(struct session *s);
+void session_list(struct session *s, const char *machine);
+
+/* Reads the next request: 1, 0 when the session is over. */
+int session_next(struct session *s);
+
+#endif

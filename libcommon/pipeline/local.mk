@@ -1,0 +1,7 @@
+# Sources of the room pipeline: the chain of a process server, supervised.
+libcommon_libpscommon_a_SOURCES += \
+	libcommon/pipeline/chain.c libcommon/pipeline/chain.h \
+	libcommon/pipeline/plan.c libcommon/pipeline/plan.h \
+	libcommon/pipeline/seater.c libcommon/pipeline/seater.h \
+	libcommon/pipeline/supervise.c libcommon/pipeline/supervise.h \
+	libcommon/pipeline/verdict.c libcommon/pipeline/verdict.h

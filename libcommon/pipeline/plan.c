@@ -1,0 +1,105 @@
+#include "config.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "pipeline/plan.h"
+
+static void add(struct plan_stage *s, const char *word)
+{
+	assert(s->argc < PLAN_ARGS);
+	s->argv[s->argc++] = word;
+}
+
+/* Begins a stage with these words, the last one NULL. */
+static struct plan_stage *stage(struct plan *p, const struct plan_input *in,
+				const char *program, ...)
+{
+	struct plan_stage *s = &p->stages[p->n++];
+	const char *word;
+	va_list ap;
+
+	add(s, program);
+	va_start(ap, program);
+	while ((word = va_arg(ap, const char *)) != NULL)
+		add(s, word);
+	va_end(ap);
+	if (in->config != NULL) {
+		add(s, "--config");
+		add(s, in->config);
+	}
+	return s;
+}
+
+void plan_chain(const struct plan_input *in, struct plan *ret)
+{
+	struct plan_stage *s;
+
+	memset(ret, 0, sizeof(*ret));
+	s = stage(ret, in, "ps-cache", "follow", "-C", in->cache, NULL);
+	if (in->once)
+		add(s, "--once");
+	if (strcmp(in->codec, "none") != 0) {
+		s = stage(ret, in, "ps-compress", "--codec", in->codec, NULL);
+		if (in->level != 0) {
+			snprintf(ret->level, sizeof(ret->level), "%llu",
+				 (unsigned long long)in->level);
+			add(s, "--level");
+			add(s, ret->level);
+		}
+	}
+	if (in->key != NULL)
+		stage(ret, in, "ps-encrypt", "-k", in->key, NULL);
+	stage(ret, in, "ps-upload", in->vault, NULL);
+	stage(ret, in, "ps-cache", "ack", "-C", in->cache, NULL);
+}
+
+void plan_seat(const struct plan_input *in, const char *machine,
+	       const char *disk, struct plan *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	stage(ret, in, "ps-vault", "head", in->vault, "--machine", machine,
+	      "--disk", disk, NULL);
+	stage(ret, in, "ps-cache", "seat", "-C", in->cache, NULL);
+}
+
+static bool plain(const char *word)
+{
+	return *word != '\0' &&
+	       word[strspn(word, "abcdefghijklmnopqrstuvwxyz"
+				 "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				 "0123456789_./:@%+,-")] == '\0';
+}
+
+static void print_word(const char *word, FILE *f)
+{
+	if (plain(word)) {
+		fputs(word, f);
+		return;
+	}
+	fputc('\'', f);
+	for (; *word != '\0'; word++) {
+		if (*word == '\'')
+			fputs("'\\''", f);
+		else
+			fputc(*word, f);
+	}
+	fputc('\'', f);
+}
+
+void plan_print(const struct plan *p, FILE *f)
+{
+	unsigned i, k;
+
+	for (i = 0; i < p->n; i++) {
+		if (i > 0)
+			fputs(" | ", f);
+		for (k = 0; k < p->stages[i].argc; k++) {
+			if (k > 0)
+				fputc(' ', f);
+			print_word(p->stages[i].argv[k], f);
+		}
+	}
+	fputc('\n', f);
+}

@@ -1,0 +1,53 @@
+/*
+ * The chain of a process server as programs and their arguments:
+ *
+ *	ps-cache follow | ps-compress | ps-encrypt | ps-upload | ps-cache ack
+ *
+ * The same plan is started as processes and printed for people.
+ */
+#ifndef PS_PIPELINE_PLAN_H
+#define PS_PIPELINE_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define PLAN_STAGES 5
+#define PLAN_ARGS 12
+
+struct plan_stage {
+	const char *argv[PLAN_ARGS + 1]; /* ends in NULL; borrowed */
+	unsigned argc;
+};
+
+struct plan {
+	struct plan_stage stages[PLAN_STAGES];
+	unsigned n;
+	char level[24]; /* the text of --level */
+};
+
+/* What the chain is made from; all borrowed. */
+struct plan_input {
+	const char *config; /* a ps.yaml for every stage, or NULL */
+	const char *cache;
+	const char *vault;
+	const char *key;   /* NULL: nothing is sealed */
+	const char *codec; /* "none": nothing is compressed */
+	uint64_t level;	   /* 0: what ps-compress takes by itself */
+	bool once;	   /* end when the cache is empty */
+};
+
+/* `ret` must stay where it is: it points into itself. */
+void plan_chain(const struct plan_input *in, struct plan *ret);
+
+/* ps-vault head ... | ps-cache seat: seats one disk. */
+void plan_seat(const struct plan_input *in, const char *machine,
+	       const char *disk, struct plan *ret);
+
+/*
+ * Prints a plan as one command line of the shell, each word quoted where it
+ * has to be. Errors of the stream are left to its owner (ferror).
+ */
+void plan_print(const struct plan *p, FILE *f);
+
+#endif

@@ -1,0 +1,292 @@
+#include "config.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/notify.h"
+#include "base/units.h"
+#include "pipeline/supervise.h"
+#include "pipeline/verdict.h"
+
+#define FEW 5	    /* tries in a row for what hardly passes by itself */
+#define STEADY_S 60 /* a run of this length begins a new row */
+#define KILL_S 5    /* between SIGTERM and SIGKILL */
+
+enum phase {
+	RUNNING,
+	DRAINING, /* an end was seen or asked for: the rest may finish */
+	ENDING,	  /* all were asked to end */
+	WAITING,  /* nothing runs until `until` */
+	FINISHED,
+};
+
+struct sup {
+	const struct supervise *opt;
+	struct plan plan;
+	struct chain chain;
+	struct seater seater;
+	int sigfd;
+	enum phase phase;
+	int64_t begun, until; /* mono_now_ns */
+	uint64_t wait_s;      /* before the next restart */
+	unsigned few;	      /* ends in a row that hardly pass */
+	unsigned stops;	      /* requests to end */
+	bool reload;
+	int code;
+};
+
+static void tell(struct sup *s, const char *status, const char *words)
+{
+	char line[600];
+
+	if (words != NULL)
+		s->opt->say(s->opt->ctx, words);
+	snprintf(line, sizeof(line), "%s\nSTATUS=%s", status,
+		 words != NULL ? words : "running");
+	notify_state(line);
+}
+
+static void go(struct sup *s, enum phase phase, int64_t seconds)
+{
+	s->phase = phase;
+	s->until = mono_now_ns() + seconds * NS_PER_S;
+}
+
+static int start(struct sup *s, struct err *e)
+{
+	int rc = chain_start(&s->chain, &s->plan, s->opt->out, e);
+
+	if (rc == 0) {
+		s->phase = RUNNING;
+		s->until = INT64_MAX;
+		s->begun = mono_now_ns();
+	}
+	return rc;
+}
+
+/* Between 3/4 and 5/4 of the wait, so that many servers do not march. */
+static int64_t jittered_ns(uint64_t seconds)
+{
+	uint32_t r = 0;
+
+	(void)getrandom(&r, sizeof(r), 0);
+	return (int64_t)((double)seconds * NS_PER_S *
+			 (0.75 + (double)r / UINT32_MAX / 2));
+}
+
+static void wait_and_restart(struct sup *s, const char *words)
+{
+	char line[500], wait[32];
+	int64_t ns;
+
+	if (mono_now_ns() - s->begun >= STEADY_S * NS_PER_S)
+		s->wait_s = 1;
+	ns = jittered_ns(s->wait_s);
+	s->wait_s = 2 * s->wait_s < s->opt->max_wait_s ? 2 * s->wait_s
+						       : s->opt->max_wait_s;
+	format_duration((double)ns / NS_PER_S, wait, sizeof(wait));
+	snprintf(line, sizeof(line), "%s; again in %s", words, wait);
+	tell(s, "READY=1", line);
+	s->phase = WAITING;
+	s->until = mono_now_ns() + ns;
+}
+
+static void finish(struct sup *s, int code)
+{
+	s->phase = FINISHED;
+	s->code = code;
+}
+
+/* All stages have ended: what now? */
+static void judge(struct sup *s)
+{
+	char words[300];
+	struct verdict v;
+
+	verdict_of(&s->chain, &v);
+	verdict_words(&s->chain, &v, words, sizeof(words));
+	if (mono_now_ns() - s->begun >= STEADY_S * NS_PER_S)
+		s->few = 0;
+	if (v.kind == VERDICT_STOP) {
+		tell(s, "STOPPING=1", words);
+		finish(s, v.code);
+	} else if (s->stops > 0) {
+		finish(s, s->reload ? SUPERVISE_RELOAD : PS_OK);
+	} else if (s->opt->in.once) {
+		if (v.kind != VERDICT_DONE && v.kind != VERDICT_HELD)
+			tell(s, "STOPPING=1", words);
+		finish(s, v.code);
+	} else if (v.kind == VERDICT_FEW && ++s->few == FEW) {
+		tell(s, "STOPPING=1", words);
+		finish(s, v.code);
+	} else {
+		wait_and_restart(s, words);
+	}
+}
+
+static void on_stop(struct sup *s)
+{
+	s->stops++;
+	if (s->phase == WAITING)
+		finish(s, s->reload ? SUPERVISE_RELOAD : PS_OK);
+	else if (s->stops > 1 && s->phase != FINISHED)
+		s->until = 0; /* somebody is in a hurry */
+	else if (s->phase == RUNNING) {
+		notify_state(s->reload ? "STATUS=reading the configuration"
+				       : "STOPPING=1");
+		chain_tell(&s->chain, 0, 1);
+		go(s, DRAINING, (int64_t)s->opt->stop_timeout_s);
+	}
+}
+
+static void on_signal(struct sup *s, int sig)
+{
+	if (sig == SIGTERM || sig == SIGINT) {
+		s->reload = false;
+		on_stop(s);
+	} else if (sig == SIGHUP && s->stops == 0) {
+		s->reload = s->opt->reload(s->opt->ctx);
+		if (s->reload)
+			on_stop(s);
+	}
+}
+
+static void reap(struct sup *s)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		if (!chain_reaped(&s->chain, pid, status))
+			(void)seater_reaped(&s->seater, pid, status);
+}
+
+/* Waits for signals, until a time at the latest. */
+static void wait_for_signals(struct sup *s, int64_t until)
+{
+	struct pollfd p = {.fd = s->sigfd, .events = POLLIN};
+	int64_t ns = until - mono_now_ns();
+	struct signalfd_siginfo info;
+	int ms = 0;
+
+	if (ns > 3600 * NS_PER_S)
+		ms = 3600 * 1000;
+	else if (ns > 0)
+		ms = (int)(ns / 1000000) + 1;
+	if (poll(&p, 1, ms) <= 0)
+		return;
+	while (read(s->sigfd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGCHLD)
+			reap(s);
+		else
+			on_signal(s, (int)info.ssi_signo);
+	}
+}
+
+/* Moves on from what the last signals and the clock have brought. */
+static int step(struct sup *s, struct err *e)
+{
+	bool due = mono_now_ns() >= s->until;
+
+	switch (s->phase) {
+	case RUNNING:
+		if (s->chain.alive == s->chain.n)
+			break;
+		go(s, DRAINING, (int64_t)s->opt->stop_timeout_s);
+		/* fall through */
+	case DRAINING:
+		chain_tell(&s->chain, 0, chain_unread(&s->chain));
+		if (s->chain.alive > 0 && due) {
+			chain_signal(&s->chain, SIGTERM);
+			go(s, ENDING, KILL_S);
+		}
+		break;
+	case ENDING:
+		if (s->chain.alive > 0 && due) {
+			chain_signal(&s->chain, SIGKILL);
+			go(s, ENDING, KILL_S);
+		}
+		break;
+	case WAITING:
+		if (!due)
+			break;
+		tell(s, "READY=1", NULL);
+		return start(s, e);
+	case FINISHED:
+		break;
+	}
+	if ((s->phase == DRAINING || s->phase == ENDING) && s->chain.alive == 0)
+		judge(s);
+	return 0;
+}
+
+static int loop(struct sup *s, struct err *e)
+{
+	int rc = 0;
+
+	while (rc == 0 && s->phase != FINISHED) {
+		int64_t until = s->until;
+
+		if (!s->opt->in.once && s->stops == 0) {
+			int64_t next = seater_step(&s->seater, mono_now_ns());
+
+			until = next < until ? next : until;
+		}
+		wait_for_signals(s, until);
+		rc = step(s, e);
+	}
+	return rc;
+}
+
+/* No child outlives us. */
+static void end_children(struct sup *s)
+{
+	int64_t until = mono_now_ns() + KILL_S * NS_PER_S;
+
+	chain_signal(&s->chain, SIGTERM);
+	seater_stop(&s->seater);
+	while ((s->chain.alive > 0 || s->seater.chain.alive > 0) &&
+	       mono_now_ns() < until)
+		wait_for_signals(s, until);
+	chain_signal(&s->chain, SIGKILL);
+	chain_signal(&s->seater.chain, SIGKILL);
+	while (s->chain.alive > 0 || s->seater.chain.alive > 0)
+		wait_for_signals(s, INT64_MAX);
+}
+
+int supervise_run(const struct supervise *opt, struct err *e)
+{
+	struct sup s = {.opt = opt, .wait_s = 1};
+	sigset_t set, old;
+	int rc;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, &old);
+	s.sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (s.sigfd < 0)
+		return err_sys(e, 0, "signalfd");
+	plan_chain(&opt->in, &s.plan);
+	seater_init(&s.seater, &opt->in, opt->seat, opt->say, opt->ctx);
+	rc = start(&s, e);
+	if (rc == 0) {
+		tell(&s, "READY=1", NULL);
+		rc = loop(&s, e);
+	}
+	end_children(&s);
+	close(s.sigfd);
+	/* A reload keeps them blocked: none may be lost on the way. */
+	if (rc < 0 || s.code != SUPERVISE_RELOAD)
+		sigprocmask(SIG_SETMASK, &old, NULL);
+	return rc < 0 ? rc : s.code;
+}

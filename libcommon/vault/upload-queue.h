@@ -1,0 +1,70 @@
+/* Private to upload: what is written and waits for its name. */
+#ifndef PS_VAULT_UPLOAD_QUEUE_H
+#define PS_VAULT_UPLOAD_QUEUE_H
+
+#include <pthread.h>
+
+#include "vault/fence.h"
+#include "vault/upload.h"
+
+/* Written segments that may wait; each has its place on the disk already. */
+#define QUEUE_DEPTH 4
+
+struct upload_disk {
+	struct upload_disk *next;
+	struct fence fence; /* the committer's, while anything is queued */
+	/* The reader's: where the history will end when all is committed. */
+	uint64_t seq;
+	uint8_t digest[SHA256_LEN];
+	/* Under the queue's lock: refused at this sequence (0: not held). */
+	uint64_t held_at;
+	char held_for[ACK_REASON_SIZE];
+};
+
+enum upload_what {
+	UPLOAD_COMMIT, /* give the written object its name */
+	UPLOAD_CHECK,  /* compare with what is there */
+	UPLOAD_REFUSE,
+};
+
+struct upload_job {
+	enum upload_what what;
+	struct upload_disk *disk;
+	struct store_put *put; /* UPLOAD_COMMIT only */
+	struct fence_claim claim;
+	char reason[ACK_REASON_SIZE]; /* UPLOAD_REFUSE only */
+};
+
+struct upload_queue {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct upload_job jobs[QUEUE_DEPTH];
+	unsigned long pushed, done; /* counters that only grow */
+	bool closing, failed;
+	struct err why; /* when failed */
+	int wake_fd;	/* eventfd: readable once it has failed */
+	const struct upload *u;
+	const struct store_ops *ops;
+	struct upload_totals totals; /* stored, refused */
+};
+
+int queue_open(struct upload_queue *q, struct vault *v, const struct upload *u,
+	       struct err *e);
+/*
+ * Hands a job over, waiting for room. The put is the queue's in every case.
+ * Fails with what an earlier job failed with.
+ */
+int queue_push(struct upload_queue *q, const struct upload_job *job,
+	       struct err *e);
+/* Waits until nothing is queued; fails as queue_push does. */
+int queue_idle(struct upload_queue *q, struct err *e);
+/* 0, or what a job has failed with. */
+int queue_failure(struct upload_queue *q, struct err *e);
+/* True, with the reason, when the disk was refused before. */
+bool queue_held(struct upload_queue *q, const struct upload_disk *d,
+		char reason[ACK_REASON_SIZE]);
+/* Finishes what is queued, ends the thread; as queue_failure. */
+int queue_close(struct upload_queue *q, struct err *e);
+
+#endif

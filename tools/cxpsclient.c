@@ -1,0 +1,344 @@
+/*
+ * cxpsclient: the source's end of the transport. Tests the way to a process
+ * server, sends a stream of segments, shows what the server has.
+ */
+#include "config.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "base/bytes.h"
+#include "base/opt.h"
+#include "base/secret.h"
+#include "base/tool.h"
+#include "base/units.h"
+#include "net/client.h"
+#include "net/selftest.h"
+#include "segment/ack.h"
+
+static const char *host, *port = "9443", *key_file, *machine, *disk, *ca;
+static const char *derive, *out_file;
+static uint64_t wait_s = 300;
+static bool put, status, list, json;
+
+static const struct opt opts[] = {
+    {'i', "host", OPT_TEXT, "HOST", &host, "the process server", 0,
+     "client.host", 0, 0, 0},
+    {'l', "port", OPT_TEXT, "PORT", &port, "its port (default 9443)", 0,
+     "client.port", 0, 0, 0},
+    {'y', "timeout", OPT_DURATION, "SECS", &wait_s,
+     "longest wait for anything (default 300)", 0, "client.timeout", 0, 1,
+     86400},
+    {'P', "passphrase", OPT_FILE, "KEYFILE", &key_file,
+     "file with the passphrase or one machine's key", 0, "client.passphrase", 0,
+     0, 0},
+    {'m', "machine", OPT_TEXT, "M", &machine, "log in as this machine", 0,
+     "machine", 0, 0, 0},
+    {'d', "disk", OPT_TEXT, "D", &disk, "with --status: this disk only", 0, 0,
+     0, 0, 0},
+    {0, "ca", OPT_FILE, "FILE", &ca,
+     "who must have signed the server's certificate (PEM)", 0, "client.ca", 0,
+     0, 0},
+    {0, "put", OPT_FLAG, NULL, &put, "send a stream of segments", 0, 0, 0, 0,
+     0},
+    {0, "status", OPT_FLAG, NULL, &status, "print the heads of disks", 0, 0, 0,
+     0, 0},
+    {0, "list", OPT_FLAG, NULL, &list,
+     "print the heads of all disks that may be seen", 0, 0, 0, 0, 0},
+    {0, "derive-key", OPT_TEXT, "M", &derive,
+     "make the key of one machine from the passphrase", 0, 0, 0, 0, 0},
+    {'o', "output", OPT_FILE, "FILE", &out_file,
+     "with --derive-key: write it there, not to standard output", 0, 0, 0, 0,
+     0},
+    {0, "json", OPT_FLAG, NULL, &json, "print JSON", 0, 0, 0, 0, 0},
+    {0},
+};
+
+static const struct opt_tool tool = {
+    .name = "cxpsclient",
+    .about = "Test the way to a process server, send segments to it, or show "
+	     "what it has.",
+    .synopsis = "-i HOST [-l PORT] [-y SECS] [-P KEYFILE] [--json]\n"
+		"-i HOST [-l PORT] [-y SECS] -P KEYFILE --put [FILE|-]\n"
+		"-i HOST [-l PORT] -P KEYFILE --status [-m M [-d D]] [--json]\n"
+		"-i HOST [-l PORT] -P KEYFILE --list [--json]\n"
+		"--derive-key M -P KEYFILE [-o FILE]",
+    .opts = opts,
+    .operands = "file",
+};
+
+static struct client_to to;
+
+/* ---- self-test ---- */
+
+static void print_step(void *ctx, const struct selftest_step *s)
+{
+	static const char *const words[] = {"ok", "warn", "FAILED"};
+	char took[32];
+
+	if (ctx != NULL) {
+		json_array_append_new(
+		    ctx, json_pack(
+			     "{s:s s:s s:f s:s s:s}", "step", s->name, "result",
+			     s->result == SELFTEST_FAILED ? "failed"
+							  : words[s->result],
+			     "seconds", (double)s->took_ns / 1e9, "detail",
+			     s->detail, "hint", s->hint));
+		return;
+	}
+	format_duration((double)s->took_ns / 1e9, took, sizeof(took));
+	printf("%-7s%-10s%9s  %s\n", words[s->result], s->name, took,
+	       s->detail);
+	if (s->hint[0] != '\0')
+		printf("%-26s  next: %s\n", "", s->hint);
+	fflush(stdout);
+}
+
+static int self_test(const struct login_secret *secret)
+{
+	json_t *steps = json ? json_array() : NULL;
+	const char *as = machine;
+	int rc;
+
+	if (secret != NULL && as == NULL)
+		as = secret->machine[0] != '\0' ? secret->machine
+						: LOGIN_OPERATOR;
+	rc = selftest_run(&to, secret, as, print_step, steps);
+	if (steps != NULL) {
+		json_dumpf(steps, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+		putchar('\n');
+		json_decref(steps);
+	} else if (rc == 0 && secret == NULL) {
+		puts("login and transfer are tested with -P KEYFILE");
+	}
+	return -rc;
+}
+
+/* ---- heads ---- */
+
+/* Puts one acknowledgement line into the object of its disk. */
+static void add_line(json_t *heads, const struct ack *a)
+{
+	size_t n = json_array_size(heads);
+	json_t *it = n > 0 ? json_array_get(heads, n - 1) : NULL;
+	char hex[SHA256_HEX];
+
+	if (it == NULL ||
+	    strcmp(json_string_value(json_object_get(it, "machine")),
+		   a->machine) != 0 ||
+	    strcmp(json_string_value(json_object_get(it, "disk")), a->disk) !=
+		0) {
+		it = json_pack("{s:s s:s s:b}", "machine", a->machine, "disk",
+			       a->disk, "seated", a->level != ACK_REFUSED);
+		json_array_append_new(heads, it);
+	}
+	if (a->level == ACK_REFUSED) {
+		if (a->seq > 0)
+			json_object_set_new(it, "held", json_string(a->reason));
+		return;
+	}
+	hex_encode(a->digest, SHA256_LEN, hex);
+	json_object_set_new(
+	    it, ack_level_name(a->level),
+	    json_pack("{s:I s:s}", "seq", (json_int_t)a->seq, "digest", hex));
+}
+
+static int print_json(char *text, struct err *e)
+{
+	json_t *heads = json_array();
+	char *line, *save = NULL;
+	struct ack a;
+	int rc = 0;
+
+	for (line = strtok_r(text, "\n", &save); line != NULL && rc == 0;
+	     line = strtok_r(NULL, "\n", &save)) {
+		rc = ack_parse(&a, line, e);
+		if (rc == 0)
+			add_line(heads, &a);
+	}
+	if (rc == 0) {
+		json_dumpf(heads, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+		putchar('\n');
+	}
+	json_decref(heads);
+	return rc;
+}
+
+/* Prints the lines only when each of them is an acknowledgement. */
+static int print_lines(const char *text, struct err *e)
+{
+	const char *line, *end;
+	struct ack a;
+
+	for (line = text; *line != '\0'; line = end) {
+		int rc = ack_parse(&a, line, e);
+
+		if (rc < 0)
+			return rc;
+		end = strchrnul(line, '\n');
+		end += *end == '\n';
+	}
+	fputs(text, stdout);
+	return 0;
+}
+
+/* What is asked for, by the options and the kind of secret. */
+static void status_path(const struct login_secret *secret, char *path,
+			size_t size)
+{
+	const char *m = machine;
+
+	if (m == NULL && secret->machine[0] != '\0' &&
+	    strcmp(secret->machine, LOGIN_OPERATOR) != 0)
+		m = secret->machine;
+	if (disk != NULL && m == NULL)
+		opt_misuse("--disk needs --machine");
+	if (m == NULL || list)
+		snprintf(path, size, "/v1/machines");
+	else if (disk == NULL)
+		snprintf(path, size, "/v1/machines/%s", m);
+	else
+		snprintf(path, size, "/v1/machines/%s/disks/%s", m, disk);
+}
+
+static int show_heads(const struct login_secret *secret, struct err *e)
+{
+	uint8_t key[LOGIN_KEY_LEN];
+	struct client_answer a;
+	const char *as = machine;
+	struct client c;
+	char path[256];
+	int rc;
+
+	if (as == NULL)
+		as = secret->machine[0] != '\0' ? secret->machine
+						: LOGIN_OPERATOR;
+	status_path(secret, path, sizeof(path));
+	rc = login_key(secret, as, key, e);
+	if (rc < 0)
+		return rc;
+	rc = client_open(&c, &to, e);
+	if (rc == 0)
+		rc = client_login(&c, as, key, e);
+	secret_wipe(key, sizeof(key));
+	if (rc == 0) {
+		rc = client_ask(&c, "GET", path, NULL, 0, &a, e);
+		if (rc == 0) {
+			rc = client_judge(&c, &a, e);
+			if (rc == 0)
+				rc = json ? print_json(a.body, e)
+					  : print_lines(a.body, e);
+			client_answer_free(&a);
+		}
+	}
+	client_close(&c);
+	return rc;
+}
+
+/* ---- the others ---- */
+
+static int put_stream(const struct login_secret *secret, const char *path,
+		      struct err *e)
+{
+	struct client_put_totals totals;
+	struct client_put o = {.to = &to,
+			       .secret = secret,
+			       .machine = machine,
+			       .in_fd = STDIN_FILENO,
+			       .in_name = "standard input",
+			       .acks = stdout};
+	int rc;
+
+	if (path != NULL && strcmp(path, "-") != 0) {
+		o.in_fd = open(path, O_RDONLY | O_CLOEXEC);
+		o.in_name = path;
+		if (o.in_fd < 0)
+			return err_sys(e, 0, "%s", path);
+	}
+	rc = client_put_stream(&o, &totals, e);
+	tool_note("%llu segments sent, %llu bytes, %llu durable, %llu stored, "
+		  "%llu refused",
+		  (unsigned long long)totals.segments,
+		  (unsigned long long)totals.bytes,
+		  (unsigned long long)totals.durable,
+		  (unsigned long long)totals.stored,
+		  (unsigned long long)totals.refused);
+	if (o.in_fd != STDIN_FILENO)
+		close(o.in_fd);
+	return rc;
+}
+
+static int derive_key(const struct login_secret *secret, struct err *e)
+{
+	char line[LOGIN_LINE_SIZE];
+	uint8_t key[LOGIN_KEY_LEN];
+	int fd, rc;
+
+	if (!login_name_ok(derive))
+		return err_set(e, PS_USAGE, "'%s' is not the name of a machine",
+			       derive);
+	rc = login_key(secret, derive, key, e);
+	if (rc < 0)
+		return rc;
+	login_key_line(derive, key, line);
+	if (out_file == NULL || strcmp(out_file, "-") == 0) {
+		fputs(line, stdout);
+	} else {
+		fd = open(out_file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+			  0600);
+		if (fd < 0 || dprintf(fd, "%s", line) < 0 || fsync(fd) < 0)
+			rc = err_sys(e, 0, "%s", out_file);
+		if (fd >= 0 && close(fd) < 0 && rc == 0)
+			rc = err_sys(e, 0, "%s", out_file);
+	}
+	secret_wipe(line, sizeof(line));
+	secret_wipe(key, sizeof(key));
+	return rc;
+}
+
+static void check_options(void)
+{
+	if (put + status + list + (derive != NULL) > 1)
+		opt_misuse("--put, --status, --list and --derive-key exclude "
+			   "one another");
+	if (derive == NULL && host == NULL)
+		opt_misuse("-i HOST is missing");
+	if ((put || status || list || derive != NULL) && key_file == NULL)
+		opt_misuse("-P KEYFILE is missing");
+	if (machine != NULL && !login_name_ok(machine))
+		opt_misuse("'%s' is not the name of a machine", machine);
+	if (disk != NULL && !name_ok(disk))
+		opt_misuse("'%s' is not the name of a disk", disk);
+	to = (struct client_to){host, port, (int64_t)wait_s * NS_PER_S, ca};
+}
+
+int main(int argc, char **argv)
+{
+	struct login_secret secret = {0};
+	struct err e = {0};
+	int first, rc = 0;
+
+	tool_init("cxpsclient");
+	first = opt_parse(&tool, argc, argv);
+	if (argc - first > (put ? 1 : 0))
+		opt_misuse("too many arguments");
+	check_options();
+	secret_harden_process();
+	if (key_file != NULL)
+		rc = login_secret_read(&secret, key_file, &e);
+	if (rc == 0 && derive != NULL)
+		rc = derive_key(&secret, &e);
+	else if (rc == 0 && (status || list))
+		rc = show_heads(&secret, &e);
+	else if (rc == 0 && put)
+		rc = put_stream(&secret, argv[first], &e);
+	else if (rc == 0)
+		rc = self_test(key_file != NULL ? &secret : NULL);
+	secret_wipe(&secret, sizeof(secret));
+	return tool_finish(rc < 0 ? tool_fail(&e) : rc);
+}

@@ -1,0 +1,235 @@
+#include "config.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/durable.h"
+#include "base/opt.h"
+#include "base/secret.h"
+#include "base/tool.h"
+#include "base/units.h"
+#include "filter.h"
+#include "segment/keyring.h"
+
+static bool open_it, add_key, list_keys;
+static const char *key_file, *new_key, *derive, *output;
+static uint64_t jobs;
+
+static const struct opt opts[] = {
+    {'k', "key", OPT_FILE, "KEYFILE", &key_file, "key file", "PS_KEY_FILE",
+     "key", 0, 0, 0},
+    {'d', "decrypt", OPT_FLAG, NULL, &open_it, "open what was sealed", 0, 0, 0,
+     0, 0},
+    {'j', "jobs", OPT_NUMBER, "N", &jobs,
+     "threads (default: one for each processor, at most 8)", 0, "encrypt.jobs",
+     0, 1, 64},
+    {0, "new-key", OPT_FILE, "FILE", &new_key,
+     "make a key file; an existing one is never replaced", 0, 0, 0, 0, 0},
+    {0, "add-key", OPT_FLAG, NULL, &add_key,
+     "add a new key to the key file, which seals from now on", 0, 0, 0, 0, 0},
+    {0, "derive", OPT_TEXT, "MACHINE", &derive,
+     "make a key file that works for this machine alone", 0, 0, 0, 0, 0},
+    {'o', "output", OPT_FILE, "FILE", &output,
+     "where --derive writes (default: standard output)", 0, 0, 0, 0, 0},
+    {0, "list-keys", OPT_FLAG, NULL, &list_keys,
+     "print ids and times of the keys in the key file", 0, 0, 0, 0, 0},
+    {0},
+};
+
+static const struct opt_tool tool = {
+    .name = "ps-encrypt",
+    .about = "Seal a stream of segments, or open it with -d.",
+    .synopsis = "-k KEYFILE [-d] [-j N] [FILE|-]\n"
+		"--new-key FILE\n"
+		"--add-key -k KEYFILE\n"
+		"--derive MACHINE [-o FILE] -k KEYFILE\n"
+		"--list-keys -k KEYFILE",
+    .opts = opts,
+    .operands = "file",
+};
+
+/* ---- key files ---- */
+
+/* Opens the folder of a path; *ret_name is the last part of the path. */
+static int open_folder(const char *path, const char **ret_name, struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder;
+	int fd;
+
+	*ret_name = slash == NULL ? path : slash + 1;
+	if (**ret_name == '\0')
+		return err_set(e, PS_USAGE, "%s: not a file name", path);
+	folder = slash == NULL ? strdup(".")
+			       : strndup(path, (size_t)(slash - path) + 1);
+	if (folder == NULL)
+		return err_sys(e, PS_TEMPFAIL, "%s", path);
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		err_sys(e, 0, "%s", folder);
+	free(folder);
+	return fd < 0 ? -e->code : fd;
+}
+
+static int write_key_file(const struct keyring *k, const char *path,
+			  enum durable_mode how, struct err *e)
+{
+	char *text = malloc(KEYRING_TEXT_MAX);
+	const char *name;
+	int fd, rc;
+
+	if (text == NULL)
+		return err_sys(e, PS_TEMPFAIL, "%s", path);
+	fd = open_folder(path, &name, e);
+	if (fd < 0) {
+		free(text);
+		return fd;
+	}
+	rc = durable_write(fd, name, text, keyring_format(k, text), 0600, how,
+			   e);
+	secret_wipe(text, KEYRING_TEXT_MAX);
+	free(text);
+	close(fd);
+	if (rc == -PS_NO) {
+		rc = err_set(e, PS_USAGE,
+			     "%s: exists, and a key is never "
+			     "overwritten",
+			     path);
+		err_hint(e, "to add a key to it: ps-encrypt --add-key -k %s",
+			 path);
+	}
+	return rc;
+}
+
+static int make_new(struct err *e)
+{
+	struct keyring *k = NULL;
+	int rc = keyring_new(&k, e);
+
+	if (rc == 0)
+		rc = keyring_add(k, e);
+	if (rc == 0)
+		rc = write_key_file(k, new_key, DURABLE_CREATE, e);
+	keyring_free(k);
+	return rc;
+}
+
+static int add_to(struct keyring *k, struct err *e)
+{
+	int rc = keyring_add(k, e);
+
+	return rc < 0 ? rc : write_key_file(k, key_file, DURABLE_REPLACE, e);
+}
+
+static int print_derived(const struct keyring *k, struct err *e)
+{
+	char *text = malloc(KEYRING_TEXT_MAX);
+	size_t n;
+
+	if (text == NULL)
+		return err_sys(e, PS_TEMPFAIL, "key file");
+	n = keyring_format(k, text);
+	/* Unbuffered: stdio would leave a copy behind. */
+	setvbuf(stdout, NULL, _IONBF, 0);
+	fwrite(text, 1, n, stdout);
+	secret_wipe(text, KEYRING_TEXT_MAX);
+	free(text);
+	return 0;
+}
+
+static int derive_from(const struct keyring *k, struct err *e)
+{
+	struct keyring *r = NULL;
+	int rc;
+
+	if (output == NULL || strcmp(output, "-") == 0) {
+		tool_no_terminal(STDOUT_FILENO, "a key");
+		output = NULL;
+	}
+	rc = keyring_derive(&r, k, derive, e);
+	if (rc == 0)
+		rc = output == NULL
+			 ? print_derived(r, e)
+			 : write_key_file(r, output, DURABLE_CREATE, e);
+	keyring_free(r);
+	return rc;
+}
+
+static int list(const struct keyring *k)
+{
+	char id[2 * SEG_KEY_ID_LEN + 1], created[TIME_TEXT];
+	unsigned i;
+
+	for (i = 0; i < k->n; i++) {
+		const struct key *key = &k->keys[i];
+
+		hex_encode(key->id, SEG_KEY_ID_LEN, id);
+		format_time(key->created_ns, created);
+		printf("%s\t%s\t%s%s\t%s\n", id, created,
+		       key->machine[0] != '\0' ? "machine=" : "vault",
+		       key->machine, i + 1 == k->n ? "seals" : "opens");
+	}
+	return 0;
+}
+
+/* ---- what was asked for ---- */
+
+/* Everything that works with the keys of -k. */
+static int with_keys(int argc, char **argv)
+{
+	struct transform t = {
+	    .kind = open_it ? TRANSFORM_OPEN : TRANSFORM_SEAL,
+	    .threads = (unsigned)jobs,
+	};
+	struct keyring *k = NULL;
+	struct err e = {0};
+	int rc, code = PS_OK;
+
+	if (key_file == NULL)
+		opt_misuse("no key file: give -k KEYFILE");
+	rc = keyring_load(&k, key_file, &e);
+	if (rc == 0 && add_key)
+		rc = add_to(k, &e);
+	else if (rc == 0 && derive != NULL)
+		rc = derive_from(k, &e);
+	else if (rc == 0 && list_keys)
+		rc = list(k);
+	else if (rc == 0) {
+		t.keys = k;
+		code = filter_run(&t, argc, argv);
+	}
+	keyring_free(k);
+	return rc < 0 ? tool_fail(&e) : code;
+}
+
+static int only_new_key(void)
+{
+	struct err e = {0};
+
+	return make_new(&e) < 0 ? tool_fail(&e) : PS_OK;
+}
+
+int main(int argc, char **argv)
+{
+	int first, asked;
+
+	tool_init("ps-encrypt");
+	secret_harden_process();
+	first = opt_parse(&tool, argc, argv);
+	asked = (new_key != NULL) + add_key + (derive != NULL) + list_keys +
+		open_it;
+	if (asked > 1)
+		opt_misuse("-d, --new-key, --add-key, --derive and "
+			   "--list-keys exclude each other");
+	if (asked == 1 && !open_it && first < argc)
+		opt_misuse("'%s' is too many", argv[first]);
+	if (output != NULL && derive == NULL)
+		opt_misuse("-o goes with --derive");
+	return tool_finish(new_key != NULL
+			       ? only_new_key()
+			       : with_keys(argc - first, argv + first));
+}

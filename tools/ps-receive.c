@@ -1,0 +1,201 @@
+/*
+ * ps-receive: the receiving end of a process server. Listens for sources,
+ * puts their segments into the cache and acknowledges what is durable.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/durable.h"
+#include "base/opt.h"
+#include "base/secret.h"
+#include "base/tool.h"
+#include "cache/cache.h"
+#include "net/server.h"
+#include "net/tls.h"
+
+static const char *listen_on, *cache_dir, *cert, *key, *pass_file, *log_dir;
+static uint64_t max_connections = SERVER_CONNECTIONS;
+static uint64_t login_s = SERVER_LOGIN_S, idle_s = SERVER_IDLE_S;
+static uint64_t log_size = NETLOG_SIZE_DEFAULT;
+static bool over_stdio, new_cert, new_passphrase;
+
+static const struct opt opts[] = {
+    {'l', "listen", OPT_TEXT, "[ADDR:]PORT", &listen_on,
+     "where to listen; port 0: any, printed", 0, "receive.listen", 0, 0, 0},
+    {'C', "cache", OPT_DIR, "DIR", &cache_dir, "the cache", "PS_CACHE", "cache",
+     0, 0, 0},
+    {0, "cert", OPT_FILE, "FILE", &cert, "certificate (PEM)", 0, "receive.cert",
+     0, 0, 0},
+    {0, "key", OPT_FILE, "FILE", &key, "its private key (PEM)", 0,
+     "receive.key", 0, 0, 0},
+    {'P', "passphrase", OPT_FILE, "FILE", &pass_file,
+     "file with the passphrase of all logins", 0, "receive.passphrase", 0, 0,
+     0},
+    {0, "max-connections", OPT_NUMBER, "N", &max_connections,
+     "connections at a time (default 256)", 0, "receive.max-connections", 0, 1,
+     65536},
+    {0, "login-timeout", OPT_DURATION, "TIME", &login_s,
+     "time to log in, and for a request's head (default 20s)", 0,
+     "receive.login-timeout", 0, 1, 3600},
+    {0, "idle-timeout", OPT_DURATION, "TIME", &idle_s,
+     "end a connection without a byte for so long (default 5m)", 0,
+     "receive.idle-timeout", 0, 1, 86400},
+    {0, "log-dir", OPT_DIR, "DIR", &log_dir,
+     "cxps.err and cxps.xfer (default CACHE/.log)", 0, "receive.log-dir", 0, 0,
+     0},
+    {0, "log-size", OPT_SIZE, "SIZE", &log_size,
+     "rotate a log of this size (default 16M)", 0, "receive.log-size", 0, 4096,
+     0},
+    {0, "stdio", OPT_FLAG, NULL, &over_stdio,
+     "serve one connection on standard input and output", 0, 0, 0, 0, 0},
+    {0, "new-cert", OPT_FLAG, NULL, &new_cert,
+     "make a key and a self-signed certificate, and end", 0, 0, 0, 0, 0},
+    {0, "new-passphrase", OPT_FLAG, NULL, &new_passphrase,
+     "make a passphrase file, and end", 0, 0, 0, 0, 0},
+    {0},
+};
+
+static const struct opt_tool tool = {
+    .name = "ps-receive",
+    .about = "Receive segments over TLS into the cache of a process server.",
+    .synopsis = "-l [ADDR:]PORT -C CACHE --cert FILE --key FILE -P FILE\n"
+		"--stdio -C CACHE --cert FILE --key FILE -P FILE\n"
+		"--new-cert --cert FILE --key FILE\n"
+		"--new-passphrase -P FILE",
+    .opts = opts,
+};
+
+static void need(const char *value, const char *option)
+{
+	if (value == NULL)
+		opt_misuse("%s is missing", option);
+}
+
+static int make_passphrase(const char *path, struct err *e)
+{
+	char text[LOGIN_PASSPHRASE_SIZE + 1];
+	const char *slash = strrchr(path, '/');
+	char dir[4096] = ".";
+	int fd, rc;
+
+	if (slash != NULL)
+		snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path) + 1,
+			 path);
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, 0, "%s", path);
+	rc = login_new_passphrase(text, e);
+	if (rc == 0) {
+		strcat(text, "\n");
+		rc = durable_write(fd, slash != NULL ? slash + 1 : path, text,
+				   strlen(text), 0600, DURABLE_CREATE, e);
+	}
+	if (rc == -PS_NO)
+		rc = err_set(e, PS_NO, "%s: is there already", path);
+	secret_wipe(text, sizeof(text));
+	close(fd);
+	return rc;
+}
+
+/* Makes what was asked for. */
+static int make_new(struct err *e)
+{
+	int rc = 0;
+
+	if (new_cert) {
+		need(cert, "--cert");
+		need(key, "--key");
+		rc = tls_new_cert(cert, key, e);
+	}
+	if (rc == 0 && new_passphrase) {
+		need(pass_file, "-P");
+		rc = make_passphrase(pass_file, e);
+	}
+	return rc;
+}
+
+/* Everything that can be wrong is found before the first connection. */
+static int prepare(struct server *s, struct err *e)
+{
+	char default_log[4096];
+	struct cache *c;
+	int rc = cache_open(&c, cache_dir, e);
+
+	if (rc < 0)
+		return rc;
+	cache_close(c);
+	rc = tls_server(&s->tls, cert, key, e);
+	if (rc == 0)
+		rc = login_secret_read(s->secret, pass_file, e);
+	if (rc == 0 && s->secret->machine[0] != '\0')
+		rc = err_set(e, PS_CONFIG,
+			     "%s: a server needs the passphrase, this is the "
+			     "key of '%s'",
+			     pass_file, s->secret->machine);
+	snprintf(default_log, sizeof(default_log), "%s/.log", cache_dir);
+	return rc < 0 ? rc
+		      : netlog_open(&s->log,
+				    log_dir != NULL ? log_dir : default_log,
+				    log_size, e);
+}
+
+static int run(struct err *e)
+{
+	struct login_secret secret = {0};
+	struct server s = {.cache = cache_dir,
+			   .secret = &secret,
+			   .log = {.dirfd = -1},
+			   .max_connections = (unsigned)max_connections,
+			   .login_s = login_s,
+			   .idle_s = idle_s};
+	int fd = -1, rc = prepare(&s, e);
+	unsigned port = 0;
+
+	if (rc == 0)
+		server_signals(&s);
+	if (rc == 0 && over_stdio) {
+		session_run(&s, STDIN_FILENO, STDOUT_FILENO, "stdio");
+	} else if (rc == 0) {
+		rc = server_listen(listen_on, &fd, &port, e);
+		if (rc == 0) {
+			printf("%u\n", port);
+			fflush(stdout);
+			server_notify("READY=1");
+			rc = server_run(&s, fd, e);
+		}
+	}
+	secret_wipe(&secret, sizeof(secret));
+	netlog_close(&s.log);
+	SSL_CTX_free(s.tls);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	struct err e = {0};
+	int rc;
+
+	tool_init("ps-receive");
+	if (opt_parse(&tool, argc, argv) < argc)
+		opt_misuse("too many arguments");
+	secret_harden_process();
+	if (new_cert || new_passphrase) {
+		rc = make_new(&e);
+	} else {
+		if (over_stdio ==
+		    (listen_on != NULL && opt_given(opts, "listen")))
+			opt_misuse("either --listen or --stdio");
+		need(cache_dir, "-C");
+		need(cert, "--cert");
+		need(key, "--key");
+		need(pass_file, "-P");
+		rc = run(&e);
+	}
+	return tool_finish(rc < 0 ? tool_fail(&e) : PS_OK);
+}

@@ -1,0 +1,112 @@
+#include "config.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/opt.h"
+#include "base/progress.h"
+#include "base/rate.h"
+#include "base/tool.h"
+#include "base/units.h"
+#include "vault/upload.h"
+
+static const char *vault_url, *limit_rate;
+
+static const struct opt options[] = {
+    {0, "vault", OPT_TEXT, "VAULT", &vault_url,
+     "the vault when no operand names one", "PS_VAULT", "vault", 0, 0, 0},
+    {0, "limit-rate", OPT_TEXT, "RATE", &limit_rate,
+     "bytes per second at most: 20M, 100Mbit", NULL, "upload.limit-rate", 0, 0,
+     0},
+    {0},
+};
+
+static const struct opt_tool tool = {
+    .name = "ps-upload",
+    .about = "Store a stream of segments in a vault.",
+    .synopsis = "[--limit-rate RATE] VAULT [FILE]",
+    .opts = options,
+    .operands = "file",
+};
+
+static int print_ack(void *ctx, const struct ack *a, struct err *e)
+{
+	(void)ctx;
+	return ack_print(stdout, a, e);
+}
+
+/* The operands: VAULT (unless it is configured) and FILE. */
+static const char *operands(int argc, char **argv, int at)
+{
+	int n = argc - at;
+
+	if (n > 2)
+		opt_misuse("too many operands");
+	if (n > 0)
+		vault_url = argv[at];
+	if (vault_url == NULL)
+		opt_misuse("no vault is given");
+	return n == 2 ? argv[at + 1] : "-";
+}
+
+static int open_input(const char *file)
+{
+	struct stat st;
+	int fd = STDIN_FILENO;
+
+	if (strcmp(file, "-") != 0)
+		fd = open(file, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		tool_die_errno(0, "%s", file);
+	progress_begin("stored",
+		       S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0);
+	return fd;
+}
+
+static void report(const struct upload_totals *t)
+{
+	char bytes[32];
+
+	format_size(t->bytes, bytes, sizeof(bytes));
+	tool_note("%llu segments stored, %llu refused, %s written",
+		  (unsigned long long)t->stored, (unsigned long long)t->refused,
+		  bytes);
+}
+
+int main(int argc, char **argv)
+{
+	struct upload u = {.ack = print_ack};
+	struct upload_totals totals = {0};
+	struct err e = {0};
+	struct vault v;
+	const char *file;
+	int fd, code = PS_OK;
+
+	tool_init("ps-upload");
+	/* A file size limit is an error to report, not a reason to die. */
+	signal(SIGXFSZ, SIG_IGN);
+	file = operands(argc, argv, opt_parse(&tool, argc, argv));
+	if (limit_rate != NULL && !parse_rate(limit_rate, &u.rate))
+		opt_misuse("'%s' is not a rate", limit_rate);
+	if (vault_open(&v, vault_url, &e) < 0)
+		tool_die(&e);
+	if (v.single_writer)
+		tool_warn("this vault's store refuses no second create: see "
+			  "to it that no other ps-upload writes to it");
+	fd = open_input(file);
+	if (upload_run(&v, fd, strcmp(file, "-") != 0 ? file : "standard input",
+		       &u, &totals, &e) < 0) {
+		progress_end();
+		code = tool_fail(&e);
+	} else if (totals.refused > 0) {
+		code = PS_NO;
+	}
+	progress_end();
+	report(&totals);
+	vault_close(&v);
+	return tool_finish(code);
+}

@@ -1,0 +1,154 @@
+#include "config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/name.h"
+#include "base/opt.h"
+#include "base/secret.h"
+#include "base/tool.h"
+#include "base/units.h"
+#include "ps-vault.h"
+
+static const char *vault_url, *key_file, *at_text;
+static struct request request;
+
+static const struct opt options[] = {
+    {0, "vault", OPT_TEXT, "VAULT", &vault_url,
+     "the vault when no operand names one", "PS_VAULT", "vault", 0, 0, 0},
+    {'m', "machine", OPT_TEXT, "NAME", &request.machine, "only this machine", 0,
+     0, 0, 0, 0},
+    {'d', "disk", OPT_TEXT, "NAME", &request.disk, "only this disk", 0, 0, 0, 0,
+     0},
+    {'k', "key", OPT_FILE, "KEYFILE", &key_file, "key file of the vault",
+     "PS_KEY_FILE", "key", 0, 0, 0},
+    {'p', "point", OPT_TEXT, "POINT", &request.point,
+     "latest, latest-app or the id of a point", 0, 0, 0, 0, 0},
+    {0, "at", OPT_TEXT, "TIME", &at_text,
+     "the newest complete point at or before this time; for map a sequence", 0,
+     0, 0, 0, 0},
+    {0, "data", OPT_FLAG, NULL, &request.data,
+     "verify: expand every record and check each block", 0, 0, 0, 0, 0},
+    {'o', "output", OPT_FILE, "FILE", &request.output, "map: the file to write",
+     0, 0, 0, 0, 0},
+    {0, "json", OPT_FLAG, NULL, &request.json, "print JSON", 0, 0, 0, 0, 0},
+    {0},
+};
+
+static const struct opt_cmd commands[] = {
+    {"init", "make an empty vault, or see that it is one"},
+    {"list", "the recovery points"},
+    {"show", "one recovery point and what it needs"},
+    {"head", "the last segment of each disk, as acknowledgement lines"},
+    {"verify", "check every object"},
+    {"map", "make a disk map again from the indexes"},
+    {"stat", "objects, bytes and points of each disk"},
+    {0},
+};
+
+static const struct opt_tool tool = {
+    .name = "ps-vault",
+    .about = "Look at a vault and check it.",
+    .synopsis = "init VAULT\n"
+		"list|stat VAULT [--machine M] [--disk D] [-k KEYFILE] "
+		"[--json]\n"
+		"show VAULT --machine M [--point P|--at TIME] [-k KEYFILE] "
+		"[--json]\n"
+		"head VAULT [--machine M] [--disk D] [--json]\n"
+		"verify VAULT [--machine M] [--disk D] [-k KEYFILE] [--data] "
+		"[--json]\n"
+		"map VAULT --machine M --disk D -o FILE [--point P|--at SEQ] "
+		"[-k KEYFILE]\n",
+    .opts = options,
+    .cmds = commands,
+    .operands = "dir",
+};
+
+typedef int command_fn(const struct request *r, struct err *e);
+
+static const struct {
+	const char *name;
+	command_fn *run;
+	bool one_machine, one_disk;
+} runs[] = {
+    {"list", cmd_list, false, false},	  {"show", cmd_show, true, false},
+    {"head", cmd_head, false, false},	  {"stat", cmd_stat, false, false},
+    {"verify", cmd_verify, false, false}, {"map", cmd_map, true, true},
+};
+
+static void check_names(void)
+{
+	struct err e = {0};
+
+	if (request.machine != NULL &&
+	    name_check("machine", request.machine, PS_USAGE, &e) < 0)
+		tool_die(&e);
+	if (request.disk != NULL &&
+	    name_check("disk", request.disk, PS_USAGE, &e) < 0)
+		tool_die(&e);
+}
+
+static void check_at(const char *command)
+{
+	if (at_text == NULL)
+		return;
+	if (request.point != NULL)
+		opt_misuse("--point and --at exclude each other");
+	if (strcmp(command, "map") == 0 &&
+	    parse_u64(at_text, UINT64_MAX, &request.seq) && request.seq > 0)
+		return;
+	if (!parse_time(at_text, &request.at) || request.at == 0)
+		opt_misuse("'%s' is not a time", at_text);
+}
+
+static int run_command(const char *name, struct err *e)
+{
+	struct keyring *keys = NULL;
+	size_t i = 0;
+	int rc = 0;
+
+	if (strcmp(name, "init") == 0)
+		return vault_init(request.url, e);
+	while (strcmp(runs[i].name, name) != 0)
+		i++;
+	if (runs[i].one_machine && request.machine == NULL)
+		opt_misuse("%s needs --machine", name);
+	if (runs[i].one_disk && request.disk == NULL)
+		opt_misuse("%s needs --disk", name);
+	check_names();
+	check_at(name);
+	if (key_file != NULL) {
+		secret_harden_process();
+		rc = keyring_load(&keys, key_file, e);
+	}
+	request.keys = keys;
+	if (rc == 0)
+		rc = vault_open(&request.vault, request.url, e);
+	if (rc == 0) {
+		rc = runs[i].run(&request, e);
+		vault_close(&request.vault);
+	}
+	keyring_free(keys);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	struct err e = {0};
+	const char *command;
+	int at, rc, code = PS_OK;
+
+	tool_init("ps-vault");
+	at = opt_parse(&tool, argc, argv);
+	command = argv[at++];
+	if (argc - at > 1)
+		opt_misuse("too many operands");
+	request.url = argc > at ? argv[at] : vault_url;
+	if (request.url == NULL)
+		opt_misuse("no vault is given");
+	rc = run_command(command, &e);
+	/* An answer that is no may have been said on standard output. */
+	if (rc < 0)
+		code = e.code != 0 ? tool_fail(&e) : -rc;
+	return tool_finish(code);
+}
