@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/durable.h"
 #include "base/io.h"
 #include "base/units.h"
 #include "cache/follow.h"
@@ -191,7 +192,14 @@ static int read_queue(struct follow *w, struct fdisk *d, struct folder *f,
 	d->known_bad = false;
 	if (h.epoch != d->epoch || !d->begun)
 		adopt(w, d, &h);
-	return spool_list(f->dirfd, d->begun ? d->sent.seq : 0, &d->queue, e);
+	rc = spool_list(f->dirfd, d->begun ? d->sent.seq : 0, &d->queue, e);
+	/*
+	 * A file may have its name and its writer still wait for the folder's
+	 * fsync. The vault must never know what a power loss takes from here.
+	 */
+	if (rc == 0 && d->queue.n > 0)
+		rc = durable_sync(f->dirfd, "segments", e);
+	return cache_note_failure(w->c, rc, e);
 }
 
 /* Puts the disk on hold, unless it was seated since it was read. */

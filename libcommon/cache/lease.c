@@ -135,6 +135,9 @@ static int take(struct cache_lease *l, struct err *e)
 		rc = folder_sync_path(&l->f, e);
 	if (rc == 0)
 		rc = lease_refresh(l, e);
+	/* The last one may have been killed before it could do this. */
+	if (rc == 0)
+		rc = durable_sync(l->f.dirfd, "segments", e);
 	return cache_note_failure(l->f.c, rc, e);
 }
 
