@@ -1,1 +1,4 @@
 # Manual pages.
+dist_man_MANS += man/ps-scan.1
+dist_man_MANS += man/ps-restore.1
+dist_man_MANS += man/ps-cache.1

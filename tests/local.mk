@@ -20,6 +20,7 @@ EXTRA_DIST += tests/style.bats tests/lib/common.bash tests/lib/style.bash \
 	tests/lib/tidy
 
 EXTRA_DIST += scripts/check scripts/install-packages \
-	scripts/make-completions scripts/run-test scripts/run-tests
+	scripts/make-completions scripts/quickstart scripts/run-test \
+	scripts/run-tests
 
 EXTRA_DIST += tests/fuzz/fuzz-reader.c
