@@ -6,3 +6,6 @@ dist_man_MANS += man/ps-compress.1
 dist_man_MANS += man/ps-encrypt.1
 dist_man_MANS += man/ps-stream.1
 dist_man_MANS += man/ps-segment.5
+dist_man_MANS += man/ps-upload.1
+dist_man_MANS += man/ps-vault.1
+dist_man_MANS += man/ps-vault.5

@@ -198,12 +198,12 @@ store() { make-segment "$@" | ps-upload v >/dev/null; }
 		ps-vault map v --machine web01 --disk root --point "p$pass" -o map
 		# A scan by this map finds nothing to send.
 		ps-scan --machine web01 --disk root --map map \
-			"image.root.$pass" >delta
-		[ "$(stat -c %s delta)" -lt 2000 ]
+			"image.root.$pass" >delta.psg
+		[ "$(stat -c %s delta.psg)" -lt 2000 ]
 		ps-vault map v --machine web01 --disk root --at "$pass" -o map2
 		ps-scan --status --map map2 --json >status
 		[ "$(jq .seq status)" -eq "$pass" ]
-		rm -rf map* delta
+		rm -rf map* delta.psg
 	done
 	ps-vault map v --machine web01 --disk root -o map
 	[ "$(ps-scan --status --map map --json | jq .seq)" -eq 3 ]
@@ -218,8 +218,8 @@ store() { make-segment "$@" | ps-upload v >/dev/null; }
 	fails_with 77 ps-vault map v --machine web01 --disk root -o map
 	[ ! -e map ]
 	ps-vault map v --machine web01 --disk root -o map -k key
-	ps-scan --machine web01 --disk root --map map image.root.1 >delta
-	[ "$(stat -c %s delta)" -lt 2000 ]
+	ps-scan --machine web01 --disk root --map map image.root.1 >delta.psg
+	[ "$(stat -c %s delta.psg)" -lt 2000 ]
 }
 
 @test "a full standard output is an error" {
