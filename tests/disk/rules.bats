@@ -197,6 +197,29 @@ prepare() {
 	[ "$(field seq)" -eq 2 ]
 }
 
+@test "a lost map is rebuilt from the vault, and the next scan reads everything" {
+	local disk="--machine w --disk r"
+	ps-vault init vault
+	scan --segment-size 1M | ps-upload vault | commit
+	put 3 A 20
+	scan --segment-size 1M | ps-upload vault | commit
+	rm -rf map map.journal
+	put 30 B
+	dd if=/dev/zero of=src bs=65536 seek=9 count=5 conv=notrunc status=none
+	# shellcheck disable=SC2086
+	ps-vault map vault $disk -o map
+	# shellcheck disable=SC2086
+	ps-vault head vault $disk | commit
+	echo "0 8388608 clean" >list
+	scan --changed list >stream
+	# What is there already is not sent again.
+	[ "$(stat -c %s stream)" -lt 70000 ]
+	ps-upload vault <stream | commit
+	# shellcheck disable=SC2086
+	ps-restore vault $disk -o replica
+	cmp src replica
+}
+
 @test "a lost dirty list stands for the whole disk" {
 	pass
 	put 2 B

@@ -24,3 +24,5 @@ tests_segment_test_keyring_LDADD = $(TEST_LDADD)
 tests_segment_test_damage_SOURCES = tests/segment/test-damage.c \
 	tests/segment/sample.c tests/segment/sample.h
 tests_segment_test_damage_LDADD = $(TEST_LDADD)
+EXTRA_DIST += tests/segment/common.bash tests/segment/compress.bats \
+	tests/segment/encrypt.bats tests/segment/stream.bats

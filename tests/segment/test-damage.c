@@ -20,6 +20,13 @@
 #include "segment/transform.h"
 #include "segment/verify.h"
 
+/* Every byte, or under sanitizers, which are slow, every seventh. */
+#ifdef PS_SANITIZE
+#define STEP 7
+#else
+#define STEP 1
+#endif
+
 static struct keyring *ring;
 /* One content, stored in four ways; two segments. */
 static struct sample plain, packed, sealed, both;
@@ -159,6 +166,8 @@ static void everything_verifies(void **state)
 static void check_prefix(const struct sample *out, const struct sample *whole,
 			 size_t at)
 {
+	if (out->n == 0)
+		return;
 	if (out->n >= whole->n || memcmp(out->p, whole->p, out->n) != 0)
 		fail_msg("damage at %zu: wrong bytes came out", at);
 }
@@ -179,7 +188,7 @@ static void cut_everywhere(enum transform_kind kind, const struct sample *in,
 	struct sample out = {0};
 	size_t n;
 
-	for (n = 1; n < in->n; n += n < 4096 ? 1 : 97) {
+	for (n = 1; n < in->n; n += n < 4096 ? STEP : 97) {
 		struct sample cut = {in->p, n, 0};
 		int want = n == first_len ? 0 : -PS_DATA;
 
@@ -225,7 +234,7 @@ static void flip_everywhere(enum transform_kind kind, const struct sample *in,
 	struct sample bad = copy_of(in), out = {0};
 	size_t i;
 
-	for (i = 0; i < in->n; i++) {
+	for (i = 0; i < in->n; i += STEP) {
 		uint8_t bit = (uint8_t)(1 << (i % 8));
 		int rc;
 
@@ -327,7 +336,7 @@ static void a_forged_bit_in_a_sealed_segment_is_seen(void **state)
 
 	(void)state;
 	for (i = 0; i < n; i++)
-		for (at = 0; at < parts[i].len; at++) {
+		for (at = 0; at < parts[i].len; at += STEP) {
 			size_t pos = parts[i].pos + at;
 			uint8_t bit = (uint8_t)(1 << (at % 8));
 
@@ -423,8 +432,8 @@ static void repeated_and_missing_records_are_seen(void **state)
 		bad.n = sealed.n + parts[i].len;
 		assert_int_equal(transform(TRANSFORM_OPEN, &bad, &out),
 				 -PS_DATA);
-		assert_in_range(out.n, 0, plain.n);
-		assert_memory_equal(out.p, plain.p, out.n);
+		if (parts[i].pos + parts[i].len < sealed.n)
+			check_prefix(&out, &plain, parts[i].pos);
 		/* not at all */
 		memcpy(bad.p + parts[i].pos, sealed.p + behind,
 		       sealed.n - behind);

@@ -232,15 +232,17 @@ bool segs_exists(const char *dir, const char *name)
 }
 
 static unsigned leftovers;
+static bool drop;
 
 static int count_leftover(const char *path, const struct stat *st, int type,
 			  struct FTW *ftw)
 {
 	(void)st;
 	(void)type;
-	if (strncmp(path + ftw->base, ".tmp.", 5) == 0)
-		leftovers++;
-	return 0;
+	if (strncmp(path + ftw->base, ".tmp.", 5) != 0)
+		return 0;
+	leftovers++;
+	return drop ? remove(path) : 0;
 }
 
 unsigned segs_leftovers(const char *dir)
@@ -248,6 +250,13 @@ unsigned segs_leftovers(const char *dir)
 	leftovers = 0;
 	nftw(dir, count_leftover, 16, FTW_PHYS);
 	return leftovers;
+}
+
+void segs_drop_leftovers(const char *dir)
+{
+	drop = true;
+	assert_int_equal(segs_leftovers(dir), 1);
+	drop = false;
 }
 
 /* ---- uploads ---- */

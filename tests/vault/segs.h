@@ -62,6 +62,7 @@ void segs_remove(const char *dir);
 bool segs_exists(const char *dir, const char *name);
 /* Temporary files anywhere below the folder. */
 unsigned segs_leftovers(const char *dir);
+void segs_drop_leftovers(const char *dir);
 
 /* What an upload answered. */
 struct answers {
