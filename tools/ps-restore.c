@@ -33,8 +33,8 @@ static const struct opt opts[] = {
      "latest (default), latest-app or the id of a point", 0, 0, 0, 0, 0},
     {0, "at", OPT_TEXT, "TIME", &at_text,
      "the newest complete point at or before this time", 0, 0, 0, 0, 0},
-    {'k', "key", OPT_FILE, "FILE", &key_file, "key file of the vault", 0, 0, 0,
-     0, 0},
+    {'k', "key", OPT_FILE, "KEYFILE", &key_file, "key file of the vault",
+     "PS_KEY_FILE", "key", 0, 0, 0},
     {'o', "output", OPT_FILE, "FILE", &output,
      "new file, block device, or - for standard output", 0, 0, 0, 0, 0},
     {'f', "force", OPT_FLAG, NULL, &force,
@@ -58,9 +58,9 @@ static const struct opt_tool tool = {
     .name = "ps-restore",
     .about = "Restores a disk as it was at a recovery point.",
     .synopsis = "VAULT --machine M --disk D [--point POINT | --at TIME] "
-		"[-k FILE] [--force] -o FILE\n"
+		"[-k KEYFILE] [--force] -o FILE\n"
 		"VAULT --machine M --disk D [--point POINT | --at TIME] "
-		"[-k FILE] --verify-only\n",
+		"[-k KEYFILE] --verify-only\n",
     .opts = opts,
     .operands = "dir",
 };

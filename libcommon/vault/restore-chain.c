@@ -255,7 +255,7 @@ void chain_free(struct chain *c)
 {
 	uint32_t i;
 
-	for (i = 0; i < c->nopen; i++)
+	for (i = 0; c->open_list != NULL && i < c->nopen; i++)
 		vault_object_close(c->objects[c->open_list[i]].open);
 	free(c->open_list);
 	free(c->objects);

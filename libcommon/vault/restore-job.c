@@ -9,7 +9,7 @@
 int job_prepare(struct job *j, const struct job_ctx *ctx, struct err *e)
 {
 	j->in = malloc(ctx->bytes);
-	j->record = malloc(SEG_RECORD_RAW_MAX);
+	j->record = aligned_alloc(TARGET_ALIGN, SEG_RECORD_RAW_MAX);
 	j->out = ctx->stream ? malloc(ctx->bytes) : NULL;
 	if (j->in == NULL || j->record == NULL ||
 	    (ctx->stream && j->out == NULL))

@@ -5,16 +5,25 @@
 #include "base/units.h"
 #include "vault/restore-point.h"
 
-/* The last segment of the disk for this point; 0: it is not there. */
-static uint64_t seq_of(const struct point *p, const struct restore_wish *w)
+/* What a point has of the disk; NULL: nothing. */
+static const struct point_disk *disk_of(const struct point *p,
+					const struct restore_wish *w)
 {
 	size_t i;
 
 	for (i = 0; i < p->ndisks; i++)
-		if (strcmp(p->disks[i].machine, w->machine) == 0 &&
+		if (p->disks[i].seq != 0 &&
+		    strcmp(p->disks[i].machine, w->machine) == 0 &&
 		    strcmp(p->disks[i].disk, w->disk) == 0)
-			return p->disks[i].seq;
-	return 0;
+			return &p->disks[i];
+	return NULL;
+}
+
+static uint64_t seq_of(const struct point *p, const struct restore_wish *w)
+{
+	const struct point_disk *d = disk_of(p, w);
+
+	return d == NULL ? 0 : d->seq;
 }
 
 /*
@@ -35,7 +44,7 @@ static int check_not_older(const struct points *p, const struct restore_wish *w,
 		uint64_t s = seq_of(q, w);
 
 		if (strcmp(q->id, w->not_older) == 0 && s > known &&
-		    (q->authenticated || !w->need_proof))
+		    (!w->need_proof || (q->authenticated && q->sealed)))
 			known = s;
 	}
 	format_time(chosen->time, time);
@@ -58,33 +67,80 @@ static int check_not_older(const struct points *p, const struct restore_wish *w,
 	return 0;
 }
 
+static bool by_name(const struct restore_wish *w)
+{
+	return w->what != NULL && strcmp(w->what, "latest") != 0 &&
+	       strcmp(w->what, "latest-app") != 0;
+}
+
+/* Would this point have been chosen if its chain were whole? */
+static bool wanted(const struct point *p, const struct restore_wish *w)
+{
+	if (w->what == NULL)
+		return p->time <= w->at;
+	return strcmp(w->what, "latest-app") != 0 ||
+	       p->consistency == SEG_CONSISTENCY_APP;
+}
+
+/*
+ * An older point must not stand in silently for one that was lost: segments
+ * of a disk are stored in their order, so a newer point without its chain
+ * means that something was damaged or taken away. (One that waits for other
+ * disks is a different thing: its own chain is whole.) `chosen` may be NULL.
+ */
+static int check_nothing_lost(const struct points *p,
+			      const struct restore_wish *w,
+			      const struct point *chosen, struct err *e)
+{
+	uint64_t seq = chosen == NULL ? 0 : seq_of(chosen, w);
+	size_t i;
+
+	if (p->damaged > 0) {
+		err_set(e, PS_DATA, "damaged objects in the vault (%zu): %s",
+			p->damaged, p->damage);
+		if (chosen != NULL)
+			err_hint(e,
+				 "the newest point that is whole is %s: "
+				 "--point %s",
+				 chosen->id, chosen->id);
+		return -PS_DATA;
+	}
+	for (i = 0; chosen != NULL && i < p->n; i++) {
+		const struct point_disk *d = disk_of(&p->items[i], w);
+
+		if (d == NULL || d->covered || d->seq < seq ||
+		    !wanted(&p->items[i], w))
+			continue;
+		err_set(e, PS_NO,
+			"point %s of %s/%s is there, but not all segments "
+			"that lead to it",
+			p->items[i].id, w->machine, w->disk);
+		err_hint(e, "the newest point that is whole is %s: --point %s",
+			 chosen->id, chosen->id);
+		return -PS_NO;
+	}
+	return 0;
+}
+
 int restore_point_choose(const struct points *p, const struct restore_wish *w,
 			 const struct point **ret, uint64_t *ret_seq,
 			 struct err *e)
 {
-	const struct point *chosen;
-	uint64_t seq;
-	int rc =
+	const struct point *chosen = NULL;
+	int found =
 	    points_choose(p, w->machine, w->disk, w->what, w->at, &chosen, e);
+	int rc = found;
 
-	if (rc < 0) {
-		if (rc == -PS_NO && e != NULL && e->hint[0] == '\0')
-			err_hint(e,
-				 "'ps-vault list VAULT --machine %s' lists "
-				 "the points",
-				 w->machine);
+	/* Words of a loss say more than "no such point". */
+	if (!by_name(w) || (found < 0 && p->damaged > 0))
+		rc = check_nothing_lost(p, w, chosen, e);
+	if (rc == 0)
+		rc = found;
+	if (rc == 0 && w->not_older != NULL)
+		rc = check_not_older(p, w, chosen, seq_of(chosen, w), e);
+	if (rc < 0)
 		return rc;
-	}
-	seq = seq_of(chosen, w);
-	if (seq == 0)
-		return err_set(e, PS_NO, "point %s has no disk %s/%s",
-			       chosen->id, w->machine, w->disk);
-	if (w->not_older != NULL) {
-		rc = check_not_older(p, w, chosen, seq, e);
-		if (rc < 0)
-			return rc;
-	}
 	*ret = chosen;
-	*ret_seq = seq;
+	*ret_seq = seq_of(chosen, w);
 	return 0;
 }

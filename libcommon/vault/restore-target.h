@@ -26,6 +26,9 @@ enum target_kind {
 
 struct target;
 
+/* Writes from memory and to places that are aligned to it are the fastest. */
+#define TARGET_ALIGN 4096u
+
 /*
  * `path` NULL: nowhere; "-": standard output. `force` allows to replace a
  * file or to overwrite a device. -PS_USAGE: it is there and force was not

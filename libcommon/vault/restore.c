@@ -128,12 +128,15 @@ static int finish(struct engine *en, struct job *j, int rc, struct err *e)
 /* The next free job, empty; NULL when something failed. */
 static struct job *free_job(struct engine *en, int *rc, struct err *e)
 {
-	struct job *j;
+	struct job *j = NULL, *old;
 
 	*rc = stopped(en, e);
-	while (*rc == 0 && (j = pool_slot(en->pool)) == NULL)
-		*rc = finish(en, pool_take(en->pool), 0, e);
-	if (*rc < 0)
+	while (*rc == 0 && (j = pool_slot(en->pool)) == NULL &&
+	       (old = pool_take(en->pool)) != NULL)
+		*rc = finish(en, old, 0, e);
+	if (*rc == 0 && j == NULL)
+		*rc = err_set(e, PS_SOFTWARE, "restore: no job is free");
+	if (*rc < 0 || j == NULL)
 		return NULL;
 	j->npieces = j->nobjects = 0;
 	return j;
