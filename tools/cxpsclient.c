@@ -37,9 +37,9 @@ static const struct opt opts[] = {
     {'P', "passphrase", OPT_FILE, "KEYFILE", &key_file,
      "file with the passphrase or one machine's key", 0, "client.passphrase", 0,
      0, 0},
-    {'M', "machine", OPT_TEXT, "M", &machine, "log in as this machine", 0,
+    {'m', "machine", OPT_TEXT, "M", &machine, "log in as this machine", 0,
      "machine", 0, 0, 0},
-    {'D', "disk", OPT_TEXT, "D", &disk, "with --status: this disk only", 0, 0,
+    {'d', "disk", OPT_TEXT, "D", &disk, "with --status: this disk only", 0, 0,
      0, 0, 0},
     {0, "ca", OPT_FILE, "FILE", &ca,
      "who must have signed the server's certificate (PEM)", 0, "client.ca", 0,
@@ -65,7 +65,7 @@ static const struct opt_tool tool = {
 	     "what it has.",
     .synopsis = "-i HOST [-l PORT] [-y SECS] [-P KEYFILE] [--json]\n"
 		"-i HOST [-l PORT] [-y SECS] -P KEYFILE --put [FILE|-]\n"
-		"-i HOST [-l PORT] -P KEYFILE --status [-M M [-D D]] [--json]\n"
+		"-i HOST [-l PORT] -P KEYFILE --status [-m M [-d D]] [--json]\n"
 		"-i HOST [-l PORT] -P KEYFILE --list [--json]\n"
 		"--derive-key M -P KEYFILE [-o FILE]",
     .opts = opts,
@@ -138,7 +138,8 @@ static void add_line(json_t *heads, const struct ack *a)
 		json_array_append_new(heads, it);
 	}
 	if (a->level == ACK_REFUSED) {
-		json_object_set_new(it, "reason", json_string(a->reason));
+		if (a->seq > 0)
+			json_object_set_new(it, "held", json_string(a->reason));
 		return;
 	}
 	hex_encode(a->digest, SHA256_LEN, hex);

@@ -303,7 +303,8 @@ int cache_free_percent(struct cache *c, unsigned *ret, struct err *e)
 	/* As df counts: what is kept back for root is not there for us. */
 	used = (uint64_t)v.f_blocks - v.f_bfree;
 	all = used + v.f_bavail;
-	*ret = all == 0 ? 100 : (unsigned)((double)v.f_bavail * 100 / all);
+	*ret =
+	    all == 0 ? 100 : (unsigned)((double)v.f_bavail * 100 / (double)all);
 	return 0;
 }
 
@@ -321,6 +322,13 @@ static int head_of(struct folder *f, struct cache_head *ret, struct err *e)
 	folder_unlock(f);
 	if (rc < 0)
 		return rc;
+	/* What is called accepted must not vanish with the power. */
+	if (s.last.seq > s.head.accepted.seq)
+		rc = durable_sync(f->dirfd, "segments", e);
+	if (rc < 0) {
+		folder_state_free(&s);
+		return cache_note_failure(f->c, rc, e);
+	}
 	h.seated = s.seated;
 	h.held = s.head.held;
 	memcpy(h.reason, s.head.reason, sizeof(h.reason));
@@ -347,6 +355,17 @@ int cache_head(struct cache *c, const char *machine, const char *disk,
 	rc = head_of(&f, ret, e);
 	folder_close(&f);
 	return rc;
+}
+
+int cache_want(struct cache *c, const char *machine, const char *disk,
+	       struct err *e)
+{
+	struct folder f;
+	int rc = folder_open(&f, c, machine, disk, true, e);
+
+	if (rc > 0)
+		folder_close(&f);
+	return rc < 0 ? rc : 0;
 }
 
 struct each_head {

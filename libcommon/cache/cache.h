@@ -7,7 +7,14 @@
  *	CACHE/MACHINE/DISK/SEQ		a segment (20 digits)
  *	CACHE/MACHINE/DISK/head		last sequence and digest accepted and
  *					stored, followers, hold
+ *	CACHE/followers/NAME		for whom segments are kept
  *	CACHE/failed			stable storage failed: no more writes
+ *
+ * A put writes one file and syncs it and its folder; the head file is a floor
+ * that is rewritten before a segment goes which it must outlive. One process
+ * at a time adds to a disk: the holder of its lease. Leases belong to a
+ * process and are not inherited by fork: a child takes its own. A process opens
+ * a cache only once. The manual is ps-cache(1).
  */
 #ifndef PS_CACHE_CACHE_H
 #define PS_CACHE_CACHE_H
@@ -57,6 +64,13 @@ struct cache_head {
 int cache_head(struct cache *c, const char *machine, const char *disk,
 	       struct cache_head *ret, struct err *e);
 
+/*
+ * Notes that a disk asks for its head, so that cache_disks() gives it as one
+ * that waits to be seated. It stays unknown: a base may still begin it.
+ */
+int cache_want(struct cache *c, const char *machine, const char *disk,
+	       struct err *e);
+
 /* Each disk of a machine (NULL: of all), in order of names. */
 typedef int cache_disk_fn(void *ctx, const char *machine, const char *disk,
 			  const struct cache_head *head, struct err *e);
@@ -83,8 +97,9 @@ enum cache_verdict {
 };
 
 /*
- * Reads one segment from `r` and puts it into the cache. `machine` and `disk`
- * (or NULL) say what it must be. Returns 1 with verdict and ack set; 0 at the
+ * Reads one segment from `r` and puts it into the cache. Takes the disk when
+ * this process has not taken it yet. `machine` and `disk` (or NULL) say what
+ * it must be. Returns 1 with verdict and ack set; 0 at the
  * end of the stream; -CODE: PS_DATA damaged input, PS_TEMPFAIL no room (the
  * errno ENOSPC stands in e->sys), PS_STORAGE stable storage failed (the cache
  * is then marked failed). Nothing half-written stays in any case. When the

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/durable.h"
 #include "base/io.h"
 #include "base/units.h"
 #include "cache/follow.h"
@@ -95,7 +96,7 @@ static int insert(struct follow *w, size_t at, struct folder *f, struct err *e)
 
 	if (w->n == w->cap) {
 		size_t cap = w->cap == 0 ? 16 : 2 * w->cap;
-		struct fdisk **grown = realloc(w->disks, cap * sizeof(*grown));
+		struct fdisk **grown = realloc(w->disks, cap * sizeof(void *));
 
 		if (grown != NULL) {
 			w->disks = grown;
@@ -110,8 +111,7 @@ static int insert(struct follow *w, size_t at, struct folder *f, struct err *e)
 	memcpy(d->machine, f->machine, sizeof(d->machine));
 	memcpy(d->disk, f->disk, sizeof(d->disk));
 	d->changed = true;
-	memmove(w->disks + at + 1, w->disks + at,
-		(w->n - at) * sizeof(*w->disks));
+	memmove(w->disks + at + 1, w->disks + at, (w->n - at) * sizeof(void *));
 	w->disks[at] = d;
 	w->n++;
 	watch_add(&w->watch, path, d);
@@ -192,7 +192,14 @@ static int read_queue(struct follow *w, struct fdisk *d, struct folder *f,
 	d->known_bad = false;
 	if (h.epoch != d->epoch || !d->begun)
 		adopt(w, d, &h);
-	return spool_list(f->dirfd, d->begun ? d->sent.seq : 0, &d->queue, e);
+	rc = spool_list(f->dirfd, d->begun ? d->sent.seq : 0, &d->queue, e);
+	/*
+	 * A file may have its name and its writer still wait for the folder's
+	 * fsync. The vault must never know what a power loss takes from here.
+	 */
+	if (rc == 0 && d->queue.n > 0)
+		rc = durable_sync(f->dirfd, "segments", e);
+	return cache_note_failure(w->c, rc, e);
 }
 
 /* Puts the disk on hold, unless it was seated since it was read. */

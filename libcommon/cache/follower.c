@@ -54,7 +54,7 @@ static int open_followers(struct cache *c, struct err *e)
 static int open_file(struct cache *c, const char *name, struct err *e)
 {
 	int rc = name_check("follower", name, PS_USAGE, e), dirfd, fd;
-	struct follower_list all;
+	struct follower_list all = {0};
 
 	if (rc == 0)
 		rc = follower_list(c, &all, e);

@@ -188,7 +188,11 @@ int head_parse(struct head *ret, const char *text, size_t n, struct err *e)
 
 static void damaged_head(struct head *h, const char *why)
 {
-	*h = (struct head){.unseated = true, .held = true, .damaged = true};
+	/* The count of seatings is lost: take one that was never used. */
+	*h = (struct head){.epoch = (uint64_t)time_now_ns(),
+			   .unseated = true,
+			   .held = true,
+			   .damaged = true};
 	snprintf(h->reason, sizeof(h->reason), "%.200s: seat the disk", why);
 }
 

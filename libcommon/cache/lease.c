@@ -14,7 +14,7 @@
 
 #define LEASE_FILE ".lease"
 #define TERM_WAIT_S 5	  /* a holder may finish what is in flight */
-#define KILL_WAIT_S 5	  /* then it is gone, or stuck in the kernel */
+#define KILL_WAIT_S 10	  /* then it is gone, or stuck in the kernel */
 #define OWN_LEASES_MAX 64 /* that one cache_put stream keeps open */
 
 struct cache_lease *lease_find(struct cache *c, const char *machine,
@@ -135,6 +135,9 @@ static int take(struct cache_lease *l, struct err *e)
 		rc = folder_sync_path(&l->f, e);
 	if (rc == 0)
 		rc = lease_refresh(l, e);
+	/* The last one may have been killed before it could do this. */
+	if (rc == 0)
+		rc = durable_sync(l->f.dirfd, "segments", e);
 	return cache_note_failure(l->f.c, rc, e);
 }
 

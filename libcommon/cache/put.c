@@ -221,6 +221,9 @@ static int store(struct put *p, struct err *e)
 	rc = durable_commit(&d, DURABLE_CREATE, e);
 	if (rc == -PS_NO)
 		rc = err_set(e, PS_SOFTWARE, "%s is there already", name);
+	/* It has its name when the folder was not confirmed. Not this one. */
+	if (rc == -PS_STORAGE)
+		(void)unlinkat(f->dirfd, name, 0);
 	if (rc < 0)
 		err_prefix(e, "%s/%s", f->machine, f->disk);
 	return rc;

@@ -209,7 +209,7 @@ int cache_report_stat(struct cache *c, bool json, FILE *out,
 	struct report r = {
 	    .c = c, .json = json, .out = out, .now = time_now_ns()};
 	struct follower_list all;
-	unsigned percent;
+	unsigned percent = 0;
 	int rc = follower_list(c, &all, e);
 
 	if (rc == 0)

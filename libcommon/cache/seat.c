@@ -120,9 +120,7 @@ static int new_head(struct seating *s, const struct folder_state *st,
 
 		if (strcmp(name, s->opt->follower) == 0)
 			continue;
-		if (!p->keep_below)
-			at = &p->vault;
-		else if (at != NULL && at->seq > p->vault.seq)
+		if (!p->keep_below || (at != NULL && at->seq > p->vault.seq))
 			at = &p->vault;
 		if (at != NULL)
 			rc = head_set_position(&h, name, at, e);

@@ -132,7 +132,7 @@ static int take_ack(struct put *p, const struct flight *f,
 	bool good = a->status == 200;
 	struct ack ack;
 
-	if (ack_parse(&ack, a->body, e) < 0 ||
+	if (ack_parse(&ack, a->body, e) < 0 || ack.head ||
 	    good != (ack.level != ACK_REFUSED) ||
 	    strcmp(ack.machine, f->machine) != 0 ||
 	    strcmp(ack.disk, f->disk) != 0 || ack.seq != f->seq ||

@@ -16,8 +16,9 @@
  *	GET    /v1/time				heartbeat; the clock
  *
  * Answers are lines of tab-separated text. A head is the line `durable` and
- * the line `stored` (segment/ack.h), then a line `refused` with the reason
- * when the disk is on hold; or only `refused M D 0 0... unseated`.
+ * the line `stored`, both marked as heads (segment/ack.h); or the line
+ * `refused M D 0 0... unseated`. When the disk is on hold, a line `refused`
+ * with the reason ("held: ...") follows.
  *
  * Status of a PUT, and what it means for the sender:
  *

@@ -174,38 +174,40 @@ bool session_may(const struct session *s, const char *machine, bool write)
 
 /* ---- heads ---- */
 
+static void put_line(FILE *f, struct ack *a, enum ack_level level, uint64_t seq,
+		     const uint8_t digest[SHA256_LEN])
+{
+	char line[ACK_LINE_SIZE];
+
+	a->level = level;
+	a->seq = seq;
+	memcpy(a->digest, digest, SHA256_LEN);
+	ack_format(a, line);
+	fputs(line, f);
+}
+
 static int print_head(void *ctx, const char *machine, const char *disk,
 		      const struct cache_head *h, struct err *e)
 {
-	struct ack a = {.level = ACK_REFUSED};
-	char line[ACK_LINE_SIZE];
+	static const uint8_t none[SHA256_LEN];
+	struct ack a = {0};
 	FILE *f = ctx;
 
 	snprintf(a.machine, sizeof(a.machine), "%s", machine);
 	snprintf(a.disk, sizeof(a.disk), "%s", disk);
-	if (!h->seated) {
-		snprintf(a.reason, sizeof(a.reason), "unseated");
-		ack_format(&a, line);
-		fputs(line, f);
+	if (h->seated) {
+		a.head = true;
+		put_line(f, &a, ACK_DURABLE, h->seq, h->digest);
+		put_line(f, &a, ACK_STORED, h->stored_seq, h->stored_digest);
+		a.head = false;
 	} else {
-		a.level = ACK_DURABLE;
-		a.seq = h->seq;
-		memcpy(a.digest, h->digest, SHA256_LEN);
-		ack_format(&a, line);
-		fputs(line, f);
-		a.level = ACK_STORED;
-		a.seq = h->stored_seq;
-		memcpy(a.digest, h->stored_digest, SHA256_LEN);
-		ack_format(&a, line);
-		fputs(line, f);
+		snprintf(a.reason, sizeof(a.reason), "unseated");
+		put_line(f, &a, ACK_REFUSED, 0, none);
 	}
-	if (h->held) {
-		a.level = ACK_REFUSED;
-		a.seq = h->seq;
-		memcpy(a.digest, h->digest, SHA256_LEN);
+	if (h->held) { /* sequence 0 would say that it is not seated */
 		snprintf(a.reason, sizeof(a.reason), "held: %.240s", h->reason);
-		ack_format(&a, line);
-		fputs(line, f);
+		put_line(f, &a, ACK_REFUSED, h->seq > 0 ? h->seq : 1,
+			 h->digest);
 	}
 	if (ferror(f) || ftell(f) > (long)LIST_MAX)
 		return err_set(e, PS_TEMPFAIL, "list of heads too long");
@@ -242,6 +244,9 @@ void session_head(struct session *s)
 		return;
 	}
 	rc = cache_head(s->cache, machine, disk, &h, &e);
+	/* Whoever seats disks has to see that this one is asked for. */
+	if (rc == 0 && !h.seated && session_may(s, machine, true))
+		rc = cache_want(s->cache, machine, disk, &e);
 	if (rc == 0)
 		rc = print_head(f, machine, disk, &h, &e);
 	answer_text(s, f, &text, &len, rc, &e);

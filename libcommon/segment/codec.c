@@ -42,6 +42,14 @@ bool codec_available(uint8_t codec)
 	return codec == SEG_STORE || codec == SEG_DEFLATE;
 }
 
+size_t codec_memory(uint8_t codec, int level)
+{
+	/* As measured with records of 1 MiB, rounded up. */
+	if (codec == SEG_ZSTD)
+		return (level <= 2 ? 3 : 14) * 1024 * 1024u;
+	return codec == SEG_DEFLATE ? 768 * 1024 : 0;
+}
+
 int codec_new(struct codec_state **ret, struct err *e)
 {
 	struct codec_state *c = calloc(1, sizeof(*c));

@@ -16,6 +16,9 @@ struct codec_state;
 /* True when this build can write (and read) the codec. */
 bool codec_available(uint8_t codec);
 
+/* Memory that one state takes to compress at this level, about. */
+size_t codec_memory(uint8_t codec, int level);
+
 int codec_new(struct codec_state **ret, struct err *e);
 void codec_free(struct codec_state *c);
 

@@ -118,7 +118,7 @@ int keyring_derive(struct keyring **ret, const struct keyring *k,
 		rc = keyring_new(&r, e);
 	for (i = 0; rc == 0 && i < k->n; i++) {
 		r->keys[i] = k->keys[i];
-		strcpy(r->keys[i].machine, machine);
+		memcpy(r->keys[i].machine, machine, strlen(machine) + 1);
 		rc =
 		    key_for_machine(&k->keys[i], machine, r->keys[i].secret, e);
 		r->n++;
@@ -185,7 +185,7 @@ static bool parse_kind(const char *kind, char machine[NAME_SIZE])
 	}
 	if (strncmp(kind, MACHINE_PREFIX, n) != 0 || !name_ok(kind + n))
 		return false;
-	strcpy(machine, kind + n);
+	memcpy(machine, kind + n, strlen(kind + n) + 1);
 	return true;
 }
 

@@ -11,21 +11,31 @@
 _Static_assert(SEG_RECORD_RAW_MAX + SEG_TAG_LEN < 1u << CODED_SHIFT,
 	       "a stored length fits below the codec");
 
-int seg_rewrite_begin(struct seg_rewrite *w, struct io_out *out,
-		      const struct seg_header *h, const struct seal *seal,
-		      struct err *e)
+void seg_rewrite_begin(struct seg_rewrite *w, struct io_out *out,
+		       const struct seg_header *h, const struct seal *seal)
 {
-	uint8_t raw[SEG_HEADER_LEN];
-
 	w->out = out;
 	w->seal = seal;
 	w->header = *h;
+	w->begun = false;
 	w->pos = w->record_pos = SEG_HEADER_LEN;
 	w->stored_bytes = 0;
 	w->indexed = w->pages = 0;
 	w->coded.n = w->dir_entries.n = w->end.n = 0;
-	seg_header_pack(h, raw);
-	return io_out_write(out, raw, sizeof(raw), e);
+}
+
+static int write_part(struct seg_rewrite *w, const void *raw, size_t n,
+		      struct err *e)
+{
+	uint8_t header[SEG_HEADER_LEN];
+	int rc = 0;
+
+	if (!w->begun) {
+		w->begun = true;
+		seg_header_pack(&w->header, header);
+		rc = io_out_write(w->out, header, sizeof(header), e);
+	}
+	return rc < 0 ? rc : io_out_write(w->out, raw, n, e);
 }
 
 void seg_rewrite_free(struct seg_rewrite *w)
@@ -46,7 +56,7 @@ int seg_rewrite_record(struct seg_rewrite *w, const struct seg_record *r,
 	put_le32(slot, (uint32_t)r->codec << CODED_SHIFT | r->stored_len);
 	w->pos += n;
 	w->stored_bytes += r->stored_len;
-	return io_out_write(w->out, raw, n, e);
+	return write_part(w, raw, n, e);
 }
 
 /* Puts the new codec and length into every entry of a page. */
@@ -108,7 +118,7 @@ int seg_rewrite_page(struct seg_rewrite *w, const struct seg_page *page,
 	de.stored_len = np.stored_len;
 	seg_dir_entry_pack(&de, slot);
 	w->pos += SEG_PAGE_LEN + np.stored_len;
-	return io_out_write(w->out, p->room, SEG_PAGE_LEN + np.stored_len, e);
+	return write_part(w, p->room, SEG_PAGE_LEN + np.stored_len, e);
 }
 
 /* The directory's header and clear payload, with room for its tag. */
@@ -186,6 +196,6 @@ int seg_rewrite_end(struct seg_rewrite *w, const struct seg_index *x,
 		return rc;
 	dir.payload_crc = crc32c(0, w->end.p + SEG_DIR_LEN, dir.stored_len);
 	seg_dir_pack(&dir, w->end.p);
-	rc = io_out_write(w->out, w->end.p, w->end.n, e);
+	rc = write_part(w, w->end.p, w->end.n, e);
 	return rc < 0 ? rc : io_out_flush(w->out, e);
 }

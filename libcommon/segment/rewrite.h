@@ -13,6 +13,7 @@ struct seg_rewrite {
 	const struct seal *seal;  /* borrowed; NULL: the output is clear */
 	struct seg_header header; /* as written */
 	/* private */
+	bool begun;		  /* the header is written */
 	uint64_t pos, record_pos; /* of the next part, of a page's record */
 	uint64_t index_pos, stored_bytes;
 	uint32_t indexed, pages;
@@ -20,10 +21,12 @@ struct seg_rewrite {
 	struct seg_buf dir_entries, end;
 };
 
-/* `w` is zero at first. Writes the header. */
-int seg_rewrite_begin(struct seg_rewrite *w, struct io_out *out,
-		      const struct seg_header *h, const struct seal *seal,
-		      struct err *e);
+/*
+ * `w` is zero at first. The header is written with the first part behind it:
+ * a sealed one is authentic only when something of its segment has opened.
+ */
+void seg_rewrite_begin(struct seg_rewrite *w, struct io_out *out,
+		       const struct seg_header *h, const struct seal *seal);
 void seg_rewrite_free(struct seg_rewrite *w);
 
 /* Writes a record as it now stands: header packed, n bytes in all. */

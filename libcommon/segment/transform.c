@@ -11,8 +11,9 @@
 #include "segment/rewrite.h"
 #include "segment/transform.h"
 
-/* Each slot holds two records of 1 MiB: this keeps memory bounded. */
+/* So many threads as processors, but no more than memory allows. */
 #define AUTO_THREADS_MAX 8
+#define AUTO_MEMORY_MAX (48 * 1024 * 1024u)
 /* A record and what keeps the next buffer on a page of its own. */
 #define BUFFER ((size_t)(SEG_RECORD_MAX / 4096 + 1) * 4096)
 
@@ -286,8 +287,8 @@ static int begin_segment(struct engine *g, const struct seg_item *item,
 	if (rc < 0)
 		return rc;
 	seg_index_begin(&g->index, &g->reader.header, opening ? g->seal : NULL);
-	return seg_rewrite_begin(&g->rewrite, g->out, &h,
-				 opening ? NULL : g->seal, e);
+	seg_rewrite_begin(&g->rewrite, g->out, &h, opening ? NULL : g->seal);
+	return 0;
 }
 
 static int end_segment(struct engine *g, const struct seg_item *item,
@@ -400,14 +401,26 @@ static int make_buffers(struct engine *g, unsigned threads, struct err *e)
 	return rc;
 }
 
+/* A thread has a codec and, with what waits for it, four buffers or more. */
+static unsigned auto_threads(const struct transform *t)
+{
+	size_t each = 4 * BUFFER + codec_memory(t->codec, t->level);
+	unsigned n = pool_cpus();
+
+	if (n > AUTO_THREADS_MAX)
+		n = AUTO_THREADS_MAX;
+	while (n > 1 && n * each > AUTO_MEMORY_MAX)
+		n--;
+	return n;
+}
+
 static int set_up(struct engine *g, struct io_in *in, struct err *e)
 {
 	unsigned threads = g->t->threads;
 	int rc = seg_reader_open(&g->reader, in, e);
 
 	if (threads == 0)
-		threads = pool_cpus() < AUTO_THREADS_MAX ? pool_cpus()
-							 : AUTO_THREADS_MAX;
+		threads = auto_threads(g->t);
 	if (rc == 0)
 		rc = pool_new(&g->pool, threads, 2 * threads + 1,
 			      sizeof(struct job), work, g, e);

@@ -271,8 +271,7 @@ static int settle(struct file_store *fs, const char *dir, bool create,
 	fd = open_dir(fs, dir);
 	if (fd < 0)
 		return err_sys(e, 0, "%s/%s", fs->path, dir);
-	if (create)
-		durable_sweep_dead(fd);
+	durable_sweep_dead(fd);
 	close(fd);
 	note_settled(fs, dir);
 	return 0;

@@ -196,17 +196,23 @@ static size_t lower_bound(const struct tails *t, uint64_t seq)
 	return lo;
 }
 
-/* Of this digest, unless that is NULL. */
+/*
+ * As a restore chooses: the widest that leads to a base; it stops at one that
+ * is damaged. Of this digest, unless that is NULL.
+ */
 static size_t find(const struct tails *t, uint64_t seq, const uint8_t *digest)
 {
 	size_t i;
 
 	for (i = lower_bound(t, seq); i < t->n && t->items[i].cover.seq == seq;
-	     i++)
+	     i++) {
+		if (t->items[i].damaged)
+			break;
 		if (t->items[i].covered &&
 		    (digest == NULL ||
 		     memcmp(t->items[i].digest, digest, SHA256_LEN) == 0))
 			return i;
+	}
 	return TAIL_NONE;
 }
 
@@ -215,11 +221,7 @@ size_t tails_find(const struct tails *t, uint64_t seq)
 	return find(t, seq, NULL);
 }
 
-/*
- * In order of sequence, so that what an object goes on from is known before
- * it. The same choice as a restore makes: the widest that leads to a base,
- * a damaged object leads nowhere.
- */
+/* In order of sequence: what an object goes on from is known before it. */
 static void connect(struct tails *t)
 {
 	size_t i;

@@ -1,6 +1,6 @@
 # A source, the real ps-scan, and a model of the other side (apply-stream).
 # The source is $T/src, its map $T/map, the replica $T/srv/image.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2119,SC2120
 
 PATH=$PS_BUILD/tests/disk:$PATH
 

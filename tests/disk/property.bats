@@ -84,7 +84,7 @@ run_passes() {
 
 @test "50 passes over a disk of 3 MB, with blocks of 4 KiB" {
 	random_file src 3000001
-	BLOCK=4K
+	export BLOCK=4K
 	ps-scan --machine w --disk r --map map --block-size 4K src | server | commit
 	run_passes 50 12
 }

@@ -26,7 +26,9 @@ prepare() {
 @test "a change list consumed by a pass that failed" {
 	pass
 	put 3 A
-	echo "196608 65536 dirty" | scan --changed - | head -c 700 >/dev/null || true
+	# It fails in its first segment: nothing of it is in the journal.
+	echo "196608 65536 dirty" | scan --changed - >/dev/full 2>/dev/null || true
+	[ "$(field sent_seq)" -eq 1 ]
 	settle
 	put 9 B
 	echo "589824 65536 dirty" >list
@@ -195,6 +197,29 @@ prepare() {
 	[ "$(field seq)" -eq 2 ]
 }
 
+@test "a lost map is rebuilt from the vault, and the next scan reads everything" {
+	local disk="--machine w --disk r"
+	ps-vault init vault
+	scan --segment-size 1M | ps-upload vault | commit
+	put 3 A 20
+	scan --segment-size 1M | ps-upload vault | commit
+	rm -rf map map.journal
+	put 30 B
+	dd if=/dev/zero of=src bs=65536 seek=9 count=5 conv=notrunc status=none
+	# shellcheck disable=SC2086
+	ps-vault map vault $disk -o map
+	# shellcheck disable=SC2086
+	ps-vault head vault $disk | commit
+	echo "0 8388608 clean" >list
+	scan --changed list >stream
+	# What is there already is not sent again.
+	[ "$(stat -c %s stream)" -lt 70000 ]
+	ps-upload vault <stream | commit
+	# shellcheck disable=SC2086
+	ps-restore vault $disk -o replica
+	cmp src replica
+}
+
 @test "a lost dirty list stands for the whole disk" {
 	pass
 	put 2 B
@@ -205,11 +230,10 @@ prepare() {
 }
 
 @test "initial replication interrupted five times goes on each time" {
-	local i sent=0
+	local i
 	for i in 1 2 3 4 5; do
-		scan --segment-size 1M | tee part | server --stop 2 | commit || true
+		scan --segment-size 1M | server --stop 2 | commit || true
 		settle
-		sent=$((sent + 1))
 		put $((i * 3)) "$i"
 	done
 	[ "$(field seq)" -ge 5 ]

@@ -124,6 +124,18 @@ round_trip() {
 	same
 }
 
+@test "growth by a hole, in a group that is not read" {
+	truncate -s 1500000001 src
+	put 17000 A
+	pass
+	truncate -s 2500000000 src
+	echo "0 65536 clean" >list
+	pass --changed list
+	same
+	pass --changed list
+	same
+}
+
 @test "growth of the tail block alone" {
 	random_file src 100000
 	pass

@@ -1,1 +1,13 @@
 # Tests of the room net.
+UNIT_TESTS += tests/net/test-http tests/net/test-login
+tests_net_test_http_SOURCES = tests/net/test-http.c
+tests_net_test_http_LDADD = $(TEST_LDADD)
+tests_net_test_login_SOURCES = tests/net/test-login.c
+tests_net_test_login_LDADD = $(TEST_LDADD)
+
+check_PROGRAMS += tests/net/peer
+tests_net_peer_SOURCES = tests/net/peer.c
+
+EXTRA_DIST += tests/fuzz/fuzz-http.c \
+	tests/net/common.bash tests/net/login.bats tests/net/put.bats \
+	tests/net/serve.bats tests/net/selftest.bats

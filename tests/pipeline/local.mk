@@ -1,1 +1,6 @@
 # Tests of the room pipeline.
+UNIT_TESTS += tests/pipeline/test-verdict
+tests_pipeline_test_verdict_SOURCES = tests/pipeline/test-verdict.c
+tests_pipeline_test_verdict_LDADD = $(TEST_LDADD)
+
+EXTRA_DIST += tests/pipeline/pipeline.bats

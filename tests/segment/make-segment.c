@@ -462,7 +462,7 @@ static void disks_arg(char *text)
 	char *name;
 
 	opt.ndisks = 0;
-	for (name = strtok(text, ","); name != NULL; name = strtok(NULL, ","))
+	while ((name = strsep(&text, ",")) != NULL)
 		if (opt.ndisks < DISKS_MAX)
 			opt.disks[opt.ndisks++] = name;
 }

@@ -12,7 +12,7 @@
 #define BLOCK 4096u
 #define DISK (64 * BLOCK + 100)
 
-static int sink(void *ctx, const void *buf, size_t n, struct err *e)
+int sample_write(void *ctx, const void *buf, size_t n, struct err *e)
 {
 	struct sample *s = ctx;
 
@@ -74,7 +74,7 @@ void sample_make(struct sample *s, unsigned segments)
 	unsigned i;
 
 	*s = (struct sample){0};
-	assert_int_equal(io_out_open(&out, sink, s, "sample", NULL), 0);
+	assert_int_equal(io_out_open(&out, sample_write, s, "sample", NULL), 0);
 	assert_int_equal(seg_writer_new(&w, &out, NULL), 0);
 	for (i = 1; i <= segments; i++) {
 		struct seg_trailer t = {.last_part = i == segments,

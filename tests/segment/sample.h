@@ -24,4 +24,7 @@ struct sample_in {
 };
 io_read_fn sample_read;
 
+/* A sink that appends to a struct sample, which is zero at first. */
+io_write_fn sample_write;
+
 #endif

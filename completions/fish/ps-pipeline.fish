@@ -1,0 +1,17 @@
+# Made by scripts/make-completions from the option table of ps-pipeline.
+complete -c ps-pipeline -f
+complete -c ps-pipeline -s C -l cache -x -a '(__fish_complete_directories)' -d 'the cache'
+complete -c ps-pipeline -l vault -x -d 'the vault'
+complete -c ps-pipeline -s k -l key -r -F -d 'seal with this key file (default: nothing is sealed)'
+complete -c ps-pipeline -l codec -x -a 'deflate zstd none' -d 'how to compress'
+complete -c ps-pipeline -l level -x -d '1 (fastest) to 9 (densest), default 1'
+complete -c ps-pipeline -l seat -x -a 'auto manual' -d 'auto: disks on hold are seated too'
+complete -c ps-pipeline -l max-wait -x -d 'longest wait before a restart (default: 60)'
+complete -c ps-pipeline -l stop-timeout -x -d 'time to finish what is under way (default: 30)'
+complete -c ps-pipeline -l once -d 'store what the cache holds, then end'
+complete -c ps-pipeline -l print -d 'print the chain as a command line, do not run it'
+complete -c ps-pipeline -s h -l help -d 'print this help'
+complete -c ps-pipeline -s V -l version -d 'print the version'
+complete -c ps-pipeline -s q -l quiet -d 'say only what failed'
+complete -c ps-pipeline -s v -l verbose -d 'say more'
+complete -c ps-pipeline -l config -r -F -d 'configuration, see ps.yaml(5)'
