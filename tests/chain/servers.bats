@@ -125,11 +125,13 @@ fork() {
 	fork
 	pipeline s1
 	wait_for grep -q $'^refused\tm\td\t' s1/acks
-	sleep 6 # longer than ps-pipeline takes to look
+	sleep 5 # longer than ps-pipeline takes to look
 	[ "$(state_of s1 d held)" = true ]
 	local code=0
+	: >source.err
 	pass_works s1 || code=$?
-	[ "$code" -eq 75 ] # the source waits
+	[ "$code" -eq 1 ]
+	grep -q 'was refused: held: ' source.err
 	ps-vault head vault --machine m --disk d | ps-cache seat -C s1/cache
 	scribble disk.img 8
 	wait_for pass_works s1 --bookmark b3
