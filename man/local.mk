@@ -11,3 +11,5 @@ dist_man_MANS += man/ps-segment.5
 dist_man_MANS += man/ps-upload.1
 dist_man_MANS += man/ps-vault.1
 dist_man_MANS += man/ps-vault.5
+dist_man_MANS += man/ps-receive.8
+dist_man_MANS += man/cxpsclient.1

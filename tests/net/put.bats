@@ -93,18 +93,41 @@ nothing_left() {
 	printf 'refused\tweb01\troot\t0\t%064d\tunseated\n' 0 | cmp - heads
 }
 
-@test "a disk on hold is refused with its reason" {
+@test "a disk on hold is put off with its reason, other disks go on" {
 	serve
 	scan web01 root 1000
 	client --put stream >/dev/null
 	ps-cache hold web01 root 'look at it' -C cache
-	random_file root.img 1000 5
-	ps-scan --machine web01 --disk root --map n.map root.img >stream
-	fails_with 1 client --put stream
-	grep -q 'look at it' out
+	scan web01 data 1200000 2
+	mv stream other
+	scan web01 new 1000 3
+	cat other >>stream # follows the one on hold
+	ps-scan --machine web01 --disk root --map n.map root.img >held
+	cat held other >stream
+	fails_with 75 client --put stream
+	grep -q 'held: look at it' err
+	[ "$(count_lines out $'^durable\tweb01\tdata')" -eq 2 ]
+	[ "$(count_lines out root)" -eq 0 ]
 	client --status -m web01 -d root >heads
 	grep -q $'^refused.*held: look at it' heads
-	client --list --json | jq -e '.[0].held == "held: look at it"'
+	client --list --json | jq -e '.[1].held == "held: look at it"'
+	ps-cache stat -C cache >stat || true
+	grep -q 'look at it' stat
+}
+
+@test "a stream of nothing but a disk that has to wait ends early" {
+	serve
+	scan web01 root 20000000
+	ps-stream cat -s 2- stream >tail
+	mkfifo pipe
+	client --put pipe >out 2>err 3>&- &
+	local got=0
+	exec 7>pipe
+	cat tail >&7 2>/dev/null || true # it stops reading
+	wait "$!" || got=$? # and does not wait for the end
+	exec 7>&-
+	[ "$got" -eq 75 ]
+	[ "$(count_lines cache/.log/cxps.xfer PUT)" -lt 5 ]
 }
 
 @test "a cache without room for it puts a disk off, the cause is named" {
