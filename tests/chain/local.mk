@@ -1,2 +1,3 @@
 # Tests of the whole chain.
-EXTRA_DIST += tests/chain/completions.bats tests/chain/quickstart.bats
+EXTRA_DIST += tests/chain/completions.bats tests/chain/property.bats \
+	tests/chain/quickstart.bats
