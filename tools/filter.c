@@ -76,7 +76,7 @@ static void say_totals(const struct transform *t,
 
 int filter_run(const struct transform *t, int argc, char **argv)
 {
-	struct transform_totals sum;
+	struct transform_totals sum = {0};
 	struct io_out out = {0};
 	struct io_in in = {0};
 	struct shown shown = {.in = &in};
