@@ -5,7 +5,8 @@ peer() { "$PS_BUILD/tests/net/peer" "$@"; }
 
 # A certificate, a passphrase, a cache in $T.
 make_server() {
-	[ -x "$PS_BUILD/tests/net/peer" ] || skip "tests/net/peer is not built"
+	[ -x "$PS_BUILD/tests/net/peer" ] ||
+		{ echo "tests/net/peer is not built (make check)" >&2; return 1; }
 	ps-receive --new-cert --cert cert.pem --key key.pem
 	ps-receive --new-passphrase -P pass
 	ps-cache init -C cache --keep-free 0 --keep-free-initial 0
