@@ -2,33 +2,42 @@
 
 ps_bashdir = $(bashcompdir)
 dist_ps_bash_DATA = \
+	completions/bash/cxpsclient \
 	completions/bash/ps-cache \
 	completions/bash/ps-compress \
 	completions/bash/ps-encrypt \
 	completions/bash/ps-pipeline \
+	completions/bash/ps-receive \
 	completions/bash/ps-restore \
 	completions/bash/ps-scan \
+	completions/bash/ps-stream \
 	completions/bash/ps-upload \
 	completions/bash/ps-vault
 
 ps_zshdir = $(zshcompdir)
 dist_ps_zsh_DATA = \
+	completions/zsh/_cxpsclient \
 	completions/zsh/_ps-cache \
 	completions/zsh/_ps-compress \
 	completions/zsh/_ps-encrypt \
 	completions/zsh/_ps-pipeline \
+	completions/zsh/_ps-receive \
 	completions/zsh/_ps-restore \
 	completions/zsh/_ps-scan \
+	completions/zsh/_ps-stream \
 	completions/zsh/_ps-upload \
 	completions/zsh/_ps-vault
 
 ps_fishdir = $(fishcompdir)
 dist_ps_fish_DATA = \
+	completions/fish/cxpsclient.fish \
 	completions/fish/ps-cache.fish \
 	completions/fish/ps-compress.fish \
 	completions/fish/ps-encrypt.fish \
 	completions/fish/ps-pipeline.fish \
+	completions/fish/ps-receive.fish \
 	completions/fish/ps-restore.fish \
 	completions/fish/ps-scan.fish \
+	completions/fish/ps-stream.fish \
 	completions/fish/ps-upload.fish \
 	completions/fish/ps-vault.fish

@@ -1,4 +1,6 @@
 # Manual pages.
+dist_man_MANS += man/ps-pipeline.8
+dist_man_MANS += man/ps.yaml.5
 dist_man_MANS += man/ps-scan.1
 dist_man_MANS += man/ps-restore.1
 dist_man_MANS += man/ps-cache.1
@@ -9,3 +11,5 @@ dist_man_MANS += man/ps-segment.5
 dist_man_MANS += man/ps-upload.1
 dist_man_MANS += man/ps-vault.1
 dist_man_MANS += man/ps-vault.5
+dist_man_MANS += man/ps-receive.8
+dist_man_MANS += man/cxpsclient.1

@@ -38,18 +38,6 @@ load lib/style
 		-Wno-error=pragmas -fsyntax-only -x c {}
 }
 
-@test "clang-tidy finds nothing" {
-	need clang-tidy
-	local flags
-	cd "$PS_BUILD"
-	compiler_flags
-	# Only what changed since it was last found clean: the key is the text
-	# after the preprocessor, the checks and the flags.
-	mkdir -p tidy
-	sources -name '*.c' -path '*/tests/*' -prune -o -name '*.c' -print |
-		xargs -P 2 -I{} "$PS_SOURCE/tests/lib/tidy" {} "${flags[@]}"
-}
-
 @test "every tool has a manual, completions and a test" {
 	local tool shell
 	for tool in $(programs); do
@@ -93,6 +81,18 @@ load lib/style
 			grep -qw -e "$name" page.txt || echo "$tool $name"
 		done
 	done | none "not in the manual"
+}
+
+@test "ps.yaml(5) has every key of every tool, and no other" {
+	need mandoc
+	local tool
+	for tool in $(programs); do
+		"$tool" --dump-options | awk -F'\t' '$1 == "opt" && $9 != "" {
+			print $9 }'
+	done | sort -u >used
+	sed -n 's/^\.It Ic //p' "$PS_SOURCE/man/ps.yaml.5" | tr -d ' ' |
+		tr ',' '\n' | sort >told
+	diff used told
 }
 
 @test "calls that have a safe successor are not used" {

@@ -56,7 +56,8 @@ static const struct opt_tool tool = {
 		"--print [-C DIR] [--vault VAULT] [-k KEYFILE]",
     .opts = opts};
 
-static char **reload_argv; /* our own arguments, and behind them --print */
+static char **same_argv;   /* our own arguments */
+static char **reload_argv; /* the same with --print before them */
 
 static void say(void *ctx, const char *words)
 {
@@ -93,22 +94,22 @@ static bool may_reload(void *ctx)
  * The same program with the same arguments in the same process: everything
  * is read again as at the beginning, and the service manager sees no change.
  */
-static int start_anew(char **argv)
+static int start_anew(void)
 {
 	notify_state("RELOADING=1");
-	execv("/proc/self/exe", argv);
+	execv("/proc/self/exe", same_argv);
 	tool_die_errno(PS_SOFTWARE, "cannot run again");
 }
 
 /* getopt moves what it reads about: keep the arguments as they came. */
-static char **copy_arguments(int argc, char **argv, int extra)
+static char **copy_arguments(size_t argc, char **argv, size_t extra)
 {
-	char **copy = calloc((size_t)(argc + extra + 1), sizeof(*copy));
+	char **copy = calloc(argc + extra + 1, sizeof(*copy));
 
 	if (copy == NULL)
 		tool_die_errno(PS_TEMPFAIL, "arguments");
 	copy[0] = argv[0];
-	memcpy(copy + 1 + extra, argv + 1, (size_t)argc * sizeof(*copy));
+	memcpy(copy + 1 + extra, argv + 1, argc * sizeof(*copy));
 	return copy;
 }
 
@@ -124,7 +125,7 @@ static void need(const char *value, const char *name)
 	tool_die(&e);
 }
 
-static int run(char **again)
+static int run(void)
 {
 	struct supervise s = {
 	    .in = {.cache = cache,
@@ -153,21 +154,21 @@ static int run(char **again)
 		tool_warn("no key: what is not sealed yet is stored readable");
 	code = supervise_run(&s, &e);
 	if (code == SUPERVISE_RELOAD)
-		return start_anew(again);
+		return start_anew();
 	return code < 0 ? tool_fail(&e) : code;
 }
 
 int main(int argc, char **argv)
 {
-	char **again = copy_arguments(argc, argv, 0);
 	int at;
 
 	tool_init("ps-pipeline");
-	reload_argv = copy_arguments(argc, argv, 1);
+	same_argv = copy_arguments((size_t)argc, argv, 0);
+	reload_argv = copy_arguments((size_t)argc, argv, 1);
 	at = opt_parse(&tool, argc, argv);
 	if (at < argc)
 		opt_misuse("'%s': no operand expected", argv[at]);
 	need(cache, "cache");
 	need(vault, "vault");
-	return tool_finish(run(again));
+	return tool_finish(run());
 }

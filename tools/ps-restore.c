@@ -125,14 +125,19 @@ struct report {
 	struct restore_result result;
 };
 
+/* As numbers that cannot overflow: the point's time comes from outside. */
+static double age_seconds(const struct report *r)
+{
+	return ((double)r->now - (double)r->point->time) / NS_PER_S;
+}
+
 static void say_point(const struct report *r)
 {
 	char time[TIME_TEXT], age[32];
-	int64_t old = r->now - r->point->time;
+	double old = age_seconds(r);
 
 	format_time(r->point->time, time);
-	format_duration((double)(old < 0 ? -old : old) / NS_PER_S, age,
-			sizeof(age));
+	format_duration(old < 0 ? -old : old, age, sizeof(age));
 	fprintf(r->to, "point        %s, %s, %s %s, consistency %s%s\n",
 		r->point->id, time, age,
 		old < 0 ? "in the future (check the clocks)" : "old",
@@ -178,13 +183,12 @@ static void print_json(const struct report *r, const struct err *e)
 
 	format_time(r->point->time, time);
 	hex_encode(x->disk_digest, SHA256_LEN, digest);
-	o = json_pack(
-	    "{ss ss ss ss sf ss sb sI ss? sb}", "machine", machine, "disk",
-	    disk, "point", r->point->id, "time", time, "age_seconds",
-	    (double)(r->now - r->point->time) / NS_PER_S, "consistency",
-	    seg_consistency_name(r->point->consistency), "complete",
-	    (int)r->point->complete, "seq", (json_int_t)r->seq, "output",
-	    output, "verified", (int)(e == NULL));
+	o = json_pack("{ss ss ss ss sf ss sb sI ss? sb}", "machine", machine,
+		      "disk", disk, "point", r->point->id, "time", time,
+		      "age_seconds", age_seconds(r), "consistency",
+		      seg_consistency_name(r->point->consistency), "complete",
+		      (int)r->point->complete, "seq", (json_int_t)r->seq,
+		      "output", output, "verified", (int)(e == NULL));
 	if (o != NULL && e == NULL)
 		json_object_update_new(
 		    o,

@@ -195,7 +195,8 @@ static int row_table(void *ctx, const struct point *p, const char *machine)
 		return -1;
 	format_time(p->time / NS_PER_S * NS_PER_S, row->time);
 	format_size(size, row->size, sizeof(row->size));
-	format_duration((double)(t->now - p->time) / NS_PER_S, row->age,
+	/* As numbers that cannot overflow: times come from outside. */
+	format_duration(((double)t->now - (double)p->time) / NS_PER_S, row->age,
 			sizeof(row->age));
 	widen(&t->id, p->id);
 	widen(&t->machine, machine);

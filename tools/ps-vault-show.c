@@ -162,8 +162,8 @@ static void show_head(const struct request *r, const struct point *p)
 
 	format_time(p->time, time);
 	format_time(p->change_time, change);
-	format_duration((double)(time_now_ns() - p->time) / NS_PER_S, age,
-			sizeof(age));
+	format_duration(((double)time_now_ns() - (double)p->time) / NS_PER_S,
+			age, sizeof(age));
 	printf("point        %s%s\n", p->id, heading_note(r, is_proved(p)));
 	printf("time         %s, %s ago\n", time, age);
 	printf("last change  %s\n", change);

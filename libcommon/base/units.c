@@ -210,8 +210,14 @@ void format_size(uint64_t bytes, char *out, size_t size)
 
 void format_duration(double s, char *out, size_t size)
 {
-	unsigned long long whole = (unsigned long long)(s + 0.5);
+	unsigned long long whole;
 
+	if (s < 0 && size > 1) {
+		*out = '-';
+		format_duration(-s, out + 1, size - 1);
+		return;
+	}
+	whole = (unsigned long long)(s + 0.5);
 	/* The limits are where rounding gives the next unit. */
 	if (s < 0.9995)
 		snprintf(out, size, "%.0f ms", s * 1000);

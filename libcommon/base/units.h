@@ -24,7 +24,7 @@ bool parse_time(const char *text, int64_t *ret_ns);
 
 /* "1.5 GiB"; three significant digits. */
 void format_size(uint64_t bytes, char *out, size_t size);
-/* "2h 05m", "12.3 s", "450 ms". */
+/* "2h 05m", "12.3 s", "450 ms", "-12.3 s". */
 void format_duration(double seconds, char *out, size_t size);
 /* "2026-11-20T10:00:00.123456789Z"; whole seconds have no fraction. */
 void format_time(int64_t ns, char out[TIME_TEXT]);

@@ -64,6 +64,13 @@ struct cache_head {
 int cache_head(struct cache *c, const char *machine, const char *disk,
 	       struct cache_head *ret, struct err *e);
 
+/*
+ * Notes that a disk asks for its head, so that cache_disks() gives it as one
+ * that waits to be seated. It stays unknown: a base may still begin it.
+ */
+int cache_want(struct cache *c, const char *machine, const char *disk,
+	       struct err *e);
+
 /* Each disk of a machine (NULL: of all), in order of names. */
 typedef int cache_disk_fn(void *ctx, const char *machine, const char *disk,
 			  const struct cache_head *head, struct err *e);

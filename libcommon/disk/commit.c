@@ -250,8 +250,8 @@ static int finish(struct job *j, struct err *e)
 			     "%s: nothing was said about this disk", j->c->map);
 	else if (rc == 0 && !j->have_map)
 		rc = end_without_map(j, e);
-	else if (rc == 0 && j->have_head)
-		rc = settle(j, e);
+	else if (rc == 0 && j->refused.seq == 0 && j->have_head)
+		rc = settle(j, e); /* the head of a disk on hold may go back */
 	else if (rc == 0 && j->refused.seq == 0)
 		rc = end_of_acks(j, e);
 	if (rc == 0 && j->refused.seq > 0)

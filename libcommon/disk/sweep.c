@@ -306,14 +306,16 @@ static int sweep_range(struct run *r, const struct range *x, uint64_t *pos,
 /* ---- the whole ---- */
 
 /*
- * The group digests of the map. When the disk has grown, the digest of the
- * group that held the old end was made over fewer blocks.
+ * The group digests of the map; behind its end all is zero, though a growth
+ * that was taken back half-way may have left digests there. When the disk has
+ * grown, the digest of the group that held the old end was made over fewer
+ * blocks.
  */
 static int groups_load(struct run *r, struct err *e)
 {
 	const struct map *m = r->s->map;
 	uint64_t tail = m->head.disk_size / DISK_GROUP_BYTES;
-	int rc = map_groups_read(m, r->size, r->groups, e);
+	int rc = map_groups_read(m, m->head.disk_size, r->groups, e);
 
 	if (rc < 0 || r->size <= m->head.disk_size ||
 	    m->head.disk_size % DISK_GROUP_BYTES == 0)

@@ -7,234 +7,15 @@
 #include <unistd.h>
 
 #include "base/secret.h"
-#include "base/units.h"
-#include "net/client.h"
-#include "segment/ack.h"
+#include "net/client-put.h"
 #include "segment/reader.h"
 
-/*
- * One thread, one poll: while a segment is read and sent, answers to earlier
- * ones are taken as they come, so that neither side ever waits for the other
- * to read.
- *
- * A scan may find nothing new for an hour in the middle of a segment. So the
- * last bytes of what was read are kept back, and one of them is sent, as a
- * chunk of its own, whenever the input is silent for HEARTBEAT_MS; between
- * segments a small request does the same.
- */
 #define CHUNK_HEAD 16 /* room for CR LF, length, CR LF before the bytes */
 #define CHUNK_TAIL 8  /* and for the end of the body behind them */
 #define CHUNK_SIZE (256 * 1024)
 #define KEEP 4096 /* heartbeats for a day */
 #define HEARTBEAT_MS 30000
-#define IN_FLIGHT 2
-#define RING 4 /* the segments in flight, and heartbeats */
-
-struct flight {
-	bool heartbeat;
-	bool sent; /* all of it */
-	char machine[NAME_SIZE], disk[NAME_SIZE];
-	uint64_t seq;
-	uint8_t digest[SHA256_LEN]; /* when sent */
-};
-
-struct disk_name {
-	char machine[NAME_SIZE], disk[NAME_SIZE];
-};
-
-struct put {
-	const struct client_put *o;
-	struct client_put_totals *totals;
-	struct client c;
-	char login[NAME_SIZE]; /* logged in as; empty: not connected */
-	bool failed;	       /* the connection, not the input */
-	struct err wait;       /* the server wants us to wait: code != 0 */
-	struct flight ring[RING];
-	unsigned first, n;
-	int64_t since_ns; /* of the last answer, or the end of a request */
-	struct disk_name *refused;
-	size_t nrefused;
-	/* the segment that is being sent */
-	bool open; /* a request has begun and not ended */
-	bool skip; /* its disk was refused: read and drop */
-	bool first_chunk;
-	uint8_t *buf; /* CHUNK_HEAD, bytes, CHUNK_TAIL */
-	size_t len;
-};
-
-static struct flight *newest(struct put *p)
-{
-	return &p->ring[(p->first + p->n - 1) % RING];
-}
-
-static struct flight *add_flight(struct put *p)
-{
-	struct flight *f;
-
-	p->n++;
-	f = newest(p);
-	*f = (struct flight){0};
-	return f;
-}
-
-static unsigned segments_in_flight(const struct put *p)
-{
-	unsigned i, n = 0;
-
-	for (i = 0; i < p->n; i++)
-		n += !p->ring[(p->first + i) % RING].heartbeat;
-	return n;
-}
-
-/* ---- answers ---- */
-
-static bool is_refused(const struct put *p, const char *machine,
-		       const char *disk)
-{
-	size_t i;
-
-	for (i = 0; i < p->nrefused; i++)
-		if (strcmp(p->refused[i].disk, disk) == 0 &&
-		    strcmp(p->refused[i].machine, machine) == 0)
-			return true;
-	return false;
-}
-
-static int add_refused(struct put *p, const char *machine, const char *disk,
-		       struct err *e)
-{
-	struct disk_name *grown;
-
-	if (is_refused(p, machine, disk))
-		return 0;
-	grown = realloc(p->refused, (p->nrefused + 1) * sizeof(*grown));
-	if (grown == NULL)
-		return err_sys(e, PS_TEMPFAIL, "refused disks");
-	p->refused = grown;
-	grown += p->nrefused++;
-	snprintf(grown->machine, sizeof(grown->machine), "%s", machine);
-	snprintf(grown->disk, sizeof(grown->disk), "%s", disk);
-	return 0;
-}
-
-static int print_ack(struct put *p, const struct ack *a, struct err *e)
-{
-	p->totals->durable += a->level == ACK_DURABLE;
-	p->totals->stored += a->level == ACK_STORED;
-	p->totals->refused += a->level == ACK_REFUSED;
-	return ack_print(p->o->acks, a, e);
-}
-
-/* An acknowledgement must be for what was sent, all of it. */
-static int take_ack(struct put *p, const struct flight *f,
-		    const struct client_answer *a, struct err *e)
-{
-	bool good = a->status == 200;
-	struct ack ack;
-
-	if (ack_parse(&ack, a->body, e) < 0 || ack.head ||
-	    good != (ack.level != ACK_REFUSED) ||
-	    strcmp(ack.machine, f->machine) != 0 ||
-	    strcmp(ack.disk, f->disk) != 0 || ack.seq != f->seq ||
-	    (good &&
-	     (!f->sent || memcmp(ack.digest, f->digest, SHA256_LEN) != 0)))
-		return err_set(e, PS_PROTOCOL,
-			       "%s: an acknowledgement of something else",
-			       p->c.peer);
-	if (good)
-		return print_ack(p, &ack, e);
-	/* Not taken for now, and so not refused for the gap behind it. */
-	if (p->wait.code != 0)
-		return 0;
-	if (add_refused(p, ack.machine, ack.disk, e) < 0)
-		return -PS_TEMPFAIL;
-	return print_ack(p, &ack, e);
-}
-
-static int handle(struct put *p, const struct client_answer *a, struct err *e)
-{
-	struct flight f;
-
-	if (p->n == 0)
-		return err_set(e, PS_PROTOCOL, "%s: an answer to nothing",
-			       p->c.peer);
-	f = p->ring[p->first];
-	p->first = (p->first + 1) % RING;
-	p->n--;
-	p->since_ns = mono_now_ns();
-	if (!f.heartbeat &&
-	    (a->status == 200 || a->status == 409 || a->status == 423))
-		return take_ack(p, &f, a, e);
-	if (a->status == 503 || a->status == 507) {
-		if (p->wait.code == 0) {
-			client_judge(&p->c, a, &p->wait);
-			if (!f.heartbeat)
-				err_prefix(&p->wait, "%s/%s %llu", f.machine,
-					   f.disk, (unsigned long long)f.seq);
-		}
-		return 0;
-	}
-	return client_judge(&p->c, a, e);
-}
-
-/* Takes every answer that is there, without waiting for another. */
-static int take_answers(struct put *p, struct err *e)
-{
-	struct http_in *in = &p->c.in;
-	struct client_answer a;
-	int rc = 0;
-
-	while (rc == 0) {
-		if (in->pos == in->end) {
-			short want;
-			ssize_t got = conn_try_read(&p->c.conn, in->buf,
-						    HTTP_IN_SIZE, &want, e);
-
-			if (got < 0)
-				return (int)got;
-			if (got == 0 && p->c.conn.eof)
-				return err_set(e, PS_UNAVAILABLE,
-					       "%s: the server closed the "
-					       "connection",
-					       p->c.peer);
-			if (got == 0)
-				return 0;
-			in->pos = 0;
-			in->end = (size_t)got;
-		}
-		rc = client_answer(&p->c, &a, e);
-		if (rc == 0) {
-			rc = handle(p, &a, e);
-			client_answer_free(&a);
-		}
-	}
-	return rc;
-}
-
-/* Waits for the connection; takes answers when there are any. */
-static int wait_conn(struct put *p, short want, struct err *e)
-{
-	struct pollfd fd = {p->c.fd, (short)(want | POLLIN), 0};
-	int n = poll(&fd, 1, (int)(p->o->to->wait_ns / 1000000));
-
-	if (n < 0 && errno != EINTR)
-		return err_sys(e, 0, "%s", p->c.peer);
-	if (n == 0)
-		return err_set(e, PS_UNAVAILABLE, "%s: no answer within %lld s",
-			       p->c.peer,
-			       (long long)(p->o->to->wait_ns / NS_PER_S));
-	return (fd.revents & ~POLLOUT) != 0 ? take_answers(p, e) : 0;
-}
-
-static int wait_answer(struct put *p, struct err *e)
-{
-	unsigned before = p->n;
-	int rc = 0;
-
-	while (rc == 0 && p->n == before)
-		rc = wait_conn(p, 0, e);
-	return rc;
-}
+#define LATER_RUN_MAX 3
 
 /* ---- sending ---- */
 
@@ -251,13 +32,13 @@ static int send_bytes(struct put *p, const void *buf, size_t n, struct err *e)
 			struct err why = {0};
 
 			/* It may have said why it does not listen. */
-			rc = take_answers(p, &why);
+			rc = put_take_answers(p, &why);
 			if (why.code != 0 && why.code != PS_UNAVAILABLE)
 				*e = why;
 			return -e->code;
 		}
 		if (put == 0)
-			rc = wait_conn(p, want, e);
+			rc = put_wait_conn(p, want, e);
 		if (rc == 0 && p->wait.code != 0)
 			return -p->wait.code;
 		at += put;
@@ -315,15 +96,15 @@ static int heartbeat(struct put *p, struct err *e)
 {
 	int rc;
 
-	if (p->login[0] == '\0' || p->skip)
+	if (p->login[0] == '\0' || p->skip != SEND)
 		return 0;
 	if (p->open)
 		return p->len > 1 ? send_chunk(p, 1, NULL, 0, false, e) : 0;
-	if (p->n == RING)
+	if (p->n == PUT_RING)
 		return 0;
 	rc = client_send(&p->c, "GET", "/v1/time", NULL, 0, e);
-	add_flight(p)->heartbeat = true;
-	newest(p)->sent = true;
+	put_add(p)->heartbeat = true;
+	put_newest(p)->sent = true;
 	p->since_ns = mono_now_ns();
 	return rc;
 }
@@ -340,6 +121,30 @@ static int check_silence(struct put *p, struct err *e)
 		       p->c.peer, (long long)(p->o->to->wait_ns / NS_PER_S));
 }
 
+/* Milliseconds to wait for the input, at most. */
+static int input_wait(const struct put *p)
+{
+	int64_t wait = p->o->to->wait_ns / 1000000, left;
+
+	if (wait > HEARTBEAT_MS)
+		wait = HEARTBEAT_MS;
+	if (p->later.code == 0 || p->open)
+		return (int)wait;
+	left = (p->until_ns - mono_now_ns()) / 1000000 + 1;
+	return (int)(left < 0 ? 0 : left < wait ? left : wait);
+}
+
+/* What a silent input gives time for. */
+static int while_silent(struct put *p, struct err *e)
+{
+	int rc = check_silence(p, e);
+
+	if (rc == 0 && p->later.code != 0 && !p->open &&
+	    mono_now_ns() >= p->until_ns)
+		p->wait = p->later;
+	return rc == 0 ? heartbeat(p, e) : rc;
+}
+
 /* io_read_fn: the stream; while it is silent, the connection is looked after */
 static ssize_t read_input(void *ctx, void *buf, size_t n, struct err *e)
 {
@@ -349,20 +154,15 @@ static ssize_t read_input(void *ctx, void *buf, size_t n, struct err *e)
 		struct pollfd fd[2] = {
 		    {p->o->in_fd, POLLIN, 0},
 		    {p->login[0] != '\0' ? p->c.fd : -1, POLLIN, 0}};
-		int64_t wait = p->o->to->wait_ns / 1000000;
-		int ready, rc = 0;
+		int ready = poll(fd, 2, input_wait(p)), rc = 0;
 		ssize_t got;
 
-		ready =
-		    poll(fd, 2, wait < HEARTBEAT_MS ? (int)wait : HEARTBEAT_MS);
 		if (ready < 0 && errno != EINTR)
 			return err_sys(e, 0, "%s", p->o->in_name);
 		if (ready > 0 && fd[1].revents != 0)
-			rc = take_answers(p, e);
+			rc = put_take_answers(p, e);
 		else if (ready == 0)
-			rc = check_silence(p, e);
-		if (rc == 0 && ready == 0)
-			rc = heartbeat(p, e);
+			rc = while_silent(p, e);
 		if (rc < 0) {
 			p->failed = true;
 			return rc;
@@ -386,7 +186,7 @@ static int finish_flights(struct put *p, struct err *e)
 	int rc = 0;
 
 	while (rc == 0 && p->n > 0 && p->ring[p->first].sent)
-		rc = wait_answer(p, e);
+		rc = put_wait_answer(p, e);
 	return rc;
 }
 
@@ -426,36 +226,58 @@ static int connect_as(struct put *p, const char *machine, struct err *e)
 	return rc;
 }
 
+/*
+ * Is the segment's disk left out? A stream that has nothing else any more,
+ * and one whose time is over, ends here.
+ */
+static int check_left_out(struct put *p, const struct seg_header *h)
+{
+	p->skip = put_left_out(p, h->machine, h->disk);
+	if (p->later.code == 0)
+		return 0;
+	p->later_run = p->skip != SEND ? p->later_run + 1 : 0;
+	if (p->later_run < LATER_RUN_MAX && mono_now_ns() < p->until_ns)
+		return 0;
+	p->wait = p->later;
+	return -p->wait.code;
+}
+
+/* Room for one more, and a connection that may send it. */
+static int prepare_segment(struct put *p, const struct seg_header *h,
+			   struct err *e)
+{
+	int rc = connect_as(
+	    p, p->o->machine != NULL ? p->o->machine : h->machine, e);
+
+	while (rc == 0 && p->wait.code == 0 && put_is_full(p))
+		rc = put_wait_answer(p, e);
+	if (rc == 0 && p->wait.code != 0)
+		rc = -p->wait.code;
+	return rc;
+}
+
 static int begin_segment(struct put *p, const struct seg_header *h,
 			 struct err *e)
 {
-	const char *machine =
-	    p->o->machine != NULL ? p->o->machine : h->machine;
 	char path[256];
 	struct flight *f;
-	int rc;
+	int rc = check_left_out(p, h);
 
-	p->skip = is_refused(p, h->machine, h->disk);
-	if (p->skip)
-		return 0;
-	rc = connect_as(p, machine, e);
-	while (rc == 0 && p->wait.code == 0 &&
-	       (segments_in_flight(p) >= IN_FLIGHT || p->n == RING))
-		rc = wait_answer(p, e);
-	if (rc == 0 && p->wait.code != 0)
-		rc = -p->wait.code;
+	if (rc < 0 || p->skip != SEND)
+		return rc;
+	rc = prepare_segment(p, h, e);
 	if (rc < 0)
 		return rc;
-	/* One of the answers may have been a refusal of this disk. */
-	p->skip = is_refused(p, h->machine, h->disk);
-	if (p->skip)
+	/* One of the answers may have been about this disk. */
+	p->skip = put_left_out(p, h->machine, h->disk);
+	if (p->skip != SEND)
 		return 0;
 	snprintf(path, sizeof(path), "/v1/machines/%s/disks/%s/segments/%llu",
 		 h->machine, h->disk, (unsigned long long)h->seq);
 	rc = client_send_head(&p->c, "PUT", path, e);
-	f = add_flight(p);
-	snprintf(f->machine, sizeof(f->machine), "%s", h->machine);
-	snprintf(f->disk, sizeof(f->disk), "%s", h->disk);
+	f = put_add(p);
+	memcpy(f->machine, h->machine, NAME_SIZE);
+	memcpy(f->disk, h->disk, NAME_SIZE);
 	f->seq = h->seq;
 	p->open = p->first_chunk = true;
 	p->len = 0;
@@ -465,28 +287,36 @@ static int begin_segment(struct put *p, const struct seg_header *h,
 /* The request may have been answered (refused) before its end. */
 static bool still_in_flight(struct put *p, const struct seg_header *h)
 {
-	struct flight *f = newest(p);
+	struct flight *f = put_newest(p);
 
 	return p->n > 0 && !f->sent && f->seq == h->seq &&
 	       strcmp(f->disk, h->disk) == 0 &&
 	       strcmp(f->machine, h->machine) == 0;
 }
 
-static int end_segment(struct put *p, const struct seg_reader *r, struct err *e)
+/* A line for each segment that is dropped because of a refusal. */
+static int end_skipped(struct put *p, const struct seg_reader *r, struct err *e)
 {
 	struct ack ack = {.level = ACK_REFUSED, .seq = r->header.seq};
+	bool refused = p->skip == SKIP_REFUSED;
 
-	if (p->skip) {
-		p->skip = false;
-		snprintf(ack.machine, NAME_SIZE, "%s", r->header.machine);
-		snprintf(ack.disk, NAME_SIZE, "%s", r->header.disk);
-		memcpy(ack.digest, r->trailer.digest, SHA256_LEN);
-		snprintf(ack.reason, sizeof(ack.reason),
-			 "an earlier segment was refused");
-		return print_ack(p, &ack, e);
-	}
+	p->skip = SEND;
+	if (!refused)
+		return 0;
+	memcpy(ack.machine, r->header.machine, NAME_SIZE);
+	memcpy(ack.disk, r->header.disk, NAME_SIZE);
+	memcpy(ack.digest, r->trailer.digest, SHA256_LEN);
+	snprintf(ack.reason, sizeof(ack.reason),
+		 "an earlier segment was refused");
+	return put_print(p, &ack, e);
+}
+
+static int end_segment(struct put *p, const struct seg_reader *r, struct err *e)
+{
+	if (p->skip != SEND)
+		return end_skipped(p, r, e);
 	if (still_in_flight(p, &r->header)) {
-		struct flight *f = newest(p);
+		struct flight *f = put_newest(p);
 
 		memcpy(f->digest, r->trailer.digest, SHA256_LEN);
 		f->sent = true;
@@ -506,7 +336,7 @@ static int send_segments(struct put *p, struct seg_reader *r, struct err *e)
 		rc = 0;
 		if (item.part == SEG_PART_HEADER)
 			rc = begin_segment(p, &r->header, e);
-		if (rc == 0 && !p->skip)
+		if (rc == 0 && p->skip == SEND)
 			rc = send_part(p, item.raw, item.raw_len, e);
 		if (rc == 0 && item.part == SEG_PART_TRAILER)
 			rc = end_segment(p, r, e);
@@ -531,6 +361,8 @@ static int finish(struct put *p, int rc, struct err *e)
 		*e = late;
 		rc = rc2;
 	}
+	if (p->wait.code == 0)
+		p->wait = p->later;
 	if (p->wait.code != 0 && (rc == 0 || rc == -p->wait.code)) {
 		*e = p->wait;
 		rc = -p->wait.code;
@@ -566,7 +398,7 @@ int client_put_stream(const struct client_put *o, struct client_put_totals *ret,
 	client_close(&p->c);
 	seg_reader_close(&r);
 	io_in_close(&in);
-	free(p->refused);
+	free(p->out);
 	free(p->buf);
 	free(p);
 	return rc == 0 && ret->refused > 0 ? PS_NO : rc;

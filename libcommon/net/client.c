@@ -238,11 +238,11 @@ static int code_of_status(unsigned status)
 	case 401:
 	case 403:
 		return PS_NOPERM;
+	case 423:
 	case 503:
 	case 507:
 		return PS_TEMPFAIL;
 	case 409:
-	case 423:
 		return PS_NO;
 	default:
 		return status >= 500 ? PS_UNAVAILABLE : PS_PROTOCOL;
@@ -254,16 +254,18 @@ int client_judge(const struct client *c, const struct client_answer *a,
 {
 	int len = (int)strcspn(a->body, "\r\n");
 
+	if (len > 300)
+		len = 300;
 	if (a->status >= 200 && a->status < 300)
 		return 0;
 	if (a->retry_s != 0)
 		return err_set(e, code_of_status(a->status),
-			       "%s: %u %s%s%.300s (try again in %u s)", c->peer,
-			       a->status, a->cause, *a->cause ? ": " : "",
+			       "%s: %u %s%s%.*s (try again in %u s)", c->peer,
+			       a->status, a->cause, *a->cause ? ": " : "", len,
 			       a->body, a->retry_s);
 	return err_set(e, code_of_status(a->status), "%s: %u %s%s%.*s", c->peer,
 		       a->status, http_reason(a->status), len > 0 ? ": " : "",
-		       len < 300 ? len : 300, a->body);
+		       len, a->body);
 }
 
 /* ---- login ---- */

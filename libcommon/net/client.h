@@ -99,8 +99,10 @@ struct client_put_totals {
  * Sends each segment of the stream while it is read, two in flight, and
  * nothing twice: what is not acknowledged is the caller's to send again.
  * Returns 0 when all were taken, PS_NO when some were refused (later ones of
- * that disk are then dropped, with a line of their own), or -CODE:
- * PS_TEMPFAIL when the server wants us to wait (cause in `e`).
+ * that disk are then dropped, with a line of their own), or -CODE. A disk that
+ * has to wait (not seated, on hold) is left out without a line; the others go
+ * on for as long as the server has asked to wait, then -PS_TEMPFAIL. A server
+ * that can take nothing at all now: -PS_TEMPFAIL at once, cause in `e`.
  */
 int client_put_stream(const struct client_put *p, struct client_put_totals *ret,
 		      struct err *e);

@@ -1,7 +1,8 @@
 # Sources of the room net: TLS, HTTP, login, both ends of the transport.
 libcommon_libpscommon_a_SOURCES += \
 	libcommon/net/client.c libcommon/net/client.h \
-	libcommon/net/client-put.c \
+	libcommon/net/client-answers.c libcommon/net/client-put.c \
+	libcommon/net/client-put.h \
 	libcommon/net/conn.c libcommon/net/conn.h \
 	libcommon/net/http.c libcommon/net/http.h \
 	libcommon/net/log.c libcommon/net/log.h \

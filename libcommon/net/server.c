@@ -304,6 +304,10 @@ static void reap(const struct server *s, struct children *kids)
 			netlog_err(&s->log, NULL,
 				   "connection process %d ended by signal %d",
 				   (int)pid, WTERMSIG(status));
+		else if (WIFEXITED(status) && WEXITSTATUS(status) != PS_OK)
+			netlog_err(&s->log, NULL,
+				   "connection process %d ended with code %d",
+				   (int)pid, WEXITSTATUS(status));
 	}
 }
 

@@ -26,7 +26,7 @@
  *	400	damaged, or not what the path says; the connection ends
  *	403	not this login's machine
  *	409	refused: the body is the acknowledgement, with the reason
- *	423	the same for a disk that is on hold
+ *	423	later: the disk is on hold (Retry-After, PS-Cause: held)
  *	500	stable storage failed; the connection ends
  *	503	later (Retry-After, PS-Cause: unseated, cache-throttle, busy,
  *		behind: an earlier one of this disk was not taken)

@@ -8,7 +8,7 @@
 #include "base/units.h"
 #include "net/session.h"
 
-#define RETRY_UNSEATED_S 15 /* somebody has to seat it */
+#define RETRY_SEAT_S 30	    /* somebody has to seat it */
 #define RETRY_THROTTLE_S 60 /* the cache drains */
 #define RETRY_BUSY_S 10
 
@@ -123,7 +123,8 @@ static void answer_verdict(struct session *s, enum cache_verdict verdict,
 			   const struct ack *ack)
 {
 	struct stalled *st = find_stalled(s);
-	bool wait = verdict == CACHE_UNSEATED || verdict == CACHE_THROTTLED;
+	bool wait = verdict != CACHE_DURABLE && verdict != CACHE_STORED &&
+		    verdict != CACHE_REFUSED;
 
 	if (st != NULL && !wait && ack->seq >= st->seq)
 		st->seq = 0; /* what it waited for has been decided */
@@ -133,14 +134,16 @@ static void answer_verdict(struct session *s, enum cache_verdict verdict,
 		answer_ack(s, 200, ack);
 		break;
 	case CACHE_REFUSED:
-	case CACHE_HELD:
 		netlog_err(&s->srv->log, s->peer, "%s/%s %llu refused: %s",
 			   ack->machine, ack->disk,
 			   (unsigned long long)ack->seq, ack->reason);
-		answer_ack(s, verdict == CACHE_HELD ? 423 : 409, ack);
+		answer_ack(s, 409, ack);
+		break;
+	case CACHE_HELD:
+		later(s, 423, "held", RETRY_SEAT_S, ack->reason);
 		break;
 	case CACHE_UNSEATED:
-		later(s, 503, "unseated", RETRY_UNSEATED_S, ack->reason);
+		later(s, 503, "unseated", RETRY_SEAT_S, ack->reason);
 		break;
 	case CACHE_THROTTLED:
 		later(s, 503, "cache-throttle", RETRY_THROTTLE_S, ack->reason);

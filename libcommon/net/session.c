@@ -244,6 +244,9 @@ void session_head(struct session *s)
 		return;
 	}
 	rc = cache_head(s->cache, machine, disk, &h, &e);
+	/* Whoever seats disks has to see that this one is asked for. */
+	if (rc == 0 && !h.seated && session_may(s, machine, true))
+		rc = cache_want(s->cache, machine, disk, &e);
 	if (rc == 0)
 		rc = print_head(f, machine, disk, &h, &e);
 	answer_text(s, f, &text, &len, rc, &e);

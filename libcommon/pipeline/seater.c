@@ -10,7 +10,7 @@
 #include "cache/cache.h"
 #include "pipeline/seater.h"
 
-#define LOOK_S 5	/* between two looks at the cache */
+#define LOOK_S 2	/* between two looks at the cache */
 #define DEADLINE_S 300	/* of one seating: a vault may be far away */
 #define WAIT_FIRST_S 15 /* after a seating that failed; doubles */
 #define WAIT_MAX_S 600
@@ -40,7 +40,7 @@ static void say(struct seater *s, const struct seater_disk *d,
 
 /* The entry of a disk, made when it is new; NULL without memory. */
 static struct seater_disk *entry(struct seater *s, const char *machine,
-				 const char *disk)
+				 const char *disk, int64_t now)
 {
 	struct seater_disk *grown;
 	size_t i;
@@ -54,7 +54,9 @@ static struct seater_disk *entry(struct seater *s, const char *machine,
 		return NULL;
 	s->disks = grown;
 	grown += s->n++;
-	*grown = (struct seater_disk){.wait_s = WAIT_FIRST_S};
+	/* A disk that is seen for the first time may just be sending a base. */
+	*grown = (struct seater_disk){.wait_s = WAIT_FIRST_S,
+				      .next = now + LOOK_S * NS_PER_S};
 	snprintf(grown->machine, sizeof(grown->machine), "%s", machine);
 	snprintf(grown->disk, sizeof(grown->disk), "%s", disk);
 	return grown;
@@ -77,7 +79,7 @@ static int consider(void *ctx, const char *machine, const char *disk,
 	if (l->found || (h->seated && !h->held) ||
 	    (h->held && l->s->policy != SEAT_AUTO))
 		return 0;
-	d = entry(l->s, machine, disk);
+	d = entry(l->s, machine, disk, l->now);
 	if (d == NULL || d->next > l->now)
 		return 0;
 	d->held = h->held;

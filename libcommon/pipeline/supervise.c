@@ -18,6 +18,7 @@
 #define FEW 5	    /* tries in a row for what hardly passes by itself */
 #define STEADY_S 60 /* a run of this length begins a new row */
 #define KILL_S 5    /* between SIGTERM and SIGKILL */
+#define WAIT_FIRST_NS (NS_PER_S / 4) /* before the first restart */
 
 enum phase {
 	RUNNING,
@@ -35,7 +36,7 @@ struct sup {
 	int sigfd;
 	enum phase phase;
 	int64_t begun, until; /* mono_now_ns */
-	uint64_t wait_s;      /* before the next restart */
+	int64_t wait;	      /* ns before the next restart, without jitter */
 	unsigned few;	      /* ends in a row that hardly pass */
 	unsigned stops;	      /* requests to end */
 	bool reload;
@@ -72,25 +73,23 @@ static int start(struct sup *s, struct err *e)
 }
 
 /* Between 3/4 and 5/4 of the wait, so that many servers do not march. */
-static int64_t jittered_ns(uint64_t seconds)
+static int64_t jittered(int64_t ns)
 {
 	uint32_t r = 0;
 
 	(void)getrandom(&r, sizeof(r), 0);
-	return (int64_t)((double)seconds * NS_PER_S *
-			 (0.75 + (double)r / UINT32_MAX / 2));
+	return (int64_t)((double)ns * (0.75 + (double)r / UINT32_MAX / 2));
 }
 
 static void wait_and_restart(struct sup *s, const char *words)
 {
+	int64_t max = (int64_t)s->opt->max_wait_s * NS_PER_S, ns;
 	char line[500], wait[32];
-	int64_t ns;
 
 	if (mono_now_ns() - s->begun >= STEADY_S * NS_PER_S)
-		s->wait_s = 1;
-	ns = jittered_ns(s->wait_s);
-	s->wait_s = 2 * s->wait_s < s->opt->max_wait_s ? 2 * s->wait_s
-						       : s->opt->max_wait_s;
+		s->wait = WAIT_FIRST_NS;
+	ns = jittered(s->wait);
+	s->wait = 2 * s->wait < max ? 2 * s->wait : max;
 	format_duration((double)ns / NS_PER_S, wait, sizeof(wait));
 	snprintf(line, sizeof(line), "%s; again in %s", words, wait);
 	tell(s, "READY=1", line);
@@ -263,7 +262,7 @@ static void end_children(struct sup *s)
 
 int supervise_run(const struct supervise *opt, struct err *e)
 {
-	struct sup s = {.opt = opt, .wait_s = 1};
+	struct sup s = {.opt = opt, .wait = WAIT_FIRST_NS};
 	sigset_t set, old;
 	int rc;
 

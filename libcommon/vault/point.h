@@ -52,10 +52,12 @@ void points_free(struct points *p);
 
 /*
  * Chooses by what an administrator says: "latest" (complete), "latest-app",
- * or a point's id; `at` != 0 with what NULL: the newest complete one at or
- * before that time. Of several points with one id the newest is taken. For a
- * single disk of an incomplete point give its id. Only points that hold
- * machine and disk count; either may be NULL: any. -PS_NO when there is none.
+ * or a point's id; `at` != 0 with what NULL: the complete one of the newest
+ * time at or before that time. Latest is the one with the highest sequence of
+ * the disks that are meant, whatever the clock of the source said; so it is of
+ * several points with one id. For a single disk of an incomplete point give
+ * its id. Only points that hold machine and disk count; either may be NULL:
+ * any. -PS_NO when there is none.
  */
 int points_choose(const struct points *p, const char *machine, const char *disk,
 		  const char *what, int64_t at, const struct point **ret,

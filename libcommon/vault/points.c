@@ -440,19 +440,23 @@ void points_free(struct points *p)
 
 /* ---- choosing ---- */
 
+/* Is the disk there, and one of those that are asked for? */
+static bool is_meant(const struct point_disk *d, const char *machine,
+		     const char *disk)
+{
+	return d->seq != 0 &&
+	       (machine == NULL || strcmp(d->machine, machine) == 0) &&
+	       (disk == NULL || strcmp(d->disk, disk) == 0);
+}
+
 /* Does the point hold what is asked for? */
 static bool holds(const struct point *p, const char *machine, const char *disk)
 {
 	size_t i;
 
-	for (i = 0; i < p->ndisks; i++) {
-		const struct point_disk *d = &p->disks[i];
-
-		if (d->seq != 0 &&
-		    (machine == NULL || strcmp(d->machine, machine) == 0) &&
-		    (disk == NULL || strcmp(d->disk, disk) == 0))
+	for (i = 0; i < p->ndisks; i++)
+		if (is_meant(&p->disks[i], machine, disk))
 			return true;
-	}
 	return false;
 }
 
@@ -467,19 +471,44 @@ static bool fits(const struct point *p, const char *what, int64_t at)
 	return strcmp(p->id, what) == 0;
 }
 
+/*
+ * Was `a` taken after `b`? The sequences of a disk that is in both tell: the
+ * clock of a source may have gone back. Without such a disk only time does.
+ */
+static bool later(const struct point *a, const struct point *b,
+		  const char *machine, const char *disk)
+{
+	size_t i;
+
+	for (i = 0; i < a->ndisks; i++) {
+		const struct point_disk *x = &a->disks[i], *y;
+
+		if (!is_meant(x, machine, disk))
+			continue;
+		y = find_disk(b, x->machine, x->disk);
+		if (y != NULL && y->seq != 0)
+			return x->seq > y->seq;
+	}
+	return a->time >= b->time;
+}
+
 int points_choose(const struct points *p, const char *machine, const char *disk,
 		  const char *what, int64_t at, const struct point **ret,
 		  struct err *e)
 {
+	const struct point *best = NULL;
 	char when[TIME_TEXT];
 	size_t i;
 
-	for (i = p->n; i-- > 0;) {
+	for (i = 0; i < p->n; i++)
 		if (holds(&p->items[i], machine, disk) &&
-		    fits(&p->items[i], what, at)) {
-			*ret = &p->items[i];
-			return 0;
-		}
+		    fits(&p->items[i], what, at) &&
+		    (best == NULL || what == NULL ||
+		     later(&p->items[i], best, machine, disk)))
+			best = &p->items[i];
+	if (best != NULL) {
+		*ret = best;
+		return 0;
 	}
 	if (what == NULL && at != 0) {
 		format_time(at, when);

@@ -246,28 +246,34 @@ static void connect(struct tails *t)
 	}
 }
 
-static int load_once(struct load *l, struct err *e)
+/* A table of what the covers' names tell. */
+static int begin(struct tails *t, const struct vault_covers *c, struct err *e)
 {
-	struct tails *t = l->tails;
-	struct vault_covers c;
 	size_t i;
-	int rc = vault_covers(l->v, t->machine, t->disk, &c, e);
+
+	t->items = calloc(c->n + 1, sizeof(*t->items));
+	if (t->items == NULL)
+		return err_sys(e, PS_TEMPFAIL, "list of the vault");
+	t->n = c->n;
+	for (i = 0; i < c->n; i++)
+		t->items[i].cover = c->items[i];
+	return 0;
+}
+
+static int load_once(struct vault *v, const struct keyring *keys,
+		     struct tails *t, struct err *e)
+{
+	struct load l = {.v = v, .keys = keys, .tails = t};
+	struct vault_covers c;
+	int rc = vault_covers(v, t->machine, t->disk, &c, e);
 
 	if (rc < 0)
 		return rc;
-	t->items = calloc(c.n + 1, sizeof(*t->items));
-	if (t->items == NULL)
-		rc = err_sys(e, PS_TEMPFAIL, "list of the vault");
-	else
-		t->n = c.n;
-	for (i = 0; i < t->n; i++)
-		t->items[i].cover = c.items[i];
+	rc = begin(t, &c, e);
 	vault_covers_free(&c);
 	if (rc == 0)
-		rc = read_all(l, e);
-	if (rc < 0)
-		tails_free(t);
-	else
+		rc = read_all(&l, e);
+	if (rc == 0)
 		connect(t);
 	return rc;
 }
@@ -275,18 +281,18 @@ static int load_once(struct load *l, struct err *e)
 int tails_load(struct vault *v, const char *machine, const char *disk,
 	       const struct keyring *keys, struct tails *ret, struct err *e)
 {
+	struct tails t = {0};
 	int i, rc = -PS_NOINPUT;
 
+	snprintf(t.machine, sizeof(t.machine), "%s", machine);
+	snprintf(t.disk, sizeof(t.disk), "%s", disk);
 	for (i = 0; i < PLANS && rc == -PS_NOINPUT; i++) {
-		struct tails t = {0};
-		struct load l = {v, keys, &t, NULL};
-
-		snprintf(t.machine, sizeof(t.machine), "%s", machine);
-		snprintf(t.disk, sizeof(t.disk), "%s", disk);
-		rc = load_once(&l, e);
-		if (rc == 0)
-			*ret = t;
+		rc = load_once(v, keys, &t, e);
+		if (rc < 0)
+			tails_free(&t);
 	}
+	if (rc == 0)
+		*ret = t;
 	return rc;
 }
 

@@ -196,6 +196,13 @@ int queue_idle(struct upload_queue *q, struct err *e)
 	return rc;
 }
 
+void queue_release(struct upload_queue *q, struct upload_disk *d)
+{
+	pthread_mutex_lock(&q->lock);
+	d->held_at = 0;
+	pthread_mutex_unlock(&q->lock);
+}
+
 bool queue_held(struct upload_queue *q, const struct upload_disk *d,
 		char reason[ACK_REASON_SIZE])
 {

@@ -61,6 +61,8 @@ int queue_push(struct upload_queue *q, const struct upload_job *job,
 int queue_idle(struct upload_queue *q, struct err *e);
 /* 0, or what a job has failed with. */
 int queue_failure(struct upload_queue *q, struct err *e);
+/* Forgets that a disk was refused. Nothing may be queued. */
+void queue_release(struct upload_queue *q, struct upload_disk *d);
 /* True, with the reason, when the disk was refused before. */
 bool queue_held(struct upload_queue *q, const struct upload_disk *d,
 		char reason[ACK_REASON_SIZE]);

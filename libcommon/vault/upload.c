@@ -91,6 +91,24 @@ static int look(struct run *r, struct upload_disk *d, struct err *e)
 	return rc;
 }
 
+/*
+ * A disk that was refused may have been seated since: then what comes now
+ * goes on from the vault's end. 1 when it is so, and the hold is gone.
+ */
+static int seated_since(struct run *r, struct upload_disk *d,
+			const struct seg_header *h, struct err *e)
+{
+	int rc = look(r, d, e);
+
+	if (rc == -PS_DATA || rc == -PS_PROTOCOL)
+		return 0;
+	if (rc < 0 ||
+	    fence_judge(d->seq, d->digest, h->seq, h->prev) != FENCE_NEXT)
+		return rc;
+	queue_release(&r->queue, d);
+	return 1;
+}
+
 static struct upload_disk *find_disk(const struct run *r,
 				     const struct seg_header *h)
 {
@@ -174,8 +192,13 @@ static int begin(struct run *r, struct err *e)
 	*job = (struct upload_job){.disk = d};
 	job->claim.seq = h->seq;
 	memcpy(job->claim.prev, h->prev, SHA256_LEN);
-	if (queue_held(&r->queue, d, reason))
-		return refuse(job, reason);
+	if (queue_held(&r->queue, d, reason)) {
+		rc = seated_since(r, d, h, e);
+		if (rc < 0)
+			return rc;
+		if (rc == 0)
+			return refuse(job, reason);
+	}
 	if (h->first_seq != h->seq)
 		return refuse(job, "a merged segment is no upload: its name "
 				   "would pass the fence");

@@ -22,3 +22,6 @@ tests_base_test_units_LDADD = $(TEST_LDADD)
 check_PROGRAMS += tests/base/opt-sample
 tests_base_opt_sample_SOURCES = tests/base/opt-sample.c
 EXTRA_DIST += tests/base/opt.bats
+UNIT_TESTS += tests/base/test-rate
+tests_base_test_rate_SOURCES = tests/base/test-rate.c
+tests_base_test_rate_LDADD = $(TEST_LDADD)

@@ -196,6 +196,8 @@ static void sizes_have_three_significant_digits(void **state)
 	check_format(UINT64_MAX, "16.0 EiB");
 	format_duration(0.0123, text, sizeof(text));
 	assert_string_equal(text, "12 ms");
+	format_duration(-7500, text, sizeof(text));
+	assert_string_equal(text, "-2h 05m");
 	format_duration(7500, text, sizeof(text));
 	assert_string_equal(text, "2h 05m");
 	format_duration(59.97, text, sizeof(text));

@@ -67,6 +67,6 @@ failing() {
 	local call=$1 at=$2 how=$3
 	shift 3
 	FAIL_CALL=$call FAIL_AT=$at FAIL_HOW=$how \
-		ASAN_OPTIONS=verify_asan_link_order=0 \
+		ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0" \
 		LD_PRELOAD=$PS_BUILD/tests/lib/fail-call.so "$@"
 }

@@ -134,6 +134,24 @@ ticks() {
 	cat s d | cmp - out
 }
 
+@test "a hold stops what was waiting its turn, too" {
+	make_stream s -p 8 -s 1M -c 100 -z 0 -t random
+	put s
+	mkfifo pipe
+	start bash -c 'exec ps-cache follow -C C >pipe 2>err'
+	exec 9<pipe
+	head -c 3000000 <&9 >got
+	ps-cache hold web01 root "enough" -C C
+	cat <&9 >>got &
+	wait_for grep -q 'left out: enough' err
+	kill -TERM "${STARTED[-1]}"
+	wait "${STARTED[-1]}"
+	exec 9<&-
+	wait $!
+	[ "$(stat -c %s got)" -lt "$(stat -c %s s)" ]
+	[ "$(order got | wc -w)" -le 5 ]
+}
+
 @test "a damaged segment holds its disk, nothing of it goes out" {
 	make_stream s -d root,data -p 3 -s 256K -c 100 -z 0
 	put s

@@ -4,7 +4,7 @@
 load ../lib/common
 
 quickstart() {
-	QUICKSTART_MIB=${1:-48} "$PS_SOURCE/scripts/quickstart" "$T/q" \
+	QUICKSTART_MIB=48 "$PS_SOURCE/scripts/quickstart" "$T/q" \
 		>out 2>err || { cat out err; return 1; }
 }
 

@@ -133,3 +133,26 @@ recover() {
 		done
 	done
 }
+
+@test "growth over GiBs killed at each step and lost, then grown by a hole" {
+	local n at=$((2200 << 20))
+	rm -rf map map.journal srv src start
+	truncate -s 500M src
+	dd if=more of=src bs=1M seek=3 conv=notrunc status=none
+	pass
+	mkdir start && cp -r --sparse=always map map.journal srv src start
+	for ((n = 1; n < 60; n++)); do
+		rm -rf map map.journal srv src
+		cp -r --sparse=always start/. .
+		truncate -s 2300M src
+		dd if=more of=src bs=1M seek=2200 conv=notrunc status=none
+		scan | server >lines
+		kill_at pwrite64 $n ps-scan --commit --map map <lines || break
+		rm -rf srv && cp -r --sparse=always start/srv srv
+		fallocate -p -o $at -l 1MiB src
+		settle
+		pass
+		same
+	done
+	[ "$n" -gt 3 ]
+}

@@ -5,7 +5,8 @@ peer() { "$PS_BUILD/tests/net/peer" "$@"; }
 
 # A certificate, a passphrase, a cache in $T.
 make_server() {
-	[ -x "$PS_BUILD/tests/net/peer" ] || skip "tests/net/peer is not built"
+	[ -x "$PS_BUILD/tests/net/peer" ] ||
+		{ echo "tests/net/peer is not built (make check)" >&2; return 1; }
 	ps-receive --new-cert --cert cert.pem --key key.pem
 	ps-receive --new-passphrase -P pass
 	ps-cache init -C cache --keep-free 0 --keep-free-initial 0
@@ -29,18 +30,23 @@ serve() {
 # client OPTION...: the client, pointed at the server.
 client() { cxpsclient -i 127.0.0.1 -l "$PORT" -y 20 -P pass "$@"; }
 
-# scan MACHINE DISK BYTES [SEED]: a stream of 256 KiB segments in $T/stream.
+# scan MACHINE DISK BYTES [SEED [SIZE]]: a stream of segments of SIZE (1 MiB)
+# in $T/stream. Records have up to 1 MiB.
 scan() {
 	random_file "$2.img" "$3" "${4:-1}"
 	ps-scan --machine "$1" --disk "$2" --map "$1-$2.map" \
-		--segment-size 256K "$2.img" >stream
+		--segment-size "${5:-1M}" "$2.img" >stream
 }
 
 # segment_file SEQ: where the cache keeps a segment of web01/root.
 segment_file() { printf 'cache/web01/root/%020d' "$1"; }
 
-# split_segment N: cuts segment number N (from 1) out of $T/stream.
-split_segment() { ps-stream cat "$1" <stream; }
+# raw MACHINE FILE: sends a file after the login ("-": without one) and prints
+# the answers until the server has closed.
+raw() { peer raw 127.0.0.1 "$PORT" pass "$1" <"$2"; }
+
+# True when a segment of web01/root is on its way into the cache.
+half_there() { [ -n "$(find cache/web01/root -name '.tmp*')" ]; }
 
 # count_lines FILE PATTERN
 count_lines() { grep -c -- "$2" "$1" || true; }

@@ -126,6 +126,9 @@ static void check_stream(uint64_t seq, uint32_t limit)
 	close((int)(intptr_t)fd);
 }
 
+/* What the last restore that failed said. */
+static char words[512];
+
 static void must_fail(uint64_t seq, int code)
 {
 	struct restore_result res;
@@ -133,6 +136,7 @@ static void must_fail(uint64_t seq, int code)
 
 	assert_int_equal(run(path, seq, 0, &res, &e), -code);
 	assert_int_equal(e.code, code);
+	snprintf(words, sizeof(words), "%s", e.msg);
 	assert_true(access(path, F_OK) < 0);
 }
 
@@ -470,24 +474,30 @@ static void test_retention_strikes(void **state)
 	unsigned long n;
 
 	(void)state;
-	for (n = 1;; n++) {
-		bool struck;
+	for (n = 1;; n += 1 + n / 20) {
+		unsigned i;
 
 		if (n > 1)
 			world_free(&world);
 		srandom(5);
-		make_five();
+		/* Several jobs: a stream is struck in its middle, too. */
+		world_new(&world, 65536, 24 * MIB);
+		world.record_blocks = 4;
+		world_begin(&world, 24 * MIB - 3);
+		world_write(&world, 0, world.blocks, 9);
+		world_end(&world, SEG_BASE, true);
+		for (i = 0; i < 4; i++)
+			random_segment(24 * MIB - 3, SEG_DELTA, 12, 8);
 		world.trip_at = n;
 		world.trip = retention;
 		if (n % 2)
 			check_file(5, 0);
 		else
 			check_stream(5, 0);
-		struck = world.reads >= n;
-		if (!struck)
+		if (world.reads < n)
 			break;
 	}
-	assert_true(n > 20);
+	assert_true(n > 60);
 }
 
 /* ---- damage ---- */
@@ -570,7 +580,39 @@ static void test_wrong_link(void **state)
 	free(world.touched[3]);
 	random_segment(4 * MIB - 3, SEG_DELTA, 12, 200);
 	must_fail(5, PS_DATA);
+	assert_non_null(strstr(words, "successor"));
 	world.seq = 5;
+}
+
+/* Every CRC is right, but a block is not what the index says. */
+static void test_forged_record(void **state)
+{
+	uint8_t *raw;
+	struct seg_record rec;
+
+	(void)state;
+	world_new(&world, 4096, 48 * KIB);
+	world_begin(&world, 48 * KIB);
+	world_write(&world, 0, 12, 5);
+	world_end(&world, SEG_BASE, true);
+	raw = world_object(&world, 1, 1)->p + SEG_HEADER_LEN;
+	assert_int_equal(seg_record_unpack(&rec, raw, NULL), 0);
+	raw[SEG_RECORD_LEN + 5000] ^= 1;
+	rec.payload_crc = crc32c(0, raw + SEG_RECORD_LEN, rec.stored_len);
+	seg_record_pack(&rec, raw);
+	must_fail(1, PS_DATA);
+}
+
+/* Every segment is whole, but they do not lead to the source's disk. */
+static void test_other_disk_digest(void **state)
+{
+	(void)state;
+	world_new(&world, 4096, 48 * KIB);
+	random_segment(48 * KIB, SEG_BASE, 3, 4);
+	world.lie = 1;
+	random_segment(48 * KIB, SEG_DELTA, 3, 4);
+	check_file(1, 0);
+	must_fail(2, PS_DATA);
 }
 
 static void test_missing_object(void **state)
@@ -604,6 +646,8 @@ int main(void)
 	    T(test_swapped_objects),
 	    T(test_wrong_link),
 	    T(test_missing_object),
+	    T(test_forged_record),
+	    T(test_other_disk_digest),
 	};
 
 	srandom(1);

@@ -343,6 +343,26 @@ static void a_time_chooses_the_newest_complete_one_before(void **state)
 	assert_null(choose(p, "a", NULL, 9));
 }
 
+static void a_clock_that_was_ahead_does_not_make_an_old_point_the_latest(
+    void **state)
+{
+	struct place *p = *state;
+	struct line a = {.machine = "web01", .disk = "a"};
+
+	next(p, &a, "ahead", NULL, 1000);
+	next(p, &a, "nightly", NULL, 20);
+	next(p, &a, "nightly", NULL, 15);
+	list(p, "web01");
+	assert_int_equal(choose(p, "a", "latest", 0)->disks[0].seq, 3);
+	assert_int_equal(choose(p, NULL, "latest", 0)->disks[0].seq, 3);
+	assert_int_equal(choose(p, "a", "nightly", 0)->disks[0].seq, 3);
+	assert_int_equal(choose(p, "a", "ahead", 0)->disks[0].seq, 1);
+	/* Who asks for a time gets what the clock said. */
+	assert_int_equal(choose(p, "a", NULL, 30)->disks[0].seq, 2);
+	assert_int_equal(choose(p, "a", NULL, 16)->disks[0].seq, 3);
+	assert_null(choose(p, "a", NULL, 14));
+}
+
 static void one_disk_of_an_incomplete_point_can_be_had_by_its_id(void **state)
 {
 	struct place *p = *state;
@@ -372,6 +392,7 @@ int main(void)
 	    T(a_damaged_object_is_told_and_does_not_end_the_list),
 	    T(latest_is_the_latest_complete_one),
 	    T(a_time_chooses_the_newest_complete_one_before),
+	    T(a_clock_that_was_ahead_does_not_make_an_old_point_the_latest),
 	    T(one_disk_of_an_incomplete_point_can_be_had_by_its_id),
 	};
 

@@ -32,6 +32,7 @@ struct world {
 	uint64_t tail_block;
 	uint32_t tail_len; /* 0: there is none */
 	uint32_t record_blocks;
+	uint8_t lie; /* makes the disk digest of the next segments wrong */
 	struct world_object objects[WORLD_OBJECTS];
 	unsigned nobjects;
 	/* what the store sees */
