@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/durable.h"
+#include "base/notify.h"
 #include "base/opt.h"
 #include "base/secret.h"
 #include "base/tool.h"
@@ -164,9 +165,12 @@ static int run(struct err *e)
 	} else if (rc == 0) {
 		rc = server_listen(listen_on, &fd, &port, e);
 		if (rc == 0) {
-			printf("%u\n", port);
-			fflush(stdout);
-			server_notify("READY=1");
+			/* Whoever waits for the port would wait for ever. */
+			if (printf("%u\n", port) < 0 || fflush(stdout) != 0)
+				rc = err_sys(e, 0, "standard output");
+		}
+		if (rc == 0) {
+			notify_state("READY=1");
 			rc = server_run(&s, fd, e);
 		}
 	}

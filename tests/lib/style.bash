@@ -51,7 +51,7 @@ manual_of() {
 
 # As one reads it, with lines so long that nothing is folded.
 manual_text() {
-	mandoc -T utf8 -O width=5000 "$1" | col -b
+	mandoc -T utf8 -O width=900 "$1" | col -b
 }
 
 # Prints what is bad and fails when something was printed.
