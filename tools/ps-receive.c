@@ -93,9 +93,11 @@ static int make_passphrase(const char *path, struct err *e)
 		return err_sys(e, 0, "%s", path);
 	rc = login_new_passphrase(text, e);
 	if (rc == 0) {
-		strcat(text, "\n");
+		size_t n = strlen(text);
+
+		text[n++] = '\n'; /* the array has room for one more */
 		rc = durable_write(fd, slash != NULL ? slash + 1 : path, text,
-				   strlen(text), 0600, DURABLE_CREATE, e);
+				   n, 0600, DURABLE_CREATE, e);
 	}
 	if (rc == -PS_NO)
 		rc = err_set(e, PS_NO, "%s: is there already", path);
