@@ -123,14 +123,15 @@ load lib/style
 		}' | none "arrow that does not point down"
 }
 
-@test "no file has more than 600 lines" {
+@test "no file has more than 600 lines, tests 700" {
 	cd "$PS_SOURCE"
 	# The functions of the one format header stay in one place.
 	{
 		sources
 		scripts
 	} | grep -v 'libcommon/segment/format\.c$' | xargs wc -l |
-		awk '$2 != "total" && $1 > 600' | none "too long"
+		awk '{ max = $2 ~ /\/tests\// ? 700 : 600 }
+			$2 != "total" && $1 > max' | none "too long"
 }
 
 @test "no function has more than 90 lines" {

@@ -95,7 +95,7 @@ static int make_passphrase(const char *path, struct err *e)
 	if (rc == 0) {
 		size_t n = strlen(text);
 
-		text[n++] = '\n';
+		text[n++] = '\n'; /* the array has room for one more */
 		rc = durable_write(fd, slash != NULL ? slash + 1 : path, text,
 				   n, 0600, DURABLE_CREATE, e);
 	}

@@ -46,7 +46,7 @@ programs() { # names of the installed tools
 }
 
 manual_of() {
-	ls "$PS_SOURCE/man/$1."[1-8] 2>/dev/null
+	ls "$PS_SOURCE/man/$1."[18] 2>/dev/null
 }
 
 # As one reads it, with lines so long that nothing is folded.

@@ -258,7 +258,7 @@ nothing_left() {
 	start raw web01 request >answer
 	wait_for grep -q 'PS-Cause: behind' answer
 	grep -q 'PS-Cause: unseated' answer
-	refute grep -q 'HTTP/1.1 409' answer
+	run ! grep -q 'HTTP/1.1 409' answer
 }
 
 @test "a peer that stalls inside a segment is cut and leaves nothing" {

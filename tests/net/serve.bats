@@ -115,7 +115,7 @@ prepare() { make_server; }
 		peer raw 127.0.0.1 "$PORT" pass web01 >answer
 	grep -q '^HTTP/1.1 400' answer
 	client --list
-	refute grep -qE 'ended (by|with)' cache/.log/cxps.err
+	run ! grep -qE 'ended (by|with)' cache/.log/cxps.err
 }
 
 @test "a path with the name of nobody is refused" {
