@@ -91,7 +91,7 @@ int tool_finish(int code)
 		int sys = errno;
 
 		fprintf(stderr, "%s: standard output: %s\n", tool_name,
-			strerror(sys));
+			sys != 0 ? strerror(sys) : "cannot be written");
 		if (code == PS_OK || code == PS_NO)
 			code = sys == EPIPE ? PS_TEMPFAIL : PS_IOERR;
 	}

@@ -198,6 +198,18 @@ json() { # KEY FILE
 	fails_with 64 R -o dangling
 }
 
+@test "a folder that is not there is no name for a file" {
+	three_points
+	fails_with 64 R -o missing/
+	[ ! -e missing ]
+}
+
+@test "a folder that takes no files is an error of the target, once" {
+	three_points
+	fails_with 74 R -o /proc/img
+	grep -q '^ps-restore: /proc/img: ' err
+}
+
 @test "a folder or a missing folder as output is refused" {
 	three_points
 	mkdir dir
