@@ -347,6 +347,21 @@ json() { # KEY FILE
 	[ "$(find . -name '.tmp*' | wc -l)" = 0 ]
 }
 
+@test "interrupted twice in the same moment: no file is left either" {
+	local pid got=0
+	make_segment -s 400M -z 0 | vault
+	ps-restore v --machine web01 --disk root -j 1 -o img 3>&- &
+	pid=$!
+	wait_for compgen -G '.tmp*'
+	kill -INT $pid
+	kill -INT $pid 2>/dev/null || true
+	kill -TERM $pid 2>/dev/null || true
+	wait $pid || got=$?
+	[ "$got" != 0 ]
+	[ ! -e img ]
+	! compgen -G '.tmp*'
+}
+
 @test "a target without room is refused before anything is written" {
 	[ "$(id -u)" = 0 ] || skip "needs root"
 	make_segment -s 8M -z 0 | vault
