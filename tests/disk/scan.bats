@@ -307,6 +307,26 @@ round_trip() {
 	[ "$(field seq)" -eq 0 ]
 }
 
+@test "a line that is no acknowledgement is quoted on one line" {
+	random_file src 200000
+	pass
+	printf 'rub\tbish\n' >lines
+	fails_with 65 ps-scan --commit --map map <lines
+	[ "$(wc -l <err)" = 1 ]
+	grep -q "'rub bish'" err
+}
+
+@test "the journal's folder has its name before anything is in it" {
+	command -v strace >/dev/null || skip "no strace"
+	random_file src 200000
+	pass
+	rm -rf map.journal
+	strace -f -y -e trace=mkdir,fsync -o trace ps-scan --machine w --disk r \
+		--map map src >stream
+	grep -A 1 'mkdir("map.journal"' trace | tail -n 1 |
+		grep -q "fsync([0-9]*<$PWD>) *= 0"
+}
+
 @test "a line that is no acknowledgement is an error" {
 	random_file src 100000
 	pass
