@@ -470,6 +470,27 @@ round_trip() {
 	ps-scan --status --map map
 }
 
+@test "damaged entries of a map are refused, and --full starts anew" {
+	local at
+	random_file src 3000000
+	pass
+	# Entries stand behind two pages and room for the digests of groups.
+	at=$((8192 + 32 * 65536 + 16 * 20))
+	flip_bit map $at
+	put 3 A
+	echo "196608 65536 dirty" >list
+	fails_with 65 scan --changed list
+	grep -q "map: damaged" err
+	grep -q -e --full err
+	fails_with 65 scan
+	settle || true
+	pass --full
+	same_bytes
+	echo "0 3000000 clean" >list
+	pass --changed list
+	same_bytes
+}
+
 @test "only one scan of a map at a time, and --status says so" {
 	random_file src 8000000
 	mkfifo pipe
