@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,9 +87,16 @@ void tool_die_errno(int code, const char *fmt, ...)
 
 int tool_finish(int code)
 {
-	/* ferror keeps a failure of an earlier write, errno may be old. */
-	if (ferror(stdout) || fflush(stdout) != 0 || fclose(stdout) != 0) {
-		int sys = errno;
+	bool failed = ferror(stdout) != 0;
+
+	/*
+	 * A write that failed before has left its bytes in the buffer: trying
+	 * them again tells why. (glibc may have dropped them: EIO then.)
+	 */
+	errno = 0;
+	failed |= fflush(stdout) != 0;
+	if (failed || fclose(stdout) != 0) {
+		int sys = errno != 0 ? errno : EIO;
 
 		fprintf(stderr, "%s: standard output: %s\n", tool_name,
 			sys != 0 ? strerror(sys) : "cannot be written");

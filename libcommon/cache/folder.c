@@ -133,7 +133,7 @@ static int find_last(struct folder *f, struct folder_state *s, struct err *e)
 		s->initial = info.header.initial && !info.last_part;
 		return 0;
 	}
-	if (rc == -PS_DATA || rc == -PS_PROTOCOL) {
+	if (spool_is_damage(rc)) {
 		head_hold(&s->head, top, why.msg);
 		return 0;
 	}
@@ -210,7 +210,7 @@ int folder_digest_at(struct folder *f, const struct folder_state *s,
 	rc = spool_peek(f->dirfd, s->list.seqs[i], f->machine, f->disk, &info,
 			e);
 	if (rc < 0)
-		return rc == -PS_IOERR ? rc : 0;
+		return spool_is_damage(rc) || rc == -PS_NOINPUT ? 0 : rc;
 	if (info.at.seq == seq)
 		memcpy(ret, info.at.digest, SHA256_LEN);
 	else if (info.header.first_seq == seq + 1)

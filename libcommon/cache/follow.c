@@ -242,6 +242,10 @@ static int peek_next(struct follow *w, struct fdisk *d, struct folder *f,
 		d->changed = true;
 		return 0;
 	}
+	if (rc == -PS_TEMPFAIL) {
+		*e = why;
+		return rc;
+	}
 	if (rc < 0)
 		return hold(w, d, f, seq, why.msg, e);
 	d->initial = info.header.initial;

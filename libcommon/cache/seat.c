@@ -47,7 +47,7 @@ static int find_chain(struct folder *f, const struct folder_state *s,
 	for (i = p->below; i < s->list.n && s->list.seqs[i] < stop; i++) {
 		rc = spool_peek(f->dirfd, s->list.seqs[i], f->machine, f->disk,
 				&info, e);
-		if (rc == -PS_IOERR)
+		if (rc < 0 && !spool_is_damage(rc))
 			return rc;
 		if (rc < 0 || info.header.first_seq != p->last.seq + 1 ||
 		    memcmp(info.header.prev, p->last.digest, SHA256_LEN) != 0)
@@ -74,7 +74,7 @@ static int judge_below(struct seating *s, struct folder *f,
 		return 0;
 	rc = spool_peek(f->dirfd, st->list.seqs[p->below - 1], f->machine,
 			f->disk, &info, e);
-	if (rc == -PS_IOERR)
+	if (rc < 0 && !spool_is_damage(rc))
 		return rc;
 	p->keep_below = rc == 0 && mark_equal(&info.at, &p->vault);
 	return 0;

@@ -192,6 +192,11 @@ int spool_peek_fd(int fd, uint64_t seq, const char *machine, const char *disk,
 	return rc;
 }
 
+bool spool_is_damage(int rc)
+{
+	return rc == -PS_DATA || rc == -PS_PROTOCOL;
+}
+
 /* Names the segment in a message about it. */
 static int named(int rc, uint64_t seq, struct err *e)
 {

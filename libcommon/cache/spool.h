@@ -42,7 +42,13 @@ struct spool_info {
 int spool_peek(int dirfd, uint64_t seq, const char *machine, const char *disk,
 	       struct spool_info *ret, struct err *e);
 
-/* The same for a file that is open (at its beginning or not). */
+/*
+ * Is it the file itself that a failed look at it tells of? Anything else (no
+ * memory, no descriptors) says nothing about the segment and may pass.
+ */
+bool spool_is_damage(int rc);
+
+/* spool_peek for a file that is open (at its beginning or not). */
 int spool_peek_fd(int fd, uint64_t seq, const char *machine, const char *disk,
 		  struct spool_info *ret, struct err *e);
 

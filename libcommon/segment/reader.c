@@ -353,6 +353,9 @@ static int read_page(struct seg_reader *r, const uint8_t magic[4],
 	rc = need(r, st->buf + 4, SEG_PAGE_LEN - 4, e);
 	if (rc == 0)
 		rc = seg_page_unpack(page, st->buf, e);
+	/* Sealed later it would be too long for every reader behind. */
+	if (rc == 0 && seg_reader_clear(r) && page->stored_len > SEG_PAGE_MAX)
+		rc = bad(e, "length of an index page");
 	if (rc == 0)
 		rc = need(r, st->buf + SEG_PAGE_LEN, page->stored_len, e);
 	if (rc < 0)

@@ -198,3 +198,46 @@ cleanup() {
 		tail -n 1)
 	[ "$kb" -lt 32768 ] || ps-cache --version | grep -q sanitizers
 }
+
+@test "memory that is short for a moment holds no disk" {
+	local n
+	make_stream s -d root,data -p 2 -s 64K -c 100
+	put s
+	for ((n = 1; n < 30; n++)); do
+		failing openat "$n" ENOMEM ps-cache follow --once -C C \
+			>out 2>err && break
+		[ "$(field root held)" = False ]
+		[ "$(field data held)" = False ]
+	done
+	[ "$n" -gt 2 ]
+	[ "$n" -lt 30 ]
+	[ "$(wc -w <<<"$(order out)")" -eq 4 ]
+}
+
+@test "memory that is short for a moment drops nothing when a disk is seated" {
+	local n
+	make_stream s -p 4 -s 64K -c 100
+	put s
+	head -n 1 acks.s | stored >vault
+	for ((n = 1; n < 30; n++)); do
+		failing openat "$n" ENOMEM ps-cache seat -C C <vault \
+			>out 2>err && break
+		[ "$(segments)" = "1 2 3 4" ]
+	done
+	[ "$n" -gt 2 ]
+	[ "$n" -lt 30 ]
+	[ "$(segments)" = "1 2 3 4" ]
+}
+
+@test "memory that is short for a moment refuses nothing that was sent again" {
+	local n
+	make_stream s -p 4 -s 64K -c 100
+	put s
+	for ((n = 1; n < 30; n++)); do
+		failing openat "$n" ENOMEM ps-cache put -C C <s >out 2>err &&
+			break
+		[ "$(grep -c refused out)" -eq 0 ]
+	done
+	[ "$n" -gt 2 ]
+	[ "$n" -lt 30 ]
+}

@@ -3,9 +3,10 @@
  * durable files fail, or kills the program before that call.
  *
  *	FAIL_CALL	fsync, close, write, linkat, renameat, unlinkat,
- *			mkdirat, or any of those; or inotify_init1
+ *			mkdirat, or any of those; or inotify_init1, or openat
+ *			(of files whose name is a number, to read)
  *	FAIL_AT		N, from 1
- *	FAIL_HOW	EIO (default), ENOSPC, or kill
+ *	FAIL_HOW	EIO (default), ENOSPC, ENOMEM, or kill
  *
  * Of write and close only those on regular files open for writing count.
  * A run in which the N-th call did not come is an ordinary run.
@@ -16,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -32,7 +34,8 @@ static bool wanted(const char *call)
 	const char *which = getenv("FAIL_CALL"), *at = getenv("FAIL_AT");
 
 	bool any = which != NULL && strcmp(which, "any") == 0 &&
-		   strcmp(call, "inotify_init1") != 0;
+		   strcmp(call, "inotify_init1") != 0 &&
+		   strcmp(call, "openat") != 0;
 
 	if (which == NULL || at == NULL || (strcmp(which, call) != 0 && !any))
 		return false;
@@ -48,7 +51,10 @@ static bool fails(const char *call)
 		return false;
 	if (how != NULL && strcmp(how, "kill") == 0)
 		raise(SIGKILL);
-	errno = how != NULL && strcmp(how, "ENOSPC") == 0 ? ENOSPC : EIO;
+	errno = how == NULL		     ? EIO
+		: strcmp(how, "ENOSPC") == 0 ? ENOSPC
+		: strcmp(how, "ENOMEM") == 0 ? ENOMEM
+					     : EIO;
 	return true;
 }
 
@@ -111,4 +117,19 @@ int mkdirat(int at, const char *name, mode_t mode)
 int inotify_init1(int flags)
 {
 	return fails("inotify_init1") ? -1 : REAL(inotify_init1)(flags);
+}
+
+int openat(int at, const char *name, int flags, ...)
+{
+	bool number = name[strspn(name, "0123456789")] == '\0';
+	mode_t mode = 0;
+	va_list ap;
+
+	va_start(ap, flags);
+	if ((flags & (O_CREAT | O_TMPFILE)) != 0)
+		mode = va_arg(ap, mode_t);
+	va_end(ap);
+	if (number && (flags & O_ACCMODE) == O_RDONLY && fails("openat"))
+		return -1;
+	return REAL(openat)(at, name, flags, mode);
 }

@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -152,9 +153,91 @@ static void a_segment_digest_ignores_encoding_only(void **state)
 	assert_memory_not_equal(a, c, SHA256_LEN);
 }
 
+/*
+ * A clear segment of `n` ZERO records whose entries all stand in one page:
+ * what no writer of ours makes, but a peer may.
+ */
+static void make_one_page(struct sample *s, uint32_t n)
+{
+	struct seg_header h = {.kind = SEG_BASE,
+			       .part = 1,
+			       .block_size = 4096,
+			       .disk_size = (uint64_t)n * 4096,
+			       .first_seq = 1,
+			       .seq = 1,
+			       .machine = "web01",
+			       .disk = "root",
+			       .bookmark = "p1"};
+	struct seg_trailer t = {.zero_bytes = h.disk_size, .zero_records = n};
+	struct seg_dir dir = {.pages = 1,
+			      .stored_len = SEG_RANDOM_LEN + SHA256_LEN +
+					    SEG_DIR_ENTRY_LEN};
+	struct seg_page page = {.entries = n,
+				.stored_len = n * SEG_ENTRY_LEN,
+				.record_pos = SEG_HEADER_LEN};
+	struct seg_dir_entry de = {.stored_len = page.stored_len,
+				   .entries = n,
+				   .end_offset = h.disk_size};
+	uint8_t random[SEG_RANDOM_LEN] = {1};
+	struct seg_digest digest;
+	uint8_t *p, *entries;
+	uint32_t i;
+
+	t.trailer_len = (uint32_t)seg_trailer_size(&t);
+	s->n = SEG_HEADER_LEN + (size_t)n * (SEG_RECORD_LEN + SEG_ENTRY_LEN) +
+	       SEG_PAGE_LEN + SEG_DIR_LEN + dir.stored_len + t.trailer_len;
+	s->p = p = calloc(1, s->n);
+	assert_non_null(p);
+	seg_header_pack(&h, p);
+	p += SEG_HEADER_LEN;
+	t.index_pos = de.pos = SEG_HEADER_LEN + (uint64_t)n * SEG_RECORD_LEN;
+	entries = s->p + de.pos + SEG_PAGE_LEN;
+	seg_digest_begin(&digest, &h);
+	for (i = 0; i < n; i++, p += SEG_RECORD_LEN) {
+		struct seg_record r = {.zero = true,
+				       .offset = (uint64_t)i * 4096,
+				       .raw_len = 4096};
+		struct seg_entry en = {true, 0, 0, r.offset, r.raw_len};
+
+		seg_record_pack(&r, p);
+		seg_entry_pack(&en, entries + (size_t)i * SEG_ENTRY_LEN);
+		seg_digest_entry(&digest, &en, NULL, 0);
+	}
+	page.payload_crc = crc32c(0, entries, page.stored_len);
+	seg_page_pack(&page, p);
+	p = entries + page.stored_len;
+	memcpy(p + SEG_DIR_LEN, random, sizeof(random));
+	seg_dir_entry_pack(&de, p + SEG_DIR_LEN + SEG_RANDOM_LEN + SHA256_LEN);
+	dir.payload_crc = crc32c(0, p + SEG_DIR_LEN, dir.stored_len);
+	seg_dir_pack(&dir, p);
+	t.dir_len = SEG_DIR_LEN + dir.stored_len;
+	t.seg_len = s->n;
+	seg_digest_end(&digest, random, NULL, &t, t.digest);
+	seg_trailer_pack(&t, p + t.dir_len);
+}
+
+/*
+ * Its seal would make such a page too long for every reader behind it: one
+ * machine's segment would end the chain of all.
+ */
+static void a_clear_page_leaves_room_for_its_seal(void **state)
+{
+	const uint32_t fit = SEG_PAGE_MAX / SEG_ENTRY_LEN;
+	struct sample s = {0};
+
+	(void)state;
+	make_one_page(&s, fit);
+	assert_int_equal(read_all(s.p, s.n).rc, 0);
+	sample_free(&s);
+	make_one_page(&s, fit + 1);
+	assert_int_equal(read_all(s.p, s.n).rc, -PS_DATA);
+	sample_free(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_clear_page_leaves_room_for_its_seal),
 	    cmocka_unit_test(reads_what_the_writer_makes),
 	    cmocka_unit_test(an_empty_stream_is_a_stream),
 	    cmocka_unit_test(every_truncation_is_seen),
