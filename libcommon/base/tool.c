@@ -99,7 +99,7 @@ int tool_finish(int code)
 		int sys = errno != 0 ? errno : EIO;
 
 		fprintf(stderr, "%s: standard output: %s\n", tool_name,
-			sys != 0 ? strerror(sys) : "cannot be written");
+			strerror(sys));
 		if (code == PS_OK || code == PS_NO)
 			code = sys == EPIPE ? PS_TEMPFAIL : PS_IOERR;
 	}
