@@ -23,4 +23,6 @@ EXTRA_DIST += scripts/check scripts/install-packages \
 	scripts/make-completions scripts/quickstart scripts/run-test \
 	scripts/run-tests
 
+EXTRA_DIST += bench/compare
+
 EXTRA_DIST += tests/fuzz/fuzz-reader.c

@@ -95,9 +95,11 @@ load lib/style
 	diff used told
 }
 
+# Of what is installed; a test may call system(3) on its own words.
 @test "calls that have a safe successor are not used" {
-	sources | xargs grep -nwE \
-		'(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|atof|system|popen|mktemp|tmpnam|tempnam|alloca|setjmp|rand|srand|usleep|ctime|asctime|gmtime|localtime)[[:space:]]*\(' |
+	cd "$PS_SOURCE"
+	find libcommon tools -name '*.[ch]' -print0 | xargs -0 grep -nE \
+		'\b(strcpy|strcat|sprintf|vsprintf|gets|strtok|atoi|atol|atof|system|popen|mktemp|tmpnam|tempnam|alloca|setjmp|rand|srand|usleep|ctime|asctime|gmtime|localtime)[[:space:]]*\(' |
 		grep -vE '^[^:]*:[0-9]*:[[:space:]]*(/?\*|//)' |
 		none "banned"
 }
@@ -123,14 +125,15 @@ load lib/style
 		}' | none "arrow that does not point down"
 }
 
-@test "no file has more than 600 lines" {
+@test "no file has more than 600 lines, tests 700" {
 	cd "$PS_SOURCE"
 	# The functions of the one format header stay in one place.
 	{
 		sources
 		scripts
 	} | grep -v 'libcommon/segment/format\.c$' | xargs wc -l |
-		awk '$2 != "total" && $1 > 600' | none "too long"
+		awk '{ max = $2 ~ /\/tests\// ? 700 : 600 }
+			$2 != "total" && $1 > max' | none "too long"
 }
 
 @test "no function has more than 90 lines" {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/durable.h"
+#include "base/notify.h"
 #include "base/opt.h"
 #include "base/secret.h"
 #include "base/tool.h"
@@ -92,9 +93,11 @@ static int make_passphrase(const char *path, struct err *e)
 		return err_sys(e, 0, "%s", path);
 	rc = login_new_passphrase(text, e);
 	if (rc == 0) {
-		strcat(text, "\n");
+		size_t n = strlen(text);
+
+		text[n++] = '\n'; /* the array has room for one more */
 		rc = durable_write(fd, slash != NULL ? slash + 1 : path, text,
-				   strlen(text), 0600, DURABLE_CREATE, e);
+				   n, 0600, DURABLE_CREATE, e);
 	}
 	if (rc == -PS_NO)
 		rc = err_set(e, PS_NO, "%s: is there already", path);
@@ -164,9 +167,12 @@ static int run(struct err *e)
 	} else if (rc == 0) {
 		rc = server_listen(listen_on, &fd, &port, e);
 		if (rc == 0) {
-			printf("%u\n", port);
-			fflush(stdout);
-			server_notify("READY=1");
+			/* Whoever waits for the port would wait for ever. */
+			if (printf("%u\n", port) < 0 || fflush(stdout) != 0)
+				rc = err_sys(e, 0, "standard output");
+		}
+		if (rc == 0) {
+			notify_state("READY=1");
 			rc = server_run(&s, fd, e);
 		}
 	}

@@ -213,20 +213,29 @@ static void print_json(const struct report *r, const struct err *e)
 
 static volatile sig_atomic_t stop;
 
+/*
+ * Who is impatient ends the program at once, but one request may come as two
+ * signals: timeout(1) sends one to us and one to our process group.
+ */
 static void on_signal(int signo)
 {
-	stop = signo;
+	static int64_t first;
+	int64_t now = mono_now_ns();
+
+	if (stop == 0) {
+		first = now;
+		stop = signo;
+	} else if (now - first > NS_PER_S) {
+		signal(signo, SIG_DFL);
+		raise(signo);
+	}
 }
 
-/*
- * A file under its temporary name is removed before we go. The second signal
- * ends the program at once.
- */
+/* A file under its temporary name is removed before we go. */
 static void catch_signals(void)
 {
 	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-	struct sigaction sa = {.sa_handler = on_signal,
-			       .sa_flags = (int)SA_RESETHAND};
+	struct sigaction sa = {.sa_handler = on_signal};
 	size_t i;
 
 	for (i = 0; i < sizeof(signals) / sizeof(*signals); i++)
@@ -342,7 +351,9 @@ int main(int argc, char **argv)
 	target_close(t);
 	keyring_free(keys);
 	code = tool_finish(code);
-	if (stop != 0 && code != PS_OK)
+	if (stop != 0 && code != PS_OK) {
+		signal(stop, SIG_DFL);
 		raise(stop);
+	}
 	return code;
 }

@@ -102,6 +102,8 @@ static int give_name(struct durable *d, enum durable_mode how, struct err *e)
 int durable_commit(struct durable *d, enum durable_mode how, struct err *e)
 {
 	int rc = durable_sync(d->fd, d->name, e);
+	/* The lock stays until the file has its name, or a sweeper takes it. */
+	int lock = fcntl(d->fd, F_DUPFD_CLOEXEC, 0);
 
 	if (rc == 0) {
 		int fd = d->fd;
@@ -113,6 +115,8 @@ int durable_commit(struct durable *d, enum durable_mode how, struct err *e)
 	if (rc == 0)
 		rc = give_name(d, how, e);
 	durable_abort(d);
+	if (lock >= 0 && close(lock) < 0 && rc == 0)
+		rc = err_sys(e, PS_STORAGE, "%s: close", d->name);
 	if (rc == 0)
 		rc = durable_sync(d->dirfd, d->name, e);
 	return rc;

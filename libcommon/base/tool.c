@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,12 +104,19 @@ void tool_die_errno(int code, const char *fmt, ...)
 
 int tool_finish(int code)
 {
-	/* ferror keeps a failure of an earlier write, errno may be old. */
-	if (ferror(stdout) || fflush(stdout) != 0 || fclose(stdout) != 0) {
-		int sys = errno;
+	bool failed = ferror(stdout) != 0;
+
+	/*
+	 * A write that failed before has left its bytes in the buffer: trying
+	 * them again tells why. (glibc may have dropped them: EIO then.)
+	 */
+	errno = 0;
+	failed |= fflush(stdout) != 0;
+	if (failed || fclose(stdout) != 0) {
+		int sys = errno != 0 ? errno : EIO;
 
 		fprintf(stderr, "%s: standard output: %s\n", tool_name,
-			strerror(sys));
+			sys != 0 ? strerror(sys) : "cannot be written");
 		if (code == PS_OK || code == PS_NO)
 			code = sys == EPIPE ? PS_TEMPFAIL : PS_IOERR;
 	}

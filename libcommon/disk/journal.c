@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +40,25 @@ static void entry_name(uint64_t seq, char out[SEQ_DIGITS + 1])
 	snprintf(out, SEQ_DIGITS + 1, "%020llu", (unsigned long long)seq);
 }
 
+/* The new folder's own name on stable storage: else its entries are not. */
+static int sync_above(const char *path, struct err *e)
+{
+	char *copy = strdup(path);
+	int fd, rc;
+
+	if (copy == NULL)
+		return err_sys(e, PS_TEMPFAIL, "%s", path);
+	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		rc = err_sys(e, 0, "%s: the folder above it", path);
+	else
+		rc = durable_sync(fd, path, e);
+	if (fd >= 0)
+		close(fd);
+	free(copy);
+	return rc;
+}
+
 int journal_open(struct journal *j, const char *map_path, struct err *e)
 {
 	int rc = 0;
@@ -48,7 +68,9 @@ int journal_open(struct journal *j, const char *map_path, struct err *e)
 		j->path = NULL;
 		return err_sys(e, PS_TEMPFAIL, "%s", map_path);
 	}
-	if (mkdir(j->path, 0700) < 0 && errno != EEXIST)
+	if (mkdir(j->path, 0700) == 0)
+		rc = sync_above(j->path, e);
+	else if (errno != EEXIST)
 		rc = err_sys(e, 0, "%s: cannot create", j->path);
 	if (rc == 0) {
 		j->dirfd = open(j->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -309,6 +309,7 @@ static int groups_zero(struct map *m, uint64_t from, uint64_t to, struct err *e)
 {
 	static const uint8_t zeros[SHA256_LEN];
 	uint8_t old[SHA256_LEN];
+	int rc;
 
 	for (; from < to; from++) {
 		if (io_pread_full(m->fd, old, sizeof(old),
@@ -316,8 +317,9 @@ static int groups_zero(struct map *m, uint64_t from, uint64_t to, struct err *e)
 			return err_sys(e, 0, "%s", m->path);
 		if (bytes_all_zero(old, sizeof(old)))
 			continue; /* leave holes as they are */
-		if (group_write(m, from, zeros, e) < 0)
-			return -e->code;
+		rc = group_write(m, from, zeros, e);
+		if (rc < 0)
+			return rc;
 	}
 	return 0;
 }

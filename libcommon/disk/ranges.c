@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "disk/ranges.h"
@@ -49,6 +50,7 @@ void ranges_tidy(struct ranges *r)
 
 	if (r->n == 0)
 		return;
+	assert(r->items != NULL);
 	qsort(r->items, r->n, sizeof(*r->items), by_start);
 	merge(r);
 	for (grain = GRAIN_FIRST; r->n > RANGES_MAX; grain *= 2)
@@ -77,6 +79,7 @@ int ranges_add(struct ranges *r, uint64_t start, uint64_t end, struct err *e)
 		r->items = p;
 		r->cap = cap;
 	}
+	assert(r->items != NULL);
 	r->items[r->n++] = (struct range){start, end};
 	return 0;
 }

@@ -6,6 +6,7 @@
 #define PS_DISK_SOURCE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/err.h"

@@ -58,16 +58,39 @@ static void read_and_hash(void *slot, void *ctx)
 
 /* ---- what comes back, in order ---- */
 
-/* The digest of the group that is worked on. */
-static void group_digest(struct run *r)
+/* The digest of the group that is worked on, on a disk of this size. */
+static void group_digest(const struct run *r, uint64_t size,
+			 uint8_t out[SHA256_LEN])
 {
-	uint32_t n = disk_blocks_in_group(r->size, r->bs, r->group);
-	uint8_t *out = r->groups + r->group * SHA256_LEN;
+	uint32_t n = disk_blocks_in_group(size, r->bs, r->group);
 
 	if (bytes_all_zero(r->entries, (size_t)n * BLOCK_DIGEST_LEN))
 		memset(out, 0, SHA256_LEN);
 	else
 		disk_group_digest(r->entries, n, out);
+}
+
+static uint8_t *group_place(const struct run *r)
+{
+	return r->groups + r->group * SHA256_LEN;
+}
+
+/*
+ * Entries that do not fit their digest were damaged. What they claim would
+ * not be sent, and the disk digest of every later point would be wrong.
+ */
+static int group_check(const struct run *r, uint64_t size, struct err *e)
+{
+	uint8_t digest[SHA256_LEN];
+
+	group_digest(r, size, digest);
+	if (memcmp(digest, group_place(r), SHA256_LEN) == 0)
+		return 0;
+	err_set(e, PS_DATA, "%s: damaged: the entries of GiB %llu",
+		r->s->map->path, (unsigned long long)r->group);
+	err_hint(e, "fetch the digest map from the server, or start a new base "
+		    "with --full");
+	return -PS_DATA;
 }
 
 static int group_leave(struct run *r, struct err *e)
@@ -87,9 +110,21 @@ static int group_leave(struct run *r, struct err *e)
 			err_hint(e, "start a new base with --full");
 			return -PS_DATA;
 		}
-	group_digest(r);
+	group_digest(r, r->size, group_place(r));
 	r->group = NO_GROUP;
 	return 0;
+}
+
+/* `size` of the disk when the digest of the group was made. */
+static int group_read(struct run *r, uint64_t group, uint64_t size,
+		      struct err *e)
+{
+	uint32_t n = disk_blocks_in_group(r->size, r->bs, group);
+	int rc = map_read(r->s->map, group * disk_group_blocks(r->bs), n,
+			  r->entries, e);
+
+	r->group = group;
+	return rc < 0 ? rc : group_check(r, size, e);
 }
 
 static int group_enter(struct run *r, uint64_t group, struct err *e)
@@ -99,14 +134,11 @@ static int group_enter(struct run *r, uint64_t group, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	if (r->s->map == NULL)
-		memset(r->entries, 0, (size_t)n * BLOCK_DIGEST_LEN);
-	else
-		rc = map_read(r->s->map, group * disk_group_blocks(r->bs), n,
-			      r->entries, e);
-	if (rc == 0)
-		r->group = group;
-	return rc;
+	if (r->s->map != NULL)
+		return group_read(r, group, r->size, e);
+	memset(r->entries, 0, (size_t)n * BLOCK_DIGEST_LEN);
+	r->group = group;
+	return 0;
 }
 
 static const uint8_t zero_entry[BLOCK_DIGEST_LEN];
@@ -320,10 +352,10 @@ static int groups_load(struct run *r, struct err *e)
 	if (rc < 0 || r->size <= m->head.disk_size ||
 	    m->head.disk_size % DISK_GROUP_BYTES == 0)
 		return rc;
-	rc = group_enter(r, tail, e);
+	rc = group_read(r, tail, m->head.disk_size, e);
 	/* Its blocks may be unknown: that is for the sweep to settle. */
 	if (rc == 0)
-		group_digest(r);
+		group_digest(r, r->size, group_place(r));
 	r->group = NO_GROUP;
 	return rc;
 }

@@ -32,7 +32,7 @@ static int send_bytes(struct put *p, const void *buf, size_t n, struct err *e)
 			struct err why = {0};
 
 			/* It may have said why it does not listen. */
-			rc = put_take_answers(p, &why);
+			(void)put_take_answers(p, &why);
 			if (why.code != 0 && why.code != PS_UNAVAILABLE)
 				*e = why;
 			return -e->code;

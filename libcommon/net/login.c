@@ -3,14 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <openssl/kdf.h>
 #include <openssl/rand.h>
 
 #include "base/bytes.h"
+#include "base/hkdf.h"
 #include "base/secret.h"
 #include "net/login.h"
 #include "net/tls.h"
@@ -37,30 +36,6 @@ int login_root(const char *passphrase, uint8_t root[LOGIN_KEY_LEN],
 			   SCRYPT_P, SCRYPT_MEMORY, root, LOGIN_KEY_LEN) != 1)
 		return tls_err(e, PS_TEMPFAIL, "scrypt");
 	return 0;
-}
-
-/* HKDF-SHA-256 without salt. */
-static int hkdf(const uint8_t *in, const char *info, uint8_t *out,
-		struct err *e)
-{
-	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-	EVP_KDF_CTX *ctx = kdf != NULL ? EVP_KDF_CTX_new(kdf) : NULL;
-	char digest[] = "SHA256";
-	OSSL_PARAM params[] = {
-	    OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
-	    OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)in,
-					      LOGIN_KEY_LEN),
-	    OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)info,
-					      strlen(info)),
-	    OSSL_PARAM_construct_end(),
-	};
-	int rc = 0;
-
-	if (ctx == NULL || EVP_KDF_derive(ctx, out, LOGIN_KEY_LEN, params) != 1)
-		rc = tls_err(e, PS_SOFTWARE, "HKDF");
-	EVP_KDF_CTX_free(ctx);
-	EVP_KDF_free(kdf);
-	return rc;
 }
 
 /* A derived key: 1; a passphrase: 0; a damaged key: -PS_DATA. */
@@ -116,7 +91,8 @@ int login_key(const struct login_secret *s, const char *machine,
 	if (s->machine[0] == '\0') {
 		snprintf(info, sizeof(info), "ps-toolkit machine login%s",
 			 machine);
-		return hkdf(s->key, info, key, e);
+		return hkdf_sha256(s->key, LOGIN_KEY_LEN, NULL, 0, info,
+				   strlen(info), key, LOGIN_KEY_LEN, e);
 	}
 	if (strcmp(s->machine, machine) != 0) {
 		rc = err_set(e, PS_NOPERM,

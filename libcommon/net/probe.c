@@ -50,7 +50,7 @@ static int grow_probe(struct session *s, struct probe *it, size_t *cap,
 	size_t more = *cap == 0 ? 64 * 1024 : 2 * *cap;
 	uint8_t *p;
 
-	if (*cap == room)
+	if (*cap >= room)
 		return err_set(e, PS_DATA, "probes over %u bytes",
 			       SERVER_PROBE_MAX);
 	if (more > room)

@@ -5,7 +5,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -13,11 +12,11 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/notify.h"
 #include "base/tool.h"
 #include "base/units.h"
 #include "net/server.h"
@@ -67,28 +66,6 @@ bool server_stopping(const struct server *s)
 	sigprocmask(SIG_SETMASK, &s->wait_mask, &old);
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	return *s->stop != 0;
-}
-
-void server_notify(const char *state)
-{
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un to = {.sun_family = AF_UNIX};
-	size_t n = path != NULL ? strlen(path) : 0;
-	int fd;
-
-	if (n == 0 || n >= sizeof(to.sun_path) ||
-	    (path[0] != '/' && path[0] != '@'))
-		return;
-	memcpy(to.sun_path, path, n);
-	if (path[0] == '@')
-		to.sun_path[0] = '\0';
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	(void)sendto(fd, state, strlen(state), MSG_NOSIGNAL,
-		     (struct sockaddr *)&to,
-		     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
-	close(fd);
 }
 
 /* ---- listening ---- */
@@ -393,6 +370,10 @@ static void reap(const struct server *s, struct children *kids)
 			netlog_err(&s->log, NULL,
 				   "connection process %d ended by signal %d",
 				   (int)pid, WTERMSIG(status));
+		else if (WIFEXITED(status) && WEXITSTATUS(status) != PS_OK)
+			netlog_err(&s->log, NULL,
+				   "connection process %d ended with code %d",
+				   (int)pid, WEXITSTATUS(status));
 	}
 }
 
@@ -452,7 +433,7 @@ int server_run(struct server *s, int listen_fd, struct err *e)
 		if (n > 0)
 			take_one(s, &kids, listen_fd);
 	}
-	server_notify("STOPPING=1");
+	notify_state("STOPPING=1");
 	close(listen_fd);
 	stop_all(s, &kids);
 	s->known = NULL;

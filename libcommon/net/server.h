@@ -96,7 +96,4 @@ void server_logged_in(struct server *s);
 /* One connection from its TLS handshake to its end; says all in the logs. */
 void session_run(struct server *s, int rfd, int wfd, const char *peer);
 
-/* "READY=1" to $NOTIFY_SOCKET, if there is one (sd_notify(3)). */
-void server_notify(const char *state);
-
 #endif

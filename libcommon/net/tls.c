@@ -130,7 +130,7 @@ int tls_client(SSL_CTX **ret, const char *ca, struct err *e)
 static void host_name(char out[65])
 {
 	if (gethostname(out, 65) < 0 || out[0] == '\0')
-		strcpy(out, "ps-receive");
+		snprintf(out, 65, "ps-receive");
 	out[64] = '\0';
 }
 

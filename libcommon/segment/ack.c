@@ -37,9 +37,16 @@ void ack_format(const struct ack *a, char out[ACK_LINE_SIZE])
 	strncat(out, "\n", 2);
 }
 
+/* What is quoted came from outside: it must not break our line. */
 static int bad(struct err *e, const char *line)
 {
-	return err_set(e, PS_DATA, "not an acknowledgement: '%.60s'", line);
+	char quoted[61];
+	size_t i, n = strcspn(line, "\r\n");
+
+	for (i = 0; i < n && i < sizeof(quoted) - 1; i++)
+		quoted[i] = iscntrl((unsigned char)line[i]) ? ' ' : line[i];
+	quoted[i] = '\0';
+	return err_set(e, PS_DATA, "not an acknowledgement: '%s'", quoted);
 }
 
 int ack_parse(struct ack *a, const char *line, struct err *e)

@@ -17,7 +17,7 @@ int chain_prefix(const struct chain *c, uint32_t i, struct err *e)
 
 	vault_name(c->machine, c->disk, &c->objects[i].cover, name);
 	/* What the store says begins with it. */
-	if (strncmp(e->msg, name, strlen(name)) == 0)
+	if (e != NULL && strncmp(e->msg, name, strlen(name)) == 0)
 		return -e->code;
 	return err_prefix(e, "%s", name);
 }
@@ -159,7 +159,8 @@ static int visit(struct chain *c, const struct vault_cover *cover,
 	if (rc < 0)
 		return rc;
 	rc = check_object(c, &o->seg, c->nobjects == 0 ? NULL : newer, e);
-	if (rc < 0 && strncmp(e->msg, o->name, strlen(o->name)) != 0)
+	if (rc < 0 && e != NULL &&
+	    strncmp(e->msg, o->name, strlen(o->name)) != 0)
 		err_prefix(e, "%s", o->name);
 	else if (rc == 0)
 		rc = add(c, cover, &o->seg, e);

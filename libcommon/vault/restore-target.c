@@ -148,7 +148,11 @@ static int open_folder(struct target *t, struct err *e)
 {
 	char copy[PATH_MAX];
 	const char *name;
+	size_t len = strlen(t->path);
 
+	if (len > 0 && t->path[len - 1] == '/')
+		return err_set(e, PS_USAGE, "%s: a folder, and not there",
+			       t->path);
 	memcpy(copy, t->path, sizeof(copy));
 	name = basename(copy);
 	if (strlen(name) >= sizeof(t->file.name) || strcmp(name, "/") == 0)
@@ -296,6 +300,12 @@ static int begin_file(struct target *t, uint64_t size, uint64_t data_bytes,
 		return rc;
 	memcpy(name, t->file.name, sizeof(name));
 	rc = durable_begin(&t->file, t->dirfd, name, t->mode, e);
+	/* PS_NOINPUT would be said of the vault: plan again. */
+	if (rc == -PS_NOINPUT)
+		return err_set(e, PS_IOERR,
+			       "%s: its folder is gone, or takes "
+			       "no files",
+			       t->path);
 	if (rc < 0)
 		return rc;
 	if (fchmod(t->file.fd, t->mode) < 0)

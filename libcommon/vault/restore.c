@@ -55,7 +55,7 @@ static int setup_jobs(struct engine *en, struct err *e)
 
 	if (threads > RESTORE_THREADS_MAX)
 		threads = RESTORE_THREADS_MAX;
-	depth = threads + (threads < 8 ? threads : 8);
+	depth = threads + (threads < 4 ? threads : 4);
 	en->stream = target_kind(en->r->target) == TARGET_STREAM;
 	en->ctx = (struct job_ctx){
 	    .plan = &en->plan,

@@ -345,7 +345,9 @@ int vault_object_open(struct vault *v, const char *machine, const char *disk,
 	vault_name(machine, disk, cover, o->name);
 	rc = seg_object_open(&o->seg, fetch, o, cover->size, keys, e);
 	if (rc < 0) {
-		err_prefix(e, "%s", o->name);
+		/* What the store says begins with it. */
+		if (e != NULL && strncmp(e->msg, o->name, strlen(o->name)) != 0)
+			err_prefix(e, "%s", o->name);
 		free(o);
 		return rc;
 	}

@@ -296,6 +296,23 @@ static void sweep_removes_leftovers_only(void **state)
 	check_content("f", "x");
 }
 
+static void the_dead_are_swept_and_the_living_are_not(void **state)
+{
+	struct durable d;
+	struct err e = {0};
+
+	(void)state;
+	assert_int_equal(durable_begin(&d, dirfd_, "g", 0600, &e), 0);
+	durable_sweep_dead(dirfd_);
+	assert_int_equal(entries(false), 1);
+	assert_int_equal(durable_commit(&d, DURABLE_CREATE, &e), 0);
+	assert_int_equal(durable_begin(&d, dirfd_, "h", 0600, &e), 0);
+	close(d.fd); /* as a crash leaves it */
+	durable_sweep_dead(dirfd_);
+	assert_int_equal(entries(false), 1);
+	check_content("g", "");
+}
+
 static void a_name_that_is_too_long_is_refused(void **state)
 {
 	char name[400];
@@ -324,6 +341,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(abort_leaves_nothing, begin, end),
 	    cmocka_unit_test_setup_teardown(a_call_that_fails_is_never_success,
 					    begin, end),
+	    cmocka_unit_test_setup_teardown(
+		the_dead_are_swept_and_the_living_are_not, begin, end),
 	    cmocka_unit_test_setup_teardown(
 		a_failed_fsync_is_final_and_has_its_own_code, begin, end),
 	    cmocka_unit_test_setup_teardown(sweep_removes_leftovers_only, begin,

@@ -6,7 +6,11 @@ load ../lib/common
 load ../lib/chain
 
 cleanup() {
+	local pids
 	touch "$T/stop"
+	stop_all # those that start again what ends
+	mapfile -t pids < <(victims)
+	[ ${#pids[@]} -eq 0 ] || kill -9 "${pids[@]}" 2>/dev/null || true
 }
 
 # All processes of this test's chain (the path says whose they are).

@@ -1,3 +1,8 @@
 # Tests of the whole chain.
-EXTRA_DIST += tests/chain/completions.bats tests/chain/kill.bats \
-	tests/chain/quickstart.bats
+EXTRA_DIST += tests/chain/completions.bats
+EXTRA_DIST += tests/chain/full.bats
+EXTRA_DIST += tests/chain/kill.bats
+EXTRA_DIST += tests/chain/memory.bats
+EXTRA_DIST += tests/chain/property.bats
+EXTRA_DIST += tests/chain/quickstart.bats
+EXTRA_DIST += tests/chain/servers.bats

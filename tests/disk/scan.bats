@@ -307,6 +307,26 @@ round_trip() {
 	[ "$(field seq)" -eq 0 ]
 }
 
+@test "a line that is no acknowledgement is quoted on one line" {
+	random_file src 200000
+	pass
+	printf 'rub\tbish\n' >lines
+	fails_with 65 ps-scan --commit --map map <lines
+	[ "$(wc -l <err)" = 1 ]
+	grep -q "'rub bish'" err
+}
+
+@test "the journal's folder has its name before anything is in it" {
+	command -v strace >/dev/null || skip "no strace"
+	random_file src 200000
+	pass
+	rm -rf map.journal
+	strace -f -y -e trace=mkdir,fsync -o trace ps-scan --machine w --disk r \
+		--map map src >stream
+	grep -A 1 'mkdir("map.journal"' trace | tail -n 1 |
+		grep -q "fsync([0-9]*<$PWD>) *= 0"
+}
+
 @test "a line that is no acknowledgement is an error" {
 	random_file src 100000
 	pass
@@ -448,6 +468,27 @@ round_trip() {
 	flip_bit map 100
 	flip_bit map 4196
 	ps-scan --status --map map
+}
+
+@test "damaged entries of a map are refused, and --full starts anew" {
+	local at
+	random_file src 3000000
+	pass
+	# Entries stand behind two pages and room for the digests of groups.
+	at=$((8192 + 32 * 65536 + 16 * 20))
+	flip_bit map $at
+	put 3 A
+	echo "196608 65536 dirty" >list
+	fails_with 65 scan --changed list
+	grep -q "map: damaged" err
+	grep -q -e --full err
+	fails_with 65 scan
+	settle || true
+	pass --full
+	same_bytes
+	echo "0 3000000 clean" >list
+	pass --changed list
+	same_bytes
 }
 
 @test "only one scan of a map at a time, and --status says so" {

@@ -46,12 +46,12 @@ programs() { # names of the installed tools
 }
 
 manual_of() {
-	ls "$PS_SOURCE/man/$1."[1-8] 2>/dev/null
+	ls "$PS_SOURCE/man/$1."[18] 2>/dev/null
 }
 
 # As one reads it, with lines so long that nothing is folded.
 manual_text() {
-	mandoc -T utf8 -O width=5000 "$1" | col -b
+	mandoc -T utf8 -O width=900 "$1" | col -b
 }
 
 # Prints what is bad and fails when something was printed.

@@ -5,7 +5,8 @@ peer() { "$PS_BUILD/tests/net/peer" "$@"; }
 
 # A certificate, a passphrase, a cache in $T.
 make_server() {
-	[ -x "$PS_BUILD/tests/net/peer" ] || skip "tests/net/peer is not built"
+	[ -x "$PS_BUILD/tests/net/peer" ] ||
+		{ echo "tests/net/peer is not built (make check)" >&2; return 1; }
 	ps-receive --new-cert --cert cert.pem --key key.pem
 	ps-receive --new-passphrase -P pass
 	ps-cache init -C cache --keep-free 0 --keep-free-initial 0
@@ -46,6 +47,9 @@ raw() { peer raw 127.0.0.1 "$PORT" pass "$1" <"$2"; }
 
 # True when a segment of web01/root is on its way into the cache.
 half_there() { [ -n "$(find cache/web01/root -name '.tmp*')" ]; }
+
+# True when the server has so many connection processes.
+children_are() { [ "$(pgrep -c -P "$SERVER")" = "$1" ]; }
 
 # count_lines FILE PATTERN
 count_lines() { grep -c -- "$2" "$1" || true; }

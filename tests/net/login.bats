@@ -18,8 +18,8 @@ prepare() { make_server; }
 @test "the passphrase itself is never logged or shown" {
 	serve -v
 	client --list -v 2>client.err
-	! grep -rqF "$(cat pass)" cache server.err client.err
-	! tr '\0' '\n' <"/proc/$SERVER/cmdline" | grep -qF "$(cat pass)"
+	run ! grep -rqF "$(cat pass)" cache server.err client.err
+	run ! grep -qF "$(cat pass)" "/proc/$SERVER/cmdline"
 }
 
 @test "a derived key logs in as its machine and writes its disk" {
@@ -116,7 +116,7 @@ prepare() { make_server; }
 		-P pass --put stream
 	grep -q 'does not know our key' err
 	wait_for grep -q proof rogue.out
-	! grep -q PUT rogue.out
+	run ! grep -q PUT rogue.out
 }
 
 @test "a secret file that others can read is refused" {
@@ -158,8 +158,7 @@ prepare() { make_server; }
 
 @test "TLS older than 1.3 is refused" {
 	serve
-	! openssl s_client -connect "127.0.0.1:$PORT" -tls1_2 </dev/null \
-		>out 2>&1
+	run ! openssl s_client -connect "127.0.0.1:$PORT" -tls1_2 </dev/null
 	openssl s_client -connect "127.0.0.1:$PORT" -tls1_3 </dev/null \
 		>out 2>&1
 	grep -q 'TLSv1.3' out

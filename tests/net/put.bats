@@ -84,8 +84,8 @@ nothing_left() {
 @test "an unseated disk is put off with 75 and shown as unseated" {
 	serve
 	scan web01 root 2400000
-	ps-stream cat -s 2-3 stream >tail
-	fails_with 75 client --put tail
+	ps-stream cat -s 2-3 stream >rest
+	fails_with 75 client --put rest
 	grep -q 'unseated' err
 	grep -q 'try again in' err
 	[ ! -s out ]
@@ -111,19 +111,19 @@ nothing_left() {
 	client --status -m web01 -d root >heads
 	grep -q $'^refused.*held: look at it' heads
 	client --list --json | jq -e '.[1].held == "held: look at it"'
-	ps-cache stat -C cache >stat || true
-	grep -q 'look at it' stat
+	ps-cache stat -C cache >table || true
+	grep -q 'look at it' table
 }
 
 @test "a stream of nothing but a disk that has to wait ends early" {
 	serve
 	scan web01 root 20000000
-	ps-stream cat -s 2- stream >tail
+	ps-stream cat -s 2- stream >rest
 	mkfifo pipe
 	client --put pipe >out 2>err 3>&- &
 	local got=0
 	exec 7>pipe
-	cat tail >&7 2>/dev/null || true # it stops reading
+	cat rest >&7 2>/dev/null || true # it stops reading
 	wait "$!" || got=$? # and does not wait for the end
 	exec 7>&-
 	[ "$got" -eq 75 ]
@@ -172,8 +172,8 @@ nothing_left() {
 @test "a stream that ends inside a segment ends with 65" {
 	serve
 	scan web01 root 2400000
-	head -c 1500000 stream >cut
-	fails_with 65 client --put cut
+	head -c 1500000 stream >part
+	fails_with 65 client --put part
 	[ "$(count_lines out ^durable)" -eq 1 ]
 	[ ! -e "$(segment_file 2)" ]
 }
@@ -258,7 +258,7 @@ nothing_left() {
 	start raw web01 request >answer
 	wait_for grep -q 'PS-Cause: behind' answer
 	grep -q 'PS-Cause: unseated' answer
-	! grep -q 'HTTP/1.1 409' answer
+	run ! grep -q 'HTTP/1.1 409' answer
 }
 
 @test "a peer that stalls inside a segment is cut and leaves nothing" {

@@ -25,48 +25,54 @@ rss_under() {
 	fi
 }
 
-# A program in Python over the bytes `d` of a file; crc(d) is CRC-32C.
+# change WHAT FILE [N]: forges a part of a segment file, its CRCs made right.
 change() {
-	python3 - "$@" <<'PY'
-import struct, sys
+	perl -e '
+		use strict; use warnings;
+		my ($what, $name, $n) = @ARGV;
+		local $/;
+		open(my $f, "+<:raw", $name) or die $!;
+		my $d = <$f>;
 
-def crc(data):
-    c = 0xffffffff
-    for b in data:
-        c ^= b
-        for _ in range(8):
-            c = c >> 1 ^ (0x82f63b78 if c & 1 else 0)
-    return c ^ 0xffffffff
-
-def fix_record(d, p):
-    n = struct.unpack_from('<I', d, p + 24)[0]
-    struct.pack_into('<I', d, p + 28, crc(d[p + 36:p + 36 + n]))
-    struct.pack_into('<I', d, p + 32, crc(d[p:p + 32]))
-
-def records(d):
-    p = 512
-    while d[p:p + 4] in (b'DATA', b'ZERO'):
-        yield p
-        p += 36 + struct.unpack_from('<I', d, p + 24)[0]
-
-what, name = sys.argv[1:3]
-d = bytearray(open(name, 'rb').read())
-if what == 'version':
-    struct.pack_into('<H', d, 8, 2)
-    struct.pack_into('<I', d, 508, crc(d[:508]))
-elif what == 'record':
-    p = list(records(d))[int(sys.argv[3])]
-    d[p + 36] ^= 1
-    fix_record(d, p)
-elif what == 'swap':
-    a, b = list(records(d))[2:4]
-    n = struct.unpack_from('<I', d, a + 24)[0]
-    d[a + 36:a + 36 + n], d[b + 36:b + 36 + n] = \
-        d[b + 36:b + 36 + n], d[a + 36:a + 36 + n]
-    fix_record(d, a)
-    fix_record(d, b)
-open(name, 'wb').write(d)
-PY
+		sub crc { # CRC-32C
+			my $c = 0xffffffff;
+			for my $b (unpack("C*", $_[0])) {
+				$c ^= $b;
+				$c = $c >> 1 ^ ($c & 1 ? 0x82f63b78 : 0) for 1 .. 8;
+			}
+			return pack("V", $c ^ 0xffffffff);
+		}
+		sub stored { return unpack("V", substr($d, $_[0] + 24, 4)); }
+		sub fix_record {
+			my $p = $_[0];
+			substr($d, $p + 28, 4) = crc(substr($d, $p + 36, stored($p)));
+			substr($d, $p + 32, 4) = crc(substr($d, $p, 32));
+		}
+		my @records;
+		for (my $p = 512; substr($d, $p, 4) =~ /^(DATA|ZERO)$/;
+			$p += 36 + stored($p)) {
+			push @records, $p;
+		}
+		if ($what eq "version") {
+			substr($d, 8, 2) = pack("v", 2);
+			substr($d, 508, 4) = crc(substr($d, 0, 508));
+		} elsif ($what eq "record") {
+			my $p = $records[$n];
+			substr($d, $p + 36, 1) ^= "\1";
+			fix_record($p);
+		} else {
+			my ($x, $y) = @records[2, 3];
+			my $was = substr($d, $x + 36, stored($x));
+			substr($d, $x + 36, stored($x)) =
+				substr($d, $y + 36, stored($y));
+			substr($d, $y + 36, stored($y)) = $was;
+			fix_record($x);
+			fix_record($y);
+		}
+		seek($f, 0, 0);
+		print $f $d;
+		close($f) or die $!;
+	' "$@"
 }
 
 # A header of version 2 with a right CRC.

@@ -198,6 +198,18 @@ json() { # KEY FILE
 	fails_with 64 R -o dangling
 }
 
+@test "a folder that is not there is no name for a file" {
+	three_points
+	fails_with 64 R -o missing/
+	[ ! -e missing ]
+}
+
+@test "a folder that takes no files is an error of the target, once" {
+	three_points
+	fails_with 74 R -o /proc/img
+	grep -q '^ps-restore: /proc/img: ' err
+}
+
 @test "a folder or a missing folder as output is refused" {
 	three_points
 	mkdir dir
@@ -328,9 +340,25 @@ json() { # KEY FILE
 @test "interrupted: no file is left, the signal is passed on" {
 	make_segment -s 400M -z 0 | vault
 	got=0
-	timeout -s INT 0.15 ps-restore v --machine web01 --disk root -j 1 \
+	# In the foreground it sends one signal; else one to the group, too.
+	timeout --foreground -s INT 0.15 ps-restore v --machine web01 --disk root -j 1 \
 		-o img || got=$?
 	[ "$got" != 0 ] || skip "too fast to be interrupted"
+	[ ! -e img ]
+	[ "$(find . -name '.tmp*' | wc -l)" = 0 ]
+}
+
+@test "interrupted twice in the same moment: no file is left either" {
+	local pid got=0
+	make_segment -s 400M -z 0 | vault
+	ps-restore v --machine web01 --disk root -j 1 -o img 3>&- &
+	pid=$!
+	wait_for compgen -G '.tmp*'
+	kill -INT $pid
+	kill -INT $pid 2>/dev/null || true
+	kill -TERM $pid 2>/dev/null || true
+	wait $pid || got=$?
+	[ "$got" != 0 ]
 	[ ! -e img ]
 	[ "$(find . -name '.tmp*' | wc -l)" = 0 ]
 }

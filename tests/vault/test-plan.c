@@ -15,84 +15,22 @@
 
 #include "base/bytes.h"
 #include "base/io.h"
-#include "disk/digest.h"
 #include "vault/plan.h"
-#include "vault/restore.h"
-#include "world.h"
+#include "trial.h"
 
-#define KIB 1024ull
-#define MIB (1024 * KIB)
-#define GIB (1024 * MIB)
-
-static struct world world;
-static char folder[] = "/tmp/test-plan.XXXXXX";
-static char path[64];
-
-/* ---- helpers ---- */
-
-static int fresh(void **state)
-{
-	(void)state;
-	strcpy(folder, "/tmp/test-plan.XXXXXX");
-	assert_non_null(mkdtemp(folder));
-	snprintf(path, sizeof(path), "%s/out", folder);
-	return 0;
-}
-
-static int clean(void **state)
-{
-	(void)state;
-	world_free(&world);
-	unlink(path);
-	/* Fails when a restore left anything else behind. */
-	return rmdir(folder);
-}
-
-static int run(const char *to, uint64_t seq, uint32_t limit,
-	       struct restore_result *res, struct err *e)
-{
-	struct restore r = {
-	    .vault = &world.vault,
-	    .machine = "web01",
-	    .disk = "root",
-	    .seq = seq,
-	    .threads = 3,
-	    .plan_limit = limit,
-	};
-	int rc = target_open(&r.target, to, false, e);
-
-	if (rc == 0)
-		rc = restore_run(&r, res, e);
-	target_close(r.target);
-	return rc;
-}
-
-static void check_file(uint64_t seq, uint32_t limit)
-{
-	struct restore_result res;
-	struct err e = {0};
-	int fd;
-
-	if (run(path, seq, limit, &res, &e) != 0)
-		fail_msg("%s", e.msg);
-	fd = open(path, O_RDONLY);
-	assert_true(fd >= 0);
-	world_compare(&world, seq, fd);
-	close(fd);
-	unlink(path);
-}
+/* ---- restores ---- */
 
 /* Copies a FIFO into a file, zeros as holes. */
 static void *reader(void *arg)
 {
 	char out_path[80];
 	uint8_t *buf = malloc(MIB);
-	int in = open(path, O_RDONLY), out;
+	int in = open(trial_path, O_RDONLY), out;
 	uint64_t pos = 0;
 	ssize_t n;
 
 	(void)arg;
-	snprintf(out_path, sizeof(out_path), "%s.copy", path);
+	snprintf(out_path, sizeof(out_path), "%s.copy", trial_path);
 	out = open(out_path, O_RDWR | O_CREAT, 0600);
 	while ((n = io_read_full(in, buf, MIB)) > 0) {
 		if (!bytes_all_zero(buf, (size_t)n))
@@ -115,52 +53,15 @@ static void check_stream(uint64_t seq, uint32_t limit)
 	void *fd;
 	int rc;
 
-	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(mkfifo(trial_path, 0600), 0);
 	pthread_create(&thread, NULL, reader, NULL);
-	rc = run(path, seq, limit, &res, &e);
+	rc = trial_run(trial_path, seq, limit, &res, &e);
 	pthread_join(thread, &fd);
-	unlink(path);
+	unlink(trial_path);
 	if (rc != 0)
 		fail_msg("%s", e.msg);
 	world_compare(&world, seq, (int)(intptr_t)fd);
 	close((int)(intptr_t)fd);
-}
-
-/* What the last restore that failed said. */
-static char words[512];
-
-static void must_fail(uint64_t seq, int code)
-{
-	struct restore_result res;
-	struct err e = {0};
-
-	assert_int_equal(run(path, seq, 0, &res, &e), -code);
-	assert_int_equal(e.code, code);
-	snprintf(words, sizeof(words), "%s", e.msg);
-	assert_true(access(path, F_OK) < 0);
-}
-
-static uint64_t number(uint64_t n)
-{
-	return (uint64_t)random() % n;
-}
-
-/* One segment with a few random runs of blocks. */
-static void random_segment(uint64_t size, enum seg_kind kind, unsigned runs,
-			   uint64_t longest)
-{
-	uint64_t blocks = seg_blocks(size, world.block_size);
-
-	world_begin(&world, size);
-	while (blocks > 0 && runs-- > 0) {
-		uint64_t first = number(blocks), n = 1 + number(longest);
-
-		if (n > blocks - first)
-			n = blocks - first;
-		world_write(&world, first, n,
-			    number(4) == 0 ? 0 : (uint8_t)(1 + number(255)));
-	}
-	world_end(&world, kind, true);
 }
 
 /* ---- bitmap ---- */
@@ -175,8 +76,8 @@ static void test_bitmap(void **state)
 	(void)state;
 	assert_int_equal(bitmap_new(&b, N, NULL), 0);
 	for (k = 0; k < 300; k++) {
-		uint64_t first = number(N), n = number(N - first + 1),
-			 fresh_bits;
+		uint64_t first = trial_number(N),
+			 n = trial_number(N - first + 1), fresh_bits;
 		uint64_t end = first + n, want = 0, x;
 
 		if (k % 50 == 49) {
@@ -228,11 +129,11 @@ static void test_sizes(void **state)
 		if (i > 0)
 			world_free(&world);
 		world_new(&world, 4096, sizes[i]);
-		random_segment(sizes[i], SEG_BASE, 3, 100);
-		random_segment(sizes[i], SEG_DELTA, 2, 20);
-		check_file(2, 0);
+		trial_segment(sizes[i], SEG_BASE, 3, 100);
+		trial_segment(sizes[i], SEG_DELTA, 2, 20);
+		trial_check(2, 0);
 		check_stream(2, 0);
-		check_file(1, 0);
+		trial_check(1, 0);
 	}
 	/* world of the last one is freed by the teardown */
 }
@@ -245,17 +146,19 @@ static void test_random_chains(void **state)
 	for (round = 0; round < 25; round++) {
 		if (round > 0)
 			world_free(&world);
-		world_new(&world, 4096u << number(3), 8 * MIB);
-		world.record_blocks = 1 + (uint32_t)number(world.record_blocks);
+		world_new(&world, 4096u << trial_number(3), 8 * MIB);
+		world.record_blocks =
+		    1 + (uint32_t)trial_number(world.record_blocks);
 		for (i = 0; i < 8; i++)
-			random_segment(8 * MIB - 777,
-				       i == 0 || i == 5 ? SEG_BASE : SEG_DELTA,
-				       (unsigned)number(20), 1 + number(300));
+			trial_segment(8 * MIB - 777,
+				      i == 0 || i == 5 ? SEG_BASE : SEG_DELTA,
+				      (unsigned)trial_number(20),
+				      1 + trial_number(300));
 		/* A base in the middle: what was before counts as zero. */
 		for (i = 0; i < world.blocks; i++)
 			if (!world.touched[6][i])
 				world.states[6][i] = 0;
-		check_file(5, 0);
+		trial_check(5, 0);
 		check_stream(4, 0);
 	}
 }
@@ -273,8 +176,8 @@ static void test_grown_disk(void **state)
 	world_begin(&world, 30 * KIB);
 	world_write(&world, 5, 2, 9);
 	world_end(&world, SEG_DELTA, true);
-	check_file(1, 0);
-	check_file(2, 0);
+	trial_check(1, 0);
+	trial_check(2, 0);
 	check_stream(2, 0);
 }
 
@@ -335,7 +238,7 @@ static void test_reads_only_what_it_needs(void **state)
 	world_begin(&world, 8 * MIB);
 	world_write(&world, 1024, 1024, 0);
 	world_end(&world, SEG_DELTA, true);
-	assert_int_equal(run(NULL, 3, 0, &res, &e), 0);
+	assert_int_equal(trial_run(NULL, 3, 0, &res, &e), 0);
 	/* Four records of the second segment; none of the first. */
 	assert_int_equal(res.fetched_bytes, 4 * (MIB + SEG_RECORD_LEN));
 	assert_int_equal(res.data_bytes, 4 * MIB);
@@ -355,8 +258,8 @@ static void test_windows_agree(void **state)
 	(void)state;
 	world_new(&world, 65536, 8 * GIB);
 	for (i = 0; i < 4; i++)
-		random_segment(8 * GIB - 12345, i == 0 ? SEG_BASE : SEG_DELTA,
-			       40, 60);
+		trial_segment(8 * GIB - 12345, i == 0 ? SEG_BASE : SEG_DELTA,
+			      40, 60);
 	/* Records that cross the border of a group. */
 	world_begin(&world, 8 * GIB - 12345);
 	world_write(&world, GIB / 65536 - 5, 10, 77);
@@ -392,9 +295,9 @@ static void test_restore_in_windows(void **state)
 	(void)state;
 	world_new(&world, 65536, 3 * GIB);
 	for (i = 0; i < 4; i++)
-		random_segment(3 * GIB - 4097, i == 0 ? SEG_BASE : SEG_DELTA,
-			       12, 20);
-	check_file(4, 10);
+		trial_segment(3 * GIB - 4097, i == 0 ? SEG_BASE : SEG_DELTA, 12,
+			      20);
+	trial_check(4, 10);
 	check_stream(4, 10);
 }
 
@@ -408,40 +311,30 @@ static void test_long_chain(void **state)
 	for (i = 0; i < 1150; i++) {
 		world_begin(&world, 2 * MIB);
 		world_write(&world, i % 512, 1, (uint8_t)(1 + i % 250));
-		world_write(&world, number(512), 1, (uint8_t)(i % 250));
+		world_write(&world, trial_number(512), 1, (uint8_t)(i % 250));
 		world_end(&world, i == 0 ? SEG_BASE : SEG_DELTA, true);
 	}
-	check_file(1150, 0);
+	trial_check(1150, 0);
 	check_stream(1150, 0);
 }
 
 /* ---- merged objects and retention ---- */
 
-static void make_five(void)
-{
-	unsigned i;
-
-	world_new(&world, 4096, 4 * MIB);
-	for (i = 0; i < 5; i++)
-		random_segment(4 * MIB - 3, i == 0 ? SEG_BASE : SEG_DELTA, 12,
-			       200);
-}
-
 static void test_merged(void **state)
 {
 	(void)state;
-	make_five();
+	trial_five();
 	world_merge(&world, 2, 4, SEG_DELTA);
-	check_file(5, 0);
+	trial_check(5, 0);
 	world_remove(&world, 4, 4);
 	world_remove(&world, 3, 3);
 	world_remove(&world, 2, 2);
-	check_file(5, 0);
-	check_file(4, 0);
-	check_file(1, 0);
-	must_fail(3, PS_NO);
+	trial_check(5, 0);
+	trial_check(4, 0);
+	trial_check(1, 0);
+	trial_must_fail(3, PS_NO);
 	world_merge(&world, 1, 4, SEG_BASE);
-	check_file(5, 0);
+	trial_check(5, 0);
 	check_stream(4, 0);
 }
 
@@ -449,14 +342,14 @@ static void test_merged(void **state)
 static void test_dead_end(void **state)
 {
 	(void)state;
-	make_five();
+	trial_five();
 	world_merge(&world, 3, 4, SEG_DELTA);
 	world_merge(&world, 1, 3, SEG_BASE);
 	world_remove(&world, 2, 2);
 	world_remove(&world, 1, 1);
-	check_file(5, 0);
+	trial_check(5, 0);
 	world_remove(&world, 1, 3);
-	must_fail(5, PS_NO);
+	trial_must_fail(5, PS_NO);
 }
 
 static void retention(struct world *w)
@@ -487,11 +380,11 @@ static void test_retention_strikes(void **state)
 		world_write(&world, 0, world.blocks, 9);
 		world_end(&world, SEG_BASE, true);
 		for (i = 0; i < 4; i++)
-			random_segment(24 * MIB - 3, SEG_DELTA, 12, 8);
+			trial_segment(24 * MIB - 3, SEG_DELTA, 12, 8);
 		world.trip_at = n;
 		world.trip = retention;
 		if (n % 2)
-			check_file(5, 0);
+			trial_check(5, 0);
 		else
 			check_stream(5, 0);
 		if (world.reads < n)
@@ -500,134 +393,9 @@ static void test_retention_strikes(void **state)
 	assert_true(n > 60);
 }
 
-/* ---- damage ---- */
-
-/* Any flipped bit: refused, or (in what is not read) still right. */
-static void test_flipped_bits(void **state)
-{
-	uint64_t seq, i;
-
-	(void)state;
-	world_new(&world, 4096, 48 * KIB);
-	random_segment(48 * KIB - 9, SEG_BASE, 3, 4);
-	random_segment(48 * KIB - 9, SEG_DELTA, 2, 3);
-	for (seq = 1; seq <= 2; seq++) {
-		struct world_object *o = world_object(&world, seq, seq);
-
-		for (i = 0; i < o->n; i += 1 + i / 600) {
-			struct restore_result res;
-			struct err e = {0};
-			int rc, fd;
-
-			o->p[i] ^= (uint8_t)(1u << i % 8);
-			rc = run(path, 2, 0, &res, &e);
-			if (rc == 0) {
-				fd = open(path, O_RDONLY);
-				world_compare(&world, 2, fd);
-				close(fd);
-				unlink(path);
-			} else {
-				assert_true(rc == -PS_DATA ||
-					    rc == -PS_PROTOCOL);
-				assert_true(access(path, F_OK) < 0);
-			}
-			o->p[i] ^= (uint8_t)(1u << i % 8);
-		}
-	}
-	check_file(2, 0);
-}
-
-static void test_cut_objects(void **state)
-{
-	struct world_object *o;
-	size_t whole;
-
-	(void)state;
-	make_five();
-	o = world_object(&world, 3, 3);
-	whole = o->n;
-	for (o->n = 0; o->n < whole; o->n += 1 + whole / 50)
-		must_fail(5, PS_DATA);
-	o->n = whole;
-	check_file(5, 0);
-}
-
-/* A whole and valid segment in the place of another. */
-static void test_swapped_objects(void **state)
-{
-	struct world_object *a, *b, was;
-
-	(void)state;
-	make_five();
-	a = world_object(&world, 2, 2);
-	b = world_object(&world, 3, 3);
-	was = *a;
-	a->p = b->p;
-	a->n = b->n;
-	must_fail(5, PS_DATA);
-	*a = was;
-	check_file(5, 0);
-}
-
-static void test_wrong_link(void **state)
-{
-	(void)state;
-	make_five();
-	/* The same sequence, made from another history. */
-	world_remove(&world, 3, 3);
-	world.seq = 2;
-	free(world.states[3]);
-	free(world.touched[3]);
-	random_segment(4 * MIB - 3, SEG_DELTA, 12, 200);
-	must_fail(5, PS_DATA);
-	assert_non_null(strstr(words, "successor"));
-	world.seq = 5;
-}
-
-/* Every CRC is right, but a block is not what the index says. */
-static void test_forged_record(void **state)
-{
-	uint8_t *raw;
-	struct seg_record rec;
-
-	(void)state;
-	world_new(&world, 4096, 48 * KIB);
-	world_begin(&world, 48 * KIB);
-	world_write(&world, 0, 12, 5);
-	world_end(&world, SEG_BASE, true);
-	raw = world_object(&world, 1, 1)->p + SEG_HEADER_LEN;
-	assert_int_equal(seg_record_unpack(&rec, raw, NULL), 0);
-	raw[SEG_RECORD_LEN + 5000] ^= 1;
-	rec.payload_crc = crc32c(0, raw + SEG_RECORD_LEN, rec.stored_len);
-	seg_record_pack(&rec, raw);
-	must_fail(1, PS_DATA);
-}
-
-/* Every segment is whole, but they do not lead to the source's disk. */
-static void test_other_disk_digest(void **state)
-{
-	(void)state;
-	world_new(&world, 4096, 48 * KIB);
-	random_segment(48 * KIB, SEG_BASE, 3, 4);
-	world.lie = 1;
-	random_segment(48 * KIB, SEG_DELTA, 3, 4);
-	check_file(1, 0);
-	must_fail(2, PS_DATA);
-}
-
-static void test_missing_object(void **state)
-{
-	(void)state;
-	make_five();
-	world_remove(&world, 2, 2);
-	must_fail(5, PS_NO);
-	must_fail(6, PS_NO);
-	check_file(1, 0);
-}
-
 int main(void)
 {
-#define T(f) cmocka_unit_test_setup_teardown(f, fresh, clean)
+#define T(f) cmocka_unit_test_setup_teardown(f, trial_begin, trial_end)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_bitmap),
 	    T(test_sizes),
@@ -641,13 +409,6 @@ int main(void)
 	    T(test_merged),
 	    T(test_dead_end),
 	    T(test_retention_strikes),
-	    T(test_flipped_bits),
-	    T(test_cut_objects),
-	    T(test_swapped_objects),
-	    T(test_wrong_link),
-	    T(test_missing_object),
-	    T(test_forged_record),
-	    T(test_other_disk_digest),
 	};
 
 	srandom(1);

@@ -477,6 +477,41 @@ static void leftovers_of_dead_writers_go_those_of_living_stay(void **state)
 	store_close(s);
 }
 
+/* Opens the store again and again, as new writers of this folder do. */
+static _Noreturn void come_and_go(const struct place *p)
+{
+	for (;;) {
+		struct store *s;
+		struct store_put *w;
+
+		if (store_open(&s, p->url, 0, NULL) < 0 ||
+		    s->ops->put_begin(s, name(p, "m/d/x"), &w, NULL) < 0)
+			_exit(9);
+		s->ops->put_abort(w);
+		store_close(s);
+	}
+}
+
+static void writers_that_come_disturb_none_that_are_there(void **state)
+{
+	struct place *p = *state;
+	pid_t pid = fork();
+	int i, failed = 0;
+	char rest[16];
+
+	assert_true(pid >= 0);
+	if (pid == 0)
+		come_and_go(p);
+	for (i = 0; i < 400; i++) {
+		snprintf(rest, sizeof(rest), "m/d/%d", i);
+		failed += put(p, rest, "x") != 0;
+	}
+	assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(failed, 0);
+}
+
 static void a_stolen_temporary_file_is_worth_a_retry(void **state)
 {
 	struct place *p = *state;
@@ -510,6 +545,7 @@ int main(void)
 	    EVERY_STORE T(an_unknown_scheme_is_misuse),
 	    T(foreign_files_are_not_listed),
 	    T(leftovers_of_dead_writers_go_those_of_living_stay),
+	    T(writers_that_come_disturb_none_that_are_there),
 	    T(a_stolen_temporary_file_is_worth_a_retry),
 	};
 

@@ -1,4 +1,4 @@
-/* A vault: its marker, its names, its head, the chains in it. */
+/* A vault: its marker, its names, its head, its objects. */
 #include "config.h"
 
 #include <fcntl.h>
@@ -12,32 +12,8 @@
 #include <cmocka.h>
 
 #include "base/io.h"
-#include "segs.h"
+#include "place.h"
 #include "vault/tails.h"
-
-struct place {
-	struct vault v;
-	char dir[64];
-};
-
-static int begin(void **state)
-{
-	struct place *p = calloc(1, sizeof(*p));
-
-	assert_non_null(p);
-	segs_vault(&p->v, p->dir);
-	*state = p;
-	return 0;
-}
-
-static int end(void **state)
-{
-	struct place *p = *state;
-
-	segs_vault_end(&p->v, p->dir);
-	free(p);
-	return 0;
-}
 
 static void write_file(const struct place *p, const char *name,
 		       const char *text)
@@ -49,35 +25,6 @@ static void write_file(const struct place *p, const char *name,
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	assert_true(fd >= 0);
 	assert_int_equal(io_write_full(fd, text, strlen(text)), 0);
-	close(fd);
-}
-
-static void remove_object(struct place *p, uint64_t first, uint64_t seq)
-{
-	struct vault_cover c = {first, seq, 0};
-	char name[VAULT_NAME_SIZE];
-
-	vault_name("web01", "root", &c, name);
-	assert_int_equal(p->v.store->ops->remove(p->v.store, name, NULL), 0);
-}
-
-/* Turns a bit in the trailer of an object over. */
-static void damage_object(struct place *p, uint64_t first, uint64_t seq)
-{
-	struct vault_cover c = {first, seq, 0};
-	char name[VAULT_NAME_SIZE], path[512];
-	uint8_t byte;
-	int fd;
-
-	vault_name("web01", "root", &c, name);
-	snprintf(path, sizeof(path), "%s/%s", p->dir, name);
-	fd = open(path, O_RDWR);
-	assert_true(fd >= 0);
-	assert_int_equal(lseek(fd, -80, SEEK_END) > 0, 1);
-	assert_int_equal(read(fd, &byte, 1), 1);
-	byte ^= 4;
-	assert_int_equal(lseek(fd, -80, SEEK_END) > 0, 1);
-	assert_int_equal(write(fd, &byte, 1), 1);
 	close(fd);
 }
 
@@ -362,7 +309,7 @@ static void the_head_keeps_its_digest_when_it_is_merged(void **state)
 	seg_chain(&p->v, 3, d);
 	seg_merged(&p->v, 1, 3, d);
 	has_head(p, 3, d[3]);
-	remove_object(p, 3, 3);
+	place_remove(p, 3, 3);
 	has_head(p, 3, d[3]);
 }
 
@@ -377,9 +324,9 @@ static void retire(void *ctx)
 	struct retire *r = ctx;
 
 	seg_merged(&r->p->v, 1, 3, r->d);
-	remove_object(r->p, 3, 3);
-	remove_object(r->p, 2, 2);
-	remove_object(r->p, 1, 1);
+	place_remove(r->p, 3, 3);
+	place_remove(r->p, 2, 2);
+	place_remove(r->p, 1, 1);
 }
 
 static void a_reader_plans_again_when_an_object_went_away(void **state)
@@ -401,7 +348,7 @@ static void a_reader_plans_again_when_an_object_went_away(void **state)
 			 0);
 	assert_int_equal(seq, 3);
 	assert_memory_equal(digest, d[3], SHA256_LEN);
-	remove_object(p, 1, 3);
+	place_remove(p, 1, 3);
 	seg_chain(&p->v, 3, d);
 	w.after_list = retire;
 	assert_int_equal(tails_load(&v, "web01", "root", NULL, &t, NULL), 0);
@@ -436,139 +383,7 @@ static void an_object_under_anothers_name_is_damage(void **state)
 	bytes_free(&b);
 }
 
-/* ---- chains ---- */
-
-/* The chain to `seq` as text: "3 2 1", "3.1", or "" when there is none. */
-static void chain_is(struct place *p, uint64_t seq, const char *want)
-{
-	char text[256] = "";
-	struct tails t;
-	size_t i, n = 0;
-
-	assert_int_equal(tails_load(&p->v, "web01", "root", NULL, &t, NULL), 0);
-	for (i = tails_find(&t, seq); i != TAIL_NONE; i = t.items[i].older) {
-		const struct vault_cover *c = &t.items[i].cover;
-
-		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%llu",
-				      n > 0 ? " " : "",
-				      (unsigned long long)c->seq);
-		if (c->first != c->seq)
-			n += (size_t)snprintf(text + n, sizeof(text) - n,
-					      ".%llu",
-					      (unsigned long long)c->first);
-	}
-	tails_free(&t);
-	assert_string_equal(text, want);
-}
-
-static void a_chain_leads_back_to_the_base(void **state)
-{
-	struct place *p = *state;
-	uint8_t d[8][SHA256_LEN];
-
-	seg_chain(&p->v, 3, d);
-	chain_is(p, 3, "3 2 1");
-	chain_is(p, 1, "1");
-	chain_is(p, 4, "");
-}
-
-static void a_chain_ends_at_the_newest_base(void **state)
-{
-	struct place *p = *state;
-	uint8_t d[8][SHA256_LEN];
-	struct spec s = {.seq = 4, .base = true};
-
-	seg_chain(&p->v, 3, d);
-	memcpy(s.prev, d[3], SHA256_LEN);
-	seg_put(&p->v, &s, d[4]);
-	chain_is(p, 4, "4");
-}
-
-static void a_missing_object_breaks_the_chain(void **state)
-{
-	struct place *p = *state;
-	uint8_t d[8][SHA256_LEN];
-
-	seg_chain(&p->v, 4, d);
-	remove_object(p, 2, 2);
-	chain_is(p, 1, "1");
-	chain_is(p, 3, "");
-	chain_is(p, 4, "");
-}
-
-static void the_widest_cover_is_taken(void **state)
-{
-	struct place *p = *state;
-	uint8_t d[8][SHA256_LEN];
-
-	seg_chain(&p->v, 5, d);
-	seg_merged(&p->v, 2, 4, d);
-	chain_is(p, 5, "5 4.2 1");
-	seg_merged(&p->v, 1, 4, d);
-	chain_is(p, 5, "5 4.1");
-	chain_is(p, 4, "4.1");
-	chain_is(p, 3, "3 2 1");
-}
-
-static void a_cover_that_leads_nowhere_is_not_taken(void **state)
-{
-	struct place *p = *state;
-	uint8_t d[8][SHA256_LEN];
-
-	seg_chain(&p->v, 5, d);
-	seg_merged(&p->v, 2, 4, d);
-	seg_merged(&p->v, 1, 3, d);
-	remove_object(p, 1, 1);
-	chain_is(p, 5, "5 4 3.1");
-}
-
-static void a_damaged_cover_ends_the_way(void **state)
-{
-	struct place *p = *state;
-	uint8_t d[8][SHA256_LEN];
-
-	seg_chain(&p->v, 3, d);
-	seg_merged(&p->v, 1, 3, d);
-	damage_object(p, 1, 3);
-	chain_is(p, 3, "");
-	chain_is(p, 2, "2 1");
-}
-
-static void a_segment_that_follows_another_one_breaks_the_chain(void **state)
-{
-	struct place *p = *state;
-	uint8_t d[8][SHA256_LEN], other[SHA256_LEN];
-	struct spec s = {.seq = 3};
-
-	seg_chain(&p->v, 2, d);
-	memset(s.prev, 7, SHA256_LEN);
-	seg_put(&p->v, &s, other);
-	chain_is(p, 3, "");
-	chain_is(p, 2, "2 1");
-}
-
-/* Enough objects that they are read in parallel. */
-static void many_objects_are_read(void **state)
-{
-	struct place *p = *state;
-	uint8_t d[101][SHA256_LEN];
-	struct tails t;
-
-	seg_chain(&p->v, 100, d);
-	damage_object(p, 50, 50);
-	assert_int_equal(tails_load(&p->v, "web01", "root", NULL, &t, NULL), 0);
-	assert_int_equal(t.n, 100);
-	assert_int_equal(t.damaged, 1);
-	assert_true(t.items[48].covered);
-	assert_false(t.items[49].covered);
-	assert_false(t.items[99].covered);
-	assert_memory_equal(t.items[99].digest, d[100], SHA256_LEN);
-	assert_string_equal(t.items[99].bookmark, "p100");
-	assert_non_null(strstr(t.damage, "00000000000000000050"));
-	tails_free(&t);
-}
-
-#define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
+#define T(f) cmocka_unit_test_setup_teardown(f, place_begin, place_end)
 
 int main(void)
 {
@@ -587,14 +402,6 @@ int main(void)
 	    T(the_head_keeps_its_digest_when_it_is_merged),
 	    T(a_reader_plans_again_when_an_object_went_away),
 	    T(an_object_under_anothers_name_is_damage),
-	    T(a_chain_leads_back_to_the_base),
-	    T(a_chain_ends_at_the_newest_base),
-	    T(a_missing_object_breaks_the_chain),
-	    T(the_widest_cover_is_taken),
-	    T(a_cover_that_leads_nowhere_is_not_taken),
-	    T(a_damaged_cover_ends_the_way),
-	    T(a_segment_that_follows_another_one_breaks_the_chain),
-	    T(many_objects_are_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

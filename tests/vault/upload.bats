@@ -77,6 +77,20 @@ acked_are_there() {
 	fails_with 65 ps-upload v text
 }
 
+@test "what is there already is synced again before it is acknowledged" {
+	command -v strace >/dev/null || skip "strace is not installed"
+	grep -q '^#define PS_SANITIZE' "$PS_BUILD/config.h" &&
+		skip "sanitizers and strace exclude each other"
+	make-segment >s
+	ps-upload v s >acks
+	strace -f -y -o trace -e trace=fsync,write ps-upload v s >acks
+	sed '/write(1.*stored/,$d' trace >before
+	grep -q "fsync(.*/v/web01/root/00000000000000000001>) *= 0" before
+	grep -q "fsync(.*/v/web01/root>) *= 0" before
+	grep -q "fsync(.*/v/web01>) *= 0" before
+	grep -q "fsync(.*/v>) *= 0" before
+}
+
 @test "acknowledgements that nobody takes end with an error" {
 	make-segment >s
 	local code=0
