@@ -208,15 +208,19 @@ prepare() { make_server; }
 }
 
 @test "strangers who take all connections keep no machine out" {
-	local i fd
+	local i fd strangers=()
 	serve --max-connections 4
 	start raw web01 /dev/null >one
 	wait_for grep -q login cache/.log/cxps.xfer
 	for ((i = 0; i < 6; i++)); do
 		exec {fd}<>"/dev/tcp/127.0.0.1/$PORT"
+		strangers+=("$fd")
 	done
 	wait_for grep -q 'not logged in, ended' cache/.log/cxps.err
 	client --list
+	for fd in "${strangers[@]}"; do
+		exec {fd}>&-
+	done
 	# The one that had logged in is still there.
 	kill -0 "${STARTED[-1]}"
 }
