@@ -1,9 +1,12 @@
 #include "config.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -14,6 +17,8 @@
 #include "base/units.h"
 #include "filter.h"
 #include "segment/keyring.h"
+
+#define LOCK_WAIT_S 10
 
 static bool open_it, add_key, list_keys;
 static const char *key_file, *new_key, *derive, *output;
@@ -118,11 +123,44 @@ static int make_new(struct err *e)
 	return rc;
 }
 
-static int add_to(struct keyring *k, struct err *e)
+/*
+ * Locks the folder of the key file. Two that add a key at a time would each
+ * write what it has read, and a key that may have sealed already be lost.
+ */
+static int lock_folder(struct err *e)
 {
-	int rc = keyring_add(k, e);
+	int64_t end = mono_now_ns() + LOCK_WAIT_S * NS_PER_S;
+	struct timespec pause = {0, 10000000};
+	const char *name;
+	int fd = open_folder(key_file, &name, e);
 
-	return rc < 0 ? rc : write_key_file(k, key_file, DURABLE_REPLACE, e);
+	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno == EWOULDBLOCK && mono_now_ns() < end) {
+			nanosleep(&pause, NULL);
+			continue;
+		}
+		err_sys(e, PS_TEMPFAIL, "%s: lock", key_file);
+		close(fd);
+		return -PS_TEMPFAIL;
+	}
+	return fd;
+}
+
+static int add_to(struct err *e)
+{
+	struct keyring *k = NULL;
+	int fd = lock_folder(e), rc;
+
+	if (fd < 0)
+		return fd;
+	rc = keyring_load(&k, key_file, e);
+	if (rc == 0)
+		rc = keyring_add(k, e);
+	if (rc == 0)
+		rc = write_key_file(k, key_file, DURABLE_REPLACE, e);
+	keyring_free(k);
+	close(fd);
+	return rc;
 }
 
 static int print_derived(const struct keyring *k, struct err *e)
@@ -191,10 +229,10 @@ static int with_keys(int argc, char **argv)
 
 	if (key_file == NULL)
 		opt_misuse("no key file: give -k KEYFILE");
+	if (add_key)
+		return add_to(&e) < 0 ? tool_fail(&e) : PS_OK;
 	rc = keyring_load(&k, key_file, &e);
-	if (rc == 0 && add_key)
-		rc = add_to(k, &e);
-	else if (rc == 0 && derive != NULL)
+	if (rc == 0 && derive != NULL)
 		rc = derive_from(k, &e);
 	else if (rc == 0 && list_keys)
 		rc = list(k);

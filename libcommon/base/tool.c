@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -24,14 +25,26 @@ void tool_init(const char *name)
 	tzset();
 }
 
-static void say(const char *fmt, va_list ap)
+/* What came from elsewhere must not steer the terminal that shows it. */
+static void print_line(const char *words)
 {
 	char line[1024];
-	int n = snprintf(line, sizeof(line), "%s: ", tool_name);
+	char *p;
 
-	vsnprintf(line + n, sizeof(line) - (size_t)n - 1, fmt, ap);
+	snprintf(line, sizeof(line), "%s: %s", tool_name, words);
+	for (p = line; *p != '\0'; p++)
+		if (iscntrl((unsigned char)*p) && *p != '\t')
+			*p = ' ';
 	/* One write: lines of several processes do not mix. */
 	fprintf(stderr, "%s\n", line);
+}
+
+static void say(const char *fmt, va_list ap)
+{
+	char words[1024];
+
+	vsnprintf(words, sizeof(words), fmt, ap);
+	print_line(words);
 }
 
 void tool_warn(const char *fmt, ...)
@@ -58,9 +71,13 @@ void tool_note(const char *fmt, ...)
 
 int tool_fail(const struct err *e)
 {
-	fprintf(stderr, "%s: %s\n", tool_name, e->msg);
-	if (e->hint[0] != '\0')
-		fprintf(stderr, "%s: hint: %s\n", tool_name, e->hint);
+	char hint[sizeof(e->hint) + 8];
+
+	print_line(e->msg);
+	if (e->hint[0] != '\0') {
+		snprintf(hint, sizeof(hint), "hint: %s", e->hint);
+		print_line(hint);
+	}
 	return e->code != 0 ? e->code : PS_SOFTWARE;
 }
 
@@ -99,7 +116,7 @@ int tool_finish(int code)
 		int sys = errno != 0 ? errno : EIO;
 
 		fprintf(stderr, "%s: standard output: %s\n", tool_name,
-			sys != 0 ? strerror(sys) : "cannot be written");
+			strerror(sys));
 		if (code == PS_OK || code == PS_NO)
 			code = sys == EPIPE ? PS_TEMPFAIL : PS_IOERR;
 	}

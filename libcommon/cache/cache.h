@@ -35,6 +35,9 @@ struct cache_limits {
 
 #define CACHE_KEEP_FREE 20
 #define CACHE_KEEP_FREE_INITIAL 25
+/* Of one machine: it names them itself, and each is looked at again and again
+ */
+#define CACHE_DISKS_MAX 1024
 
 /*
  * Makes a cache (the folder too), or sets the limits of the one that is

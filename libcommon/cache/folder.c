@@ -30,6 +30,38 @@ static int open_folder(int at, const char *name, bool create, struct err *e)
 	return fd >= 0 ? fd : err_sys(e, 0, "folder %s", name);
 }
 
+static int only_names(const struct dirent *ent)
+{
+	return name_ok(ent->d_name) && ent->d_type != DT_REG;
+}
+
+static void free_names(struct dirent **names, int n)
+{
+	while (n > 0)
+		free(names[--n]);
+	free(names);
+}
+
+/* A new folder of a disk, unless its machine has too many of them. */
+static int make_disk(int at, const char *machine, const char *disk,
+		     struct err *e)
+{
+	struct dirent **names;
+	int n;
+
+	if (mkdirat(at, disk, 0700) < 0)
+		return errno == EEXIST ? 0 : err_sys(e, 0, "folder %s", disk);
+	n = scandirat(at, ".", &names, only_names, NULL);
+	if (n < 0)
+		return err_sys(e, 0, "folder %s", machine);
+	free_names(names, n);
+	if (n <= CACHE_DISKS_MAX)
+		return 0;
+	(void)unlinkat(at, disk, AT_REMOVEDIR);
+	return err_set(e, PS_TEMPFAIL, "%s has %d disks here already", machine,
+		       CACHE_DISKS_MAX);
+}
+
 int folder_open(struct folder *ret, struct cache *c, const char *machine,
 		const char *disk, bool create, struct err *e)
 {
@@ -46,7 +78,8 @@ int folder_open(struct folder *ret, struct cache *c, const char *machine,
 	at = open_folder(c->dirfd, machine, create, e);
 	if (at < 0)
 		return at == -PS_NOINPUT ? 0 : at;
-	f.dirfd = open_folder(at, disk, create, e);
+	rc = create ? make_disk(at, machine, disk, e) : 0;
+	f.dirfd = rc < 0 ? rc : open_folder(at, disk, false, e);
 	close(at);
 	if (f.dirfd < 0)
 		return f.dirfd == -PS_NOINPUT ? 0 : f.dirfd;
@@ -241,18 +274,6 @@ int folder_bytes(const struct folder *f, const struct spool_list *l,
 }
 
 /* ---- all of them ---- */
-
-static int only_names(const struct dirent *ent)
-{
-	return name_ok(ent->d_name) && ent->d_type != DT_REG;
-}
-
-static void free_names(struct dirent **names, int n)
-{
-	while (n > 0)
-		free(names[--n]);
-	free(names);
-}
 
 static int each_disk(struct cache *c, const char *machine, folder_fn *fn,
 		     void *ctx, struct err *e)

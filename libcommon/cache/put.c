@@ -12,6 +12,8 @@
 #include "cache/folder.h"
 #include "cache/put.h"
 
+/* No segment that ps-scan makes by itself is so large. */
+#define LARGE (2 * SEG_DATA_DEFAULT)
 /* The kernel begins to write so early, that the fsync finds little left. */
 #define WRITE_BEHIND (8 * 1024 * 1024u)
 
@@ -92,8 +94,8 @@ static bool over_disk_limit(struct put *p, struct err *e)
 	return lease_refresh(p->lease, e) < 0 || p->lease->bytes >= max;
 }
 
-/* Is there room for this kind of segment? */
-static int check_room(struct put *p, struct err *e)
+/* Does the file system have room for this kind of segment? */
+static int check_free(struct put *p, struct err *e)
 {
 	const struct cache_limits *l = &p->c->limits;
 	bool initial = p->r->header.initial;
@@ -110,12 +112,20 @@ static int check_room(struct put *p, struct err *e)
 			 "%u %% of the cache are free, %s waits for %u %%",
 			 percent,
 			 initial ? "initial replication" : "everything", keep);
-	} else if (over_disk_limit(p, e)) {
+	}
+	return 0;
+}
+
+static int check_room(struct put *p, struct err *e)
+{
+	int rc = check_free(p, e);
+
+	if (rc == 0 && p->verdict == CACHE_DURABLE && over_disk_limit(p, e)) {
 		p->verdict = CACHE_THROTTLED;
 		snprintf(p->reason, sizeof(p->reason),
 			 "the disk's segments have reached its limit");
 	}
-	return 0;
+	return rc;
 }
 
 /* Takes the disk, and decides. */
@@ -158,6 +168,30 @@ static int drain(struct put *p, struct err *e)
 	return rc < 0 ? rc : err_set(e, PS_DATA, "segment without an end");
 }
 
+/*
+ * It was admitted by its header, which does not tell how much follows: one
+ * machine must not take with one endless segment what is kept for all.
+ */
+static int check_large(struct put *p, uint64_t written, struct err *e)
+{
+	uint64_t max = p->c->limits.disk_bytes;
+	int rc;
+
+	if (written < LARGE)
+		return 0;
+	if (max != 0 && p->lease->bytes + (written - LARGE) >= max) {
+		rc = err_set(e, PS_TEMPFAIL,
+			     "the disk's segments have reached its limit");
+	} else {
+		rc = check_free(p, e);
+		if (rc == 0 && p->verdict == CACHE_THROTTLED)
+			rc = err_set(e, PS_TEMPFAIL, "%s", p->reason);
+	}
+	if (rc == -PS_TEMPFAIL && e != NULL)
+		e->sys = ENOSPC;
+	return rc;
+}
+
 static int write_parts(struct put *p, struct io_out *out, struct err *e)
 {
 	struct seg_item item;
@@ -179,6 +213,7 @@ static int write_parts(struct put *p, struct io_out *out, struct err *e)
 					      (off_t)(out->written - started),
 					      SYNC_FILE_RANGE_WRITE);
 			started = out->written;
+			rc = rc < 0 ? rc : check_large(p, started, e);
 		}
 	}
 	return rc;

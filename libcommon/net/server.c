@@ -6,8 +6,10 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -179,9 +181,45 @@ int server_listen(const char *where, int *ret_fd, unsigned *ret_port,
 /* ---- one process for each connection ---- */
 
 struct children {
-	pid_t *pids;
-	unsigned n;
+	struct child {
+		pid_t pid; /* 0: free */
+		uint64_t number;
+	} * slots;
+	uint8_t *known; /* shared with them: this one has logged in */
+	unsigned n, max;
+	uint64_t begun;
 };
+
+static int make_children(struct children *kids, unsigned max, struct err *e)
+{
+	void *p;
+
+	*kids = (struct children){.max = max};
+	p = mmap(NULL, max, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		 -1, 0);
+	if (p == MAP_FAILED)
+		return err_sys(e, PS_TEMPFAIL, "connections");
+	kids->known = p;
+	kids->slots = calloc(max, sizeof(*kids->slots));
+	return kids->slots != NULL ? 0 : err_sys(e, PS_TEMPFAIL, "connections");
+}
+
+static void free_children(struct children *kids)
+{
+	free(kids->slots);
+	if (kids->known != NULL)
+		munmap(kids->known, kids->max);
+}
+
+void server_logged_in(struct server *s)
+{
+	if (s->known == NULL)
+		return;
+	__atomic_store_n(&s->known[s->slot], 1, __ATOMIC_RELAXED);
+	/* Nothing that happens in here later concerns the others. */
+	munmap(s->known, s->max_connections);
+	s->known = NULL;
+}
 
 static void name_peer(const struct sockaddr_storage *a, socklen_t len,
 		      char out[PEER_SIZE])
@@ -215,7 +253,7 @@ static void serve_child(struct server *s, struct children *kids, int listen_fd,
 			int fd, pid_t parent, const char *peer)
 {
 	signal(SIGCHLD, SIG_DFL);
-	free(kids->pids);
+	free(kids->slots);
 	close(listen_fd);
 	prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
 	if (getppid() == parent) { /* else it died before we asked */
@@ -226,6 +264,51 @@ static void serve_child(struct server *s, struct children *kids, int listen_fd,
 	exit(PS_OK);
 }
 
+/* Ends the connection that has been longest without a login: its slot. */
+static bool end_stranger(struct server *s, struct children *kids,
+			 unsigned *ret_slot)
+{
+	struct child *c, *oldest = NULL;
+	unsigned i;
+
+	for (i = 0; i < kids->max; i++) {
+		c = &kids->slots[i];
+		if (c->pid != 0 &&
+		    !__atomic_load_n(&kids->known[i], __ATOMIC_RELAXED) &&
+		    (oldest == NULL || c->number < oldest->number))
+			oldest = c;
+	}
+	if (oldest == NULL)
+		return false;
+	kill(oldest->pid, SIGKILL);
+	while (waitpid(oldest->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	netlog_err(&s->log, NULL,
+		   "all connections taken: process %d, not logged in, ended",
+		   (int)oldest->pid);
+	oldest->pid = 0;
+	kids->n--;
+	*ret_slot = (unsigned)(oldest - kids->slots);
+	return true;
+}
+
+/*
+ * A place for one more. Whoever can reach the port can fill all of them for
+ * as long as a login may take: strangers must make room, machines keep theirs.
+ */
+static bool find_slot(struct server *s, struct children *kids,
+		      unsigned *ret_slot)
+{
+	unsigned i;
+
+	if (kids->n == kids->max)
+		return end_stranger(s, kids, ret_slot);
+	for (i = 0; kids->slots[i].pid != 0; i++)
+		;
+	*ret_slot = i;
+	return true;
+}
+
 static void take_one(struct server *s, struct children *kids, int listen_fd)
 {
 	struct sockaddr_storage from = {0};
@@ -233,6 +316,7 @@ static void take_one(struct server *s, struct children *kids, int listen_fd)
 	socklen_t len = sizeof(from);
 	pid_t parent = getpid(), pid;
 	char peer[PEER_SIZE];
+	unsigned slot;
 	int fd =
 	    accept4(listen_fd, (struct sockaddr *)&from, &len, SOCK_CLOEXEC);
 
@@ -246,21 +330,25 @@ static void take_one(struct server *s, struct children *kids, int listen_fd)
 		return;
 	}
 	name_peer(&from, len, peer);
-	if (kids->n == s->max_connections) {
+	if (!find_slot(s, kids, &slot)) {
 		netlog_err(&s->log, peer, "closed: %u connections already",
 			   kids->n);
 		close(fd);
 		return;
 	}
 	fflush(NULL);
+	kids->known[slot] = 0;
+	s->slot = slot;
 	pid = fork();
 	if (pid == 0)
 		serve_child(s, kids, listen_fd, fd, parent, peer);
 	if (pid < 0)
 		netlog_err(&s->log, peer, "closed: no process for it: %s",
 			   strerror(errno));
-	else
-		kids->pids[kids->n++] = pid;
+	else {
+		kids->slots[slot] = (struct child){pid, kids->begun++};
+		kids->n++;
+	}
 	close(fd);
 }
 
@@ -271,11 +359,12 @@ static void reap(const struct server *s, struct children *kids)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		for (i = 0; i < kids->n && kids->pids[i] != pid; i++)
+		for (i = 0; i < kids->max && kids->slots[i].pid != pid; i++)
 			;
-		if (i == kids->n)
+		if (i == kids->max)
 			continue;
-		kids->pids[i] = kids->pids[--kids->n];
+		kids->slots[i].pid = 0;
+		kids->n--;
 		/* A disk that was taken over kills its former holder. */
 		if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
 			netlog_err(&s->log, NULL,
@@ -292,8 +381,9 @@ static void signal_all(const struct children *kids, int sig)
 {
 	unsigned i;
 
-	for (i = 0; i < kids->n; i++)
-		kill(kids->pids[i], sig);
+	for (i = 0; i < kids->max; i++)
+		if (kids->slots[i].pid != 0)
+			kill(kids->slots[i].pid, sig);
 }
 
 /* Waits until all have ended: true, or until the time is over: false. */
@@ -327,12 +417,15 @@ static void stop_all(struct server *s, struct children *kids)
 
 int server_run(struct server *s, int listen_fd, struct err *e)
 {
-	struct children kids = {0};
 	struct pollfd p = {listen_fd, POLLIN, 0};
+	struct children kids;
+	int rc = make_children(&kids, s->max_connections, e);
 
-	kids.pids = calloc(s->max_connections, sizeof(*kids.pids));
-	if (kids.pids == NULL)
-		return err_sys(e, PS_TEMPFAIL, "connections");
+	if (rc < 0) {
+		free_children(&kids);
+		return rc;
+	}
+	s->known = kids.known;
 	while (!server_stopping(s)) {
 		int n = ppoll(&p, 1, NULL, &s->wait_mask);
 
@@ -343,6 +436,7 @@ int server_run(struct server *s, int listen_fd, struct err *e)
 	notify_state("STOPPING=1");
 	close(listen_fd);
 	stop_all(s, &kids);
-	free(kids.pids);
+	s->known = NULL;
+	free_children(&kids);
 	return 0;
 }

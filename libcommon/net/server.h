@@ -58,6 +58,9 @@ struct server {
 	struct netlog log;
 	unsigned max_connections;
 	uint64_t login_s, idle_s;
+	/* set by server_run(): what all connections share, and our place */
+	uint8_t *known; /* NULL: nothing is shared */
+	unsigned slot;
 	/* set by server_signals() */
 	const volatile sig_atomic_t *stop;
 	sigset_t wait_mask; /* SIGTERM and SIGCHLD come in during waits only */
@@ -83,6 +86,12 @@ int server_listen(const char *where, int *ret_fd, unsigned *ret_port,
  * what is in flight (at most SERVER_STOP_S, then they are killed). 0 or -CODE.
  */
 int server_run(struct server *s, int listen_fd, struct err *e);
+
+/*
+ * In the process of a connection: its peer has logged in. Without that it is
+ * ended, the oldest first, when all connections are taken and one more comes.
+ */
+void server_logged_in(struct server *s);
 
 /* One connection from its TLS handshake to its end; says all in the logs. */
 void session_run(struct server *s, int rfd, int wfd, const char *peer);

@@ -371,6 +371,7 @@ void session_run(struct server *srv, int rfd, int wfd, const char *peer)
 	if (rc < 0) {
 		netlog_err(&srv->log, peer, "%s", e.msg);
 	} else if (session_login(s) == 0) {
+		server_logged_in(srv);
 		s->conn.deadline_ns = 0;
 		s->conn.idle_ns = (int64_t)srv->idle_s * NS_PER_S;
 		serve(s);

@@ -193,6 +193,7 @@ static void wait_for_signals(struct sup *s, int64_t until)
 static int step(struct sup *s, struct err *e)
 {
 	bool due = mono_now_ns() >= s->until;
+	int rc;
 
 	switch (s->phase) {
 	case RUNNING:
@@ -216,8 +217,16 @@ static int step(struct sup *s, struct err *e)
 	case WAITING:
 		if (!due)
 			break;
-		tell(s, "READY=1", NULL);
-		return start(s, e);
+		rc = start(s, e);
+		if (rc == -PS_TEMPFAIL && e != NULL) {
+			/* No process or pipe to be had: that passes. */
+			s->begun = mono_now_ns();
+			wait_and_restart(s, e->msg);
+			return 0;
+		}
+		if (rc == 0)
+			tell(s, "READY=1", NULL);
+		return rc;
 	case FINISHED:
 		break;
 	}

@@ -144,3 +144,9 @@ got() {
 	grep -qxF $'opt\tt\ttext\ttext\tTEXT\t\ta text\tSAMPLE_TEXT\tsample.text' out
 	[ "$(grep -c '^opt' out)" -eq 16 ]
 }
+
+@test "words from elsewhere do not steer the terminal" {
+	fails_with 66 ps-stream list $'a\e[31mb'
+	grep -q 'a \[31mb' err
+	[ "$(tr -d '\n\t' <err | LC_ALL=C tr -cd '\000-\037' | wc -c)" -eq 0 ]
+}

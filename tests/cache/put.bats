@@ -253,3 +253,25 @@ load cache
 gone() {
 	! kill -0 "$1" 2>/dev/null
 }
+
+@test "an endless segment is cut off at the limit of its disk" {
+	ps-cache init -C C --disk-limit 1M
+	make_stream s -s 160M -n 256M -z 0 -t random
+	fails_with 75 ps-cache put -C C <s
+	grep -q 'reached its limit' err
+	no_leftovers
+	[ -z "$(segments)" ]
+}
+
+@test "a machine may have a thousand disks, not any number" {
+	local i
+	mkdir -p C/web01
+	for ((i = 0; i < 1024; i++)); do mkdir "C/web01/d$i"; done
+	make_stream s -s 64K
+	fails_with 75 ps-cache put -C C <s
+	grep -q 'web01 has 1024 disks here already' err
+	[ ! -e C/web01/root ]
+	make_stream t -s 64K -d d7
+	put t
+	[ -s acks.t ]
+}

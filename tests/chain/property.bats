@@ -31,17 +31,20 @@ compress() { if [ "$sealed" = yes ]; then stage compress ps-compress; else cat; 
 encrypt() { if [ "$sealed" = yes ]; then stage encrypt ps-encrypt -k key; else cat; fi; }
 break_off() { if [ "$fault" = cut ]; then head -c "$bytes"; else cat; fi; }
 lose() { if [ "$fault" = acks ]; then head -n "$lines"; else cat; fi; }
+# As from a server with a cache: the journal keeps what is not yet stored.
+level() { sed -u "s/^stored/$level/"; }
 
 chain() { # SCAN-OPTION...
-	local rc moment bytes lines
+	local rc moment bytes lines level=durable
 	# Subshells draw numbers of their own, which a seed does not repeat.
 	moment=0.0$((RANDOM % 3))$((RANDOM % 9 + 1))
 	bytes=$((RANDOM * 30)) lines=$((RANDOM % 3))
+	if [ $((RANDOM % 3)) = 0 ]; then level=stored; fi
 	stage scan ps-scan "${DISK[@]}" --map map --segment-size 1M "$@" src |
 		compress | encrypt | break_off | stage upload ps-upload -q v |
-		lose | stage commit ps-scan --commit --map map >/dev/null
+		lose | level | stage commit ps-scan --commit --map map >/dev/null
 	rc="${PIPESTATUS[*]}"
-	[ "$rc" = "0 0 0 0 0 0 0" ]
+	[ "$rc" = "0 0 0 0 0 0 0 0" ]
 }
 
 # The map goes to where the vault is, whatever has happened to either.
@@ -148,7 +151,7 @@ restore_all() {
 run_passes() {
 	local i
 	local faults=(none none none none cut acks kill-scan kill-compress
-		kill-encrypt kill-upload kill-commit rollback nomap)
+		kill-encrypt kill-upload kill-commit rollback rollback nomap)
 	seed=${PS_SEED:-$RANDOM}
 	echo "# seed $seed" >&3
 	RANDOM=$seed

@@ -206,3 +206,21 @@ prepare() { make_server; }
 	client --list --json | jq -e 'length == 5 and .[4].durable.seq == 1'
 	client --status -m web01 | cmp - <(client --list)
 }
+
+@test "strangers who take all connections keep no machine out" {
+	local i fd strangers=()
+	serve --max-connections 4
+	start raw web01 /dev/null >one
+	wait_for grep -q login cache/.log/cxps.xfer
+	for ((i = 0; i < 6; i++)); do
+		exec {fd}<>"/dev/tcp/127.0.0.1/$PORT"
+		strangers+=("$fd")
+	done
+	wait_for grep -q 'not logged in, ended' cache/.log/cxps.err
+	client --list
+	for fd in "${strangers[@]}"; do
+		exec {fd}>&-
+	done
+	# The one that had logged in is still there.
+	kill -0 "${STARTED[-1]}"
+}

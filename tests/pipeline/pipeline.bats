@@ -262,3 +262,16 @@ while True:
 	pass d
 	wait_for stored d 2
 }
+
+@test "when no stage can be started for a while it goes on trying" {
+	begin
+	wait_for eval '[ -n "$(pid_of ps-upload)" ]'
+	prlimit --pid "$pipeline" --nofile=4:
+	kill -9 "$(pid_of ps-upload)"
+	wait_for said 'Too many open files; again in'
+	prlimit --pid "$pipeline" --nofile=1024:
+	pass d
+	wait_for stored d 1
+	kill "$pipeline"
+	wait "$pipeline"
+}

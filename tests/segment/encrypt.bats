@@ -215,3 +215,11 @@ prepare() {
 	rss_under 64 ps-encrypt -k k s
 	rss_under 64 ps-encrypt -k k -d e
 }
+
+@test "keys that are added at the same time are all kept" {
+	local i
+	ps-encrypt --new-key ring
+	for i in 1 2 3 4 5 6; do start ps-encrypt --add-key -k ring; done
+	for i in "${STARTED[@]}"; do wait "$i"; done
+	[ "$(ps-encrypt --list-keys -k ring | wc -l)" -eq 7 ]
+}
