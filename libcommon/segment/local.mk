@@ -3,6 +3,7 @@
 libcommon_libpscommon_a_SOURCES += \
 	libcommon/segment/ack.c libcommon/segment/ack.h \
 	libcommon/segment/format.c libcommon/segment/format.h \
+	libcommon/segment/trailer.c \
 	libcommon/segment/index.c libcommon/segment/index.h \
 	libcommon/segment/links.c libcommon/segment/links.h \
 	libcommon/segment/object.c libcommon/segment/object.h \

@@ -5,7 +5,7 @@
  *
  *	clang -g -fsanitize=fuzzer,address,undefined -std=gnu11 -D_GNU_SOURCE \
  *	  -I. -I../libcommon ../tests/fuzz/fuzz-reader.c \
- *	  ../libcommon/segment/{reader,format}.c \
+ *	  ../libcommon/segment/{reader,format,trailer}.c \
  *	  ../libcommon/base/{io,bytes,crc32c,digest,err,name}.c -lcrypto
  */
 #include "config.h"
