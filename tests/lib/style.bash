@@ -8,9 +8,10 @@ sources() { # all C files of ours
 
 # Scripts by their first line, and bash files that are sourced.
 scripts() {
-	# What autogen.sh made is not ours.
+	# What autogen.sh, configure and distcheck made is not ours.
 	find "$PS_SOURCE" -mindepth 1 -name '.?*' ! -name .ci -prune -o \
 		-path "$PS_SOURCE/build*" -prune -o \
+		-path "$PS_SOURCE/_*" -prune -o -name config.status -prune -o \
 		-name 'configure*' ! -name configure.ac -prune -o \
 		-type f -print |
 		while read -r f; do
