@@ -69,8 +69,9 @@ ticks() {
 @test "without inotify it still sees what arrives" {
 	make_stream s
 	failing inotify_init1 1 EIO ps-cache follow -C C >out 3>&- &
-	STARTED+=("$!")
 	wait_for test -e C/followers/default
+	# The shell that ran the function, and the program that it started.
+	STARTED+=("$!" "$(pgrep -P "$!")")
 	put s
 	wait_for has_bytes "$(stat -c %s s)"
 	cmp s out
