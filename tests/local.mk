@@ -26,3 +26,7 @@ EXTRA_DIST += scripts/check scripts/install-packages \
 EXTRA_DIST += bench/compare
 
 EXTRA_DIST += tests/fuzz/fuzz-reader.c
+
+# What clang-tidy found clean is remembered there.
+clean-local:
+	-rm -rf tidy
