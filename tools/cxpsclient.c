@@ -22,7 +22,7 @@
 #include "segment/ack.h"
 
 static const char *host, *port = "9443", *key_file, *machine, *disk, *ca;
-static const char *derive, *out_file;
+static const char *derive, *out_file, *report_file;
 static uint64_t wait_s = 300;
 static bool put, status, list, json;
 
@@ -55,6 +55,8 @@ static const struct opt opts[] = {
     {'o', "output", OPT_FILE, "FILE", &out_file,
      "with --derive-key: write it there, not to standard output", 0, 0, 0, 0,
      0},
+    {0, "report", OPT_FILE, "FILE", &report_file,
+     "keep a small JSON file that says how it goes", 0, 0, 0, 0, 0},
     {0, "json", OPT_FLAG, NULL, &json, "print JSON", 0, 0, 0, 0, 0},
     {0},
 };
@@ -73,6 +75,7 @@ static const struct opt_tool tool = {
 };
 
 static struct client_to to;
+static struct report report;
 
 /* ---- self-test ---- */
 
@@ -211,7 +214,7 @@ static int show_heads(const struct login_secret *secret, struct err *e)
 	uint8_t key[LOGIN_KEY_LEN];
 	struct client_answer a;
 	const char *as = machine;
-	struct client c;
+	struct client c = {.fd = -1};
 	char path[256];
 	int rc;
 
@@ -219,6 +222,7 @@ static int show_heads(const struct login_secret *secret, struct err *e)
 		as = secret->machine[0] != '\0' ? secret->machine
 						: LOGIN_OPERATOR;
 	status_path(secret, path, sizeof(path));
+	report_state(&report, REPORT_CONNECTING);
 	rc = login_key(secret, as, key, e);
 	if (rc < 0)
 		return rc;
@@ -236,6 +240,8 @@ static int show_heads(const struct login_secret *secret, struct err *e)
 			client_answer_free(&a);
 		}
 	}
+	if (rc < 0)
+		report_cause(&report, client_cause(&c, -rc), c.retry_s);
 	client_close(&c);
 	return rc;
 }
@@ -251,7 +257,8 @@ static int put_stream(const struct login_secret *secret, const char *path,
 			       .machine = machine,
 			       .in_fd = STDIN_FILENO,
 			       .in_name = "standard input",
-			       .acks = stdout};
+			       .acks = stdout,
+			       .report = &report};
 	int rc;
 
 	if (path != NULL && strcmp(path, "-") != 0) {
@@ -314,6 +321,11 @@ static void check_options(void)
 		opt_misuse("'%s' is not the name of a machine", machine);
 	if (disk != NULL && !name_ok(disk))
 		opt_misuse("'%s' is not the name of a disk", disk);
+	if (disk != NULL)
+		snprintf(report.disk, sizeof(report.disk), "%s", disk);
+	if (machine != NULL)
+		snprintf(report.machine, sizeof(report.machine), "%s", machine);
+	report.path = report_file;
 	to = (struct client_to){host, port, (int64_t)wait_s * NS_PER_S, ca};
 }
 
@@ -340,5 +352,6 @@ int main(int argc, char **argv)
 	else if (rc == 0)
 		rc = self_test(key_file != NULL ? &secret : NULL);
 	secret_wipe(&secret, sizeof(secret));
+	report_end(&report, rc, &e);
 	return tool_finish(rc < 0 ? tool_fail(&e) : rc);
 }

@@ -212,6 +212,8 @@ int cache_open_any(struct cache **ret, const char *dir, struct err *e)
 		return rc;
 	}
 	c->failed = marked_failed(c->dirfd);
+	c->opened_ns = mono_now_ns();
+	(void)lease_boot_id();
 	*ret = c;
 	return 0;
 }
@@ -355,17 +357,6 @@ int cache_head(struct cache *c, const char *machine, const char *disk,
 	rc = head_of(&f, ret, e);
 	folder_close(&f);
 	return rc;
-}
-
-int cache_want(struct cache *c, const char *machine, const char *disk,
-	       struct err *e)
-{
-	struct folder f;
-	int rc = folder_open(&f, c, machine, disk, true, e);
-
-	if (rc > 0)
-		folder_close(&f);
-	return rc < 0 ? rc : 0;
 }
 
 struct each_head {

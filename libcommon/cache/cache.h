@@ -67,13 +67,6 @@ struct cache_head {
 int cache_head(struct cache *c, const char *machine, const char *disk,
 	       struct cache_head *ret, struct err *e);
 
-/*
- * Notes that a disk asks for its head, so that cache_disks() gives it as one
- * that waits to be seated. It stays unknown: a base may still begin it.
- */
-int cache_want(struct cache *c, const char *machine, const char *disk,
-	       struct err *e);
-
 /* Each disk of a machine (NULL: of all), in order of names. */
 typedef int cache_disk_fn(void *ctx, const char *machine, const char *disk,
 			  const struct cache_head *head, struct err *e);
@@ -84,11 +77,24 @@ int cache_disks(struct cache *c, const char *machine, cache_disk_fn *fn,
  * Takes a disk for writing. Who held it before (another process) is ended
  * with SIGTERM, then SIGKILL, before this returns; the lease goes with the
  * process. -PS_TEMPFAIL when the former holder cannot be ended.
+ *
+ * A disk goes from who opened the cache earlier to who opened it later, never
+ * back: also a process that held nothing is kept out, when one that is younger
+ * has had the disk since. So what an old connection has not yet put can not be
+ * put later. -PS_TEMPFAIL for the older one.
  */
 struct cache_lease;
 int cache_take(struct cache *c, const char *machine, const char *disk,
 	       struct cache_lease **ret, struct err *e);
 void cache_release(struct cache_lease *l);
+/*
+ * Makes the head of a disk final: takes the disk unless this process has it,
+ * and keeps it as cache_put does. Also for a disk that nobody sent yet:
+ * cache_disks() then gives it as one that waits to be seated; a base may still
+ * begin it. -PS_TEMPFAIL as cache_take.
+ */
+int cache_fence(struct cache *c, const char *machine, const char *disk,
+		struct err *e);
 
 enum cache_verdict {
 	CACHE_DURABLE,	 /* on stable storage, now or before */

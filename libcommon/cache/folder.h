@@ -22,6 +22,7 @@ struct cache {
 	char *path;
 	struct cache_limits limits;
 	bool failed;
+	int64_t opened_ns; /* mono_now_ns(): who opened later, may take over */
 	struct cache_lease *leases; /* of this process, last used first */
 };
 
@@ -112,6 +113,8 @@ struct cache_lease *lease_find(struct cache *c, const char *machine,
 /* The same, taken now when it is missing; released with the cache. */
 int lease_get(struct cache *c, const char *machine, const char *disk,
 	      struct cache_lease **ret, struct err *e);
+/* This run of the kernel; empty when it is not to be had. */
+const char *lease_boot_id(void);
 /* Reads the folder anew. */
 int lease_refresh(struct cache_lease *l, struct err *e);
 

@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/durable.h"
+#include "base/io.h"
 #include "base/units.h"
 #include "cache/folder.h"
 
@@ -31,6 +33,71 @@ struct cache_lease *lease_find(struct cache *c, const char *machine,
 		}
 	return NULL;
 }
+
+/* ---- a disk goes to the younger one only ---- */
+
+#define BOOT_ID "/proc/sys/kernel/random/boot_id"
+#define BOOT_LEN 36
+#define STAMP_LEN (BOOT_LEN + 1 + 20 + 1) /* boot id, blank, ns, newline */
+
+/*
+ * Which run of the kernel this is: the clock of a stamp begins anew with it.
+ * Empty when it is not to be had: then nobody is kept out. Asked for when a
+ * cache is opened, so that who gives /proc up later still knows it.
+ */
+const char *lease_boot_id(void)
+{
+	static char id[BOOT_LEN + 1];
+	int fd;
+
+	if (id[0] != '\0')
+		return id;
+	fd = open(BOOT_ID, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return id;
+	if (io_read_full(fd, id, BOOT_LEN) != BOOT_LEN)
+		id[0] = '\0';
+	close(fd);
+	return id;
+}
+
+/* The youngest that had the lease in this run of the kernel; 0: none. */
+static int64_t read_stamp(int fd)
+{
+	char text[STAMP_LEN + 1] = "";
+	const char *boot = lease_boot_id();
+	uint64_t ns;
+
+	if (boot[0] == '\0' ||
+	    io_pread_full(fd, text, STAMP_LEN, 0) != STAMP_LEN ||
+	    memcmp(text, boot, BOOT_LEN) != 0 || text[STAMP_LEN - 1] != '\n')
+		return 0;
+	text[STAMP_LEN - 1] = '\0';
+	return parse_u64(text + BOOT_LEN + 1, INT64_MAX, &ns) ? (int64_t)ns : 0;
+}
+
+static int check_stamp(const struct cache_lease *l, struct err *e)
+{
+	if (read_stamp(l->fd) <= l->f.c->opened_ns)
+		return 0;
+	return err_set(e, PS_TEMPFAIL, "a newer connection has taken it");
+}
+
+/* With the lease. No sync: what a stamp keeps out dies with the kernel. */
+static int write_stamp(const struct cache_lease *l, struct err *e)
+{
+	char text[STAMP_LEN + 1];
+
+	snprintf(text, sizeof(text), "%.36s %020lld\n", lease_boot_id(),
+		 (long long)l->f.c->opened_ns);
+	if (strlen(text) != STAMP_LEN)
+		return 0;
+	return io_pwrite_full(l->fd, text, STAMP_LEN, 0) < 0
+		   ? err_sys(e, PS_TEMPFAIL, "lease")
+		   : 0;
+}
+
+/* ---- ending the former holder ---- */
 
 /* The process that has the lock: its id, 0 when nobody has it, -CODE. */
 static pid_t holder(int fd, struct err *e)
@@ -74,8 +141,9 @@ static int end_holder(struct ending *w, pid_t pid, struct err *e)
 	return 0;
 }
 
-static int lock_lease(int fd, struct err *e)
+static int lock_lease(const struct cache_lease *l, struct err *e)
 {
+	int fd = l->fd;
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	int64_t end = mono_now_ns() + 60 * NS_PER_S; /* many rivals in a row */
 	struct timespec pause = {0, 1000000};
@@ -87,6 +155,9 @@ static int lock_lease(int fd, struct err *e)
 
 		if (errno != EACCES && errno != EAGAIN && errno != EINTR)
 			return err_sys(e, 0, "lease");
+		rc = check_stamp(l, e);
+		if (rc < 0)
+			return rc;
 		pid = holder(fd, e);
 		if (pid < 0)
 			return (int)pid;
@@ -130,7 +201,11 @@ static int take(struct cache_lease *l, struct err *e)
 	    openat(l->f.dirfd, LEASE_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (l->fd < 0)
 		return err_sys(e, 0, "lease");
-	rc = lock_lease(l->fd, e);
+	rc = lock_lease(l, e);
+	if (rc == 0)
+		rc = check_stamp(l, e);
+	if (rc == 0)
+		rc = write_stamp(l, e);
 	if (rc == 0)
 		rc = folder_sync_path(&l->f, e);
 	if (rc == 0)
@@ -220,4 +295,12 @@ int lease_get(struct cache *c, const char *machine, const char *disk,
 	if (rc == 0)
 		*ret = l;
 	return rc;
+}
+
+int cache_fence(struct cache *c, const char *machine, const char *disk,
+		struct err *e)
+{
+	struct cache_lease *l;
+
+	return lease_get(c, machine, disk, &l, e);
 }

@@ -75,9 +75,15 @@ static int leave_out(struct put *p, const struct flight *f, bool refused,
 
 int put_print(struct put *p, const struct ack *a, struct err *e)
 {
+	struct report *r = p->o->report;
+
 	p->totals->durable += a->level == ACK_DURABLE;
 	p->totals->stored += a->level == ACK_STORED;
 	p->totals->refused += a->level == ACK_REFUSED;
+	if (a->level != ACK_REFUSED && strcmp(a->disk, r->disk) == 0 &&
+	    strcmp(a->machine, r->machine) == 0)
+		r->acked_seq = a->seq;
+	report_tick(r);
 	return ack_print(p->o->acks, a, e);
 }
 
@@ -106,6 +112,9 @@ static int take_ack(struct put *p, const struct flight *f,
 	if (p->wait.code != 0 || (out != NULL && !out->refused))
 		return 0;
 	rc = leave_out(p, f, true, e);
+	snprintf(p->o->report->error, sizeof(p->o->report->error), "%s",
+		 ack.reason);
+	report_cause(p->o->report, "refused", 0);
 	return rc < 0 ? rc : put_print(p, &ack, e);
 }
 
@@ -125,6 +134,10 @@ static int put_off(struct put *p, const struct flight *f,
 {
 	struct err *why = is_about_disk(a) ? &p->later : &p->wait;
 
+	if (why->code == 0 && p->wait.code == 0) {
+		p->o->report->state = REPORT_WAITING;
+		report_cause(p->o->report, a->cause, a->retry_s);
+	}
 	if (why->code == 0) {
 		client_judge(&p->c, a, why);
 		why->code = PS_TEMPFAIL;

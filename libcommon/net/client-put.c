@@ -70,6 +70,8 @@ static int send_chunk(struct put *p, size_t n, const uint8_t *more,
 	p->len -= n;
 	memmove(data, data + n, p->len);
 	p->totals->bytes += n + nmore;
+	p->o->report->bytes = p->totals->bytes;
+	report_tick(p->o->report);
 	return rc;
 }
 
@@ -163,6 +165,7 @@ static ssize_t read_input(void *ctx, void *buf, size_t n, struct err *e)
 			rc = put_take_answers(p, e);
 		else if (ready == 0)
 			rc = while_silent(p, e);
+		report_tick(p->o->report);
 		if (rc < 0) {
 			p->failed = true;
 			return rc;
@@ -205,6 +208,7 @@ static int connect_as(struct put *p, const char *machine, struct err *e)
 
 	if (strcmp(p->login, machine) == 0)
 		return 0;
+	report_state(p->o->report, REPORT_CONNECTING);
 	if (p->login[0] != '\0') {
 		rc = finish_flights(p, e);
 		disconnect(p);
@@ -220,7 +224,9 @@ static int connect_as(struct put *p, const char *machine, struct err *e)
 		if (rc < 0)
 			client_close(&p->c);
 	}
-	if (rc == 0)
+	if (rc < 0)
+		report_cause(p->o->report, client_cause(&p->c, -rc), 0);
+	else
 		snprintf(p->login, sizeof(p->login), "%s", machine);
 	secret_wipe(key, sizeof(key));
 	return rc;
@@ -256,6 +262,20 @@ static int prepare_segment(struct put *p, const struct seg_header *h,
 	return rc;
 }
 
+/* The report is about the disk that is being sent. */
+static void report_segment(struct put *p, const struct seg_header *h)
+{
+	struct report *r = p->o->report;
+
+	if (strcmp(r->disk, h->disk) != 0 ||
+	    strcmp(r->machine, h->machine) != 0)
+		r->acked_seq = 0;
+	memcpy(r->machine, h->machine, NAME_SIZE);
+	memcpy(r->disk, h->disk, NAME_SIZE);
+	r->seq = h->seq;
+	report_state(r, p->later.code != 0 ? REPORT_WAITING : REPORT_SENDING);
+}
+
 static int begin_segment(struct put *p, const struct seg_header *h,
 			 struct err *e)
 {
@@ -281,6 +301,7 @@ static int begin_segment(struct put *p, const struct seg_header *h,
 	f->seq = h->seq;
 	p->open = p->first_chunk = true;
 	p->len = 0;
+	report_segment(p, h);
 	return rc;
 }
 
@@ -323,6 +344,7 @@ static int end_segment(struct put *p, const struct seg_reader *r, struct err *e)
 	}
 	p->open = false;
 	p->totals->segments++;
+	p->o->report->segments = p->totals->segments;
 	p->since_ns = mono_now_ns();
 	return send_chunk(p, p->len, NULL, 0, true, e);
 }
@@ -386,6 +408,8 @@ int client_put_stream(const struct client_put *o, struct client_put_totals *ret,
 		return err_sys(e, PS_TEMPFAIL, "%s", o->in_name);
 	}
 	p->o = o;
+	o->report->state = REPORT_CONNECTING;
+	report_tick(o->report);
 	p->totals = ret;
 	p->c.fd = -1;
 	io_grow_pipe(o->in_fd);
@@ -395,6 +419,8 @@ int client_put_stream(const struct client_put *o, struct client_put_totals *ret,
 	if (rc == 0)
 		rc = send_segments(p, &r, e);
 	rc = finish(p, rc, e);
+	if (rc == -PS_UNAVAILABLE)
+		report_cause(o->report, client_cause(&p->c, PS_UNAVAILABLE), 0);
 	client_close(&p->c);
 	seg_reader_close(&r);
 	io_in_close(&in);

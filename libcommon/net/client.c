@@ -94,6 +94,7 @@ int client_tls(struct client *c, struct err *e)
 {
 	int rc = tls_client(&c->tls, c->to->ca, e);
 
+	c->phase = CLIENT_TLS;
 	if (rc == 0)
 		rc = conn_open(&c->conn, c->tls, c->fd, c->fd, c->peer, e);
 	if (rc == 0)
@@ -104,6 +105,8 @@ int client_tls(struct client *c, struct err *e)
 	rc = conn_connect(&c->conn, c->to->host, e);
 	c->conn.deadline_ns = 0;
 	c->conn.idle_ns = c->to->wait_ns;
+	if (rc == 0)
+		c->phase = CLIENT_LOGIN;
 	return rc;
 }
 
@@ -113,6 +116,8 @@ int client_open(struct client *c, const struct client_to *to, struct err *e)
 	int rc = client_resolve(to, &list, e);
 
 	c->fd = -1;
+	c->phase = CLIENT_REACH;
+	c->cause[0] = '\0';
 	if (rc < 0)
 		return rc;
 	rc = client_tcp(c, to, list, e);
@@ -134,6 +139,17 @@ void client_close(struct client *c)
 	c->tls = NULL;
 	close(c->fd);
 	c->fd = -1;
+}
+
+const char *client_cause(const struct client *c, int code)
+{
+	if (code == PS_UNAVAILABLE)
+		return "unreachable";
+	if (c->cause[0] != '\0')
+		return c->cause;
+	if (c->phase == CLIENT_TLS)
+		return "tls";
+	return c->phase == CLIENT_LOGIN ? "login" : "";
 }
 
 /* ---- requests ---- */
@@ -214,6 +230,8 @@ int client_answer(struct client *c, struct client_answer *a, struct err *e)
 	field = http_field(&c->head, "PS-Cause");
 	if (field != NULL)
 		snprintf(a->cause, sizeof(a->cause), "%s", field);
+	memcpy(c->cause, a->cause, sizeof(c->cause));
+	c->retry_s = a->retry_s;
 	return 0;
 }
 
@@ -319,6 +337,8 @@ int client_login(struct client *c, const char *machine,
 			     "%s: the server does not know our key", c->peer);
 		err_hint(e, "this is not the server that it should be");
 	}
+	if (rc == 0)
+		c->phase = CLIENT_WORK;
 	secret_wipe(&l, sizeof(l));
 	return rc;
 }

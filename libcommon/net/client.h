@@ -11,9 +11,10 @@
 #include "net/conn.h"
 #include "net/http.h"
 #include "net/login.h"
+#include "net/report.h"
 
 #define CLIENT_ANSWER_MAX (32 * 1024 * 1024u)
-#define CLIENT_CAUSE_SIZE 32
+#define CLIENT_CAUSE_SIZE REPORT_CAUSE_SIZE
 
 /* Where to, and how long each wait may take. */
 struct client_to {
@@ -30,6 +31,14 @@ struct client {
 	struct conn conn;
 	struct http_in in;
 	struct http_head head; /* of the last answer */
+	enum client_phase {
+		CLIENT_REACH,
+		CLIENT_TLS,
+		CLIENT_LOGIN,
+		CLIENT_WORK,
+	} phase;		       /* how far it has come */
+	char cause[CLIENT_CAUSE_SIZE]; /* of the last answer, as it was told */
+	unsigned retry_s;
 };
 
 /* ---- step by step (the self-test shows each), or all at once ---- */
@@ -43,6 +52,8 @@ int client_tls(struct client *c, struct err *e);
 int client_open(struct client *c, const struct client_to *to, struct err *e);
 /* Harmless for one that never was opened, if it is zeroed with fd -1. */
 void client_close(struct client *c);
+/* One word for what `code` (positive) means after what has been done. */
+const char *client_cause(const struct client *c, int code);
 
 /*
  * Logs in as `machine` with its key (login_key). -PS_NOPERM: refused, or the
@@ -88,6 +99,7 @@ struct client_put {
 	int in_fd;	     /* the stream */
 	const char *in_name;
 	FILE *acks; /* each acknowledgement is printed as it comes */
+	struct report *report;
 };
 
 /* What was sent and answered. */

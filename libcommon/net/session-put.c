@@ -8,9 +8,7 @@
 #include "base/units.h"
 #include "net/session.h"
 
-#define RETRY_SEAT_S 30	    /* somebody has to seat it */
-#define RETRY_THROTTLE_S 60 /* the cache drains */
-#define RETRY_BUSY_S 10
+#define RETRY_SEAT_S 30 /* somebody has to seat it */
 
 /* The body, with its first bytes looked at before. */
 struct source {
@@ -98,12 +96,8 @@ static void stall(struct session *s)
 static void later(struct session *s, unsigned status, const char *cause,
 		  unsigned retry_s, const char *words)
 {
-	char line[640];
-	int n = snprintf(line, sizeof(line), "%.600s\n", words);
-
 	stall(s);
-	session_answer(s, &(struct answer){status, line, (size_t)n, cause,
-					   retry_s, false});
+	session_later(s, status, cause, retry_s, words);
 }
 
 /* ---- answers ---- */
@@ -146,29 +140,17 @@ static void answer_verdict(struct session *s, enum cache_verdict verdict,
 		later(s, 503, "unseated", RETRY_SEAT_S, ack->reason);
 		break;
 	case CACHE_THROTTLED:
-		later(s, 503, "cache-throttle", RETRY_THROTTLE_S, ack->reason);
+		later(s, 503, "cache-throttle", SESSION_RETRY_FULL_S,
+		      ack->reason);
 		break;
 	}
 }
 
 static void answer_failure(struct session *s, const struct err *e)
 {
-	netlog_err(&s->srv->log, s->peer, "%s", e->msg);
-	if (s->conn.broken || s->conn.eof) {
-		s->end = true;
-		return;
-	}
-	if (e->sys == ENOSPC || e->sys == EDQUOT) {
-		later(s, 507, "cache-full", RETRY_THROTTLE_S, e->msg);
-	} else if (e->code == PS_TEMPFAIL) {
-		later(s, 503, "busy", RETRY_BUSY_S, e->msg);
-	} else if (e->code == PS_DATA || e->code == PS_PROTOCOL) {
-		s->end = true;
-		session_say(s, 400, "%s", e->msg);
-	} else {
-		s->end = true;
-		session_say(s, 500, "%s", e->msg);
-	}
+	if (e->code == PS_TEMPFAIL || e->sys == ENOSPC || e->sys == EDQUOT)
+		stall(s);
+	session_fail(s, e);
 }
 
 static int put_segment(struct session *s, struct source *src,
@@ -218,7 +200,7 @@ void session_put(struct session *s)
 	}
 	st = find_stalled(s);
 	if (st != NULL && s->seq > st->seq) {
-		later(s, 503, "behind", RETRY_BUSY_S,
+		later(s, 503, "behind", SESSION_RETRY_BUSY_S,
 		      "an earlier segment of this disk was not taken");
 		return;
 	}

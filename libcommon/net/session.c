@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,6 +106,34 @@ void session_drain(struct session *s)
 		got = http_body_read(&s->body, drop, sizeof(drop), &e);
 		if (got < 0 || s->body.read > until)
 			s->end = true;
+	}
+}
+
+void session_later(struct session *s, unsigned status, const char *cause,
+		   unsigned retry_s, const char *words)
+{
+	char line[640];
+	int n = snprintf(line, sizeof(line), "%.600s\n", words);
+
+	session_answer(s, &(struct answer){status, line, (size_t)n, cause,
+					   retry_s, false});
+}
+
+void session_fail(struct session *s, const struct err *e)
+{
+	netlog_err(&s->srv->log, s->peer, "%s", e->msg);
+	if (s->conn.broken || s->conn.eof) {
+		s->end = true;
+	} else if (e->sys == ENOSPC || e->sys == EDQUOT) {
+		session_later(s, 507, "cache-full", SESSION_RETRY_FULL_S,
+			      e->msg);
+	} else if (e->code == PS_TEMPFAIL) {
+		session_later(s, 503, "busy", SESSION_RETRY_BUSY_S, e->msg);
+	} else {
+		s->end = true;
+		session_say(
+		    s, e->code == PS_DATA || e->code == PS_PROTOCOL ? 400 : 500,
+		    "%s", e->msg);
 	}
 }
 
@@ -223,8 +252,7 @@ static void answer_text(struct session *s, FILE *f, char **text, size_t *len,
 		session_answer(
 		    s, &(struct answer){200, *text, *len, NULL, 0, false});
 	} else {
-		netlog_err(&s->srv->log, s->peer, "%s", e->msg);
-		session_say(s, 500, "%s", e->msg);
+		session_fail(s, e);
 	}
 	free(*text);
 }
@@ -237,16 +265,21 @@ void session_head(struct session *s)
 	char *text = NULL;
 	size_t len = 0;
 	FILE *f = open_memstream(&text, &len);
-	int rc;
+	int rc = 0;
 
 	if (f == NULL) {
 		session_say(s, 500, "out of memory");
 		return;
 	}
-	rc = cache_head(s->cache, machine, disk, &h, &e);
-	/* Whoever seats disks has to see that this one is asked for. */
-	if (rc == 0 && !h.seated && session_may(s, machine, true))
-		rc = cache_want(s->cache, machine, disk, &e);
+	/*
+	 * For the machine itself the answer is final: nothing that an older
+	 * connection has not put yet comes later. Whoever seats disks sees by
+	 * the same that this one is asked for.
+	 */
+	if (session_may(s, machine, true))
+		rc = cache_fence(s->cache, machine, disk, &e);
+	if (rc == 0)
+		rc = cache_head(s->cache, machine, disk, &h, &e);
 	if (rc == 0)
 		rc = print_head(f, machine, disk, &h, &e);
 	answer_text(s, f, &text, &len, rc, &e);

@@ -12,6 +12,8 @@
 #include "net/server.h"
 
 #define SESSION_STALLED_MAX 64
+#define SESSION_RETRY_FULL_S 60 /* the cache drains */
+#define SESSION_RETRY_BUSY_S 10
 
 /* A disk whose last segment was not taken for now: later ones must wait. */
 struct stalled {
@@ -61,6 +63,12 @@ void session_answer(struct session *s, const struct answer *a);
 /* An answer of one line of words. */
 void session_say(struct session *s, unsigned status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* An answer that says to come again: why, and after how many seconds. */
+void session_later(struct session *s, unsigned status, const char *cause,
+		   unsigned retry_s, const char *words);
+/* What a failure of ours or of the body means to the peer; logs it. */
+void session_fail(struct session *s, const struct err *e);
 
 /* True when this login may act for the machine (operator: read only). */
 bool session_may(const struct session *s, const char *machine, bool write);

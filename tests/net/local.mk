@@ -9,5 +9,5 @@ check_PROGRAMS += tests/net/peer
 tests_net_peer_SOURCES = tests/net/peer.c
 
 EXTRA_DIST += tests/fuzz/fuzz-http.c \
-	tests/net/common.bash tests/net/login.bats tests/net/put.bats \
+	tests/net/common.bash tests/net/fence.bats tests/net/login.bats tests/net/put.bats \
 	tests/net/serve.bats tests/net/selftest.bats

@@ -1,0 +1,136 @@
+#include "config.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "base/io.h"
+#include "base/tool.h"
+#include "base/units.h"
+#include "net/report.h"
+
+#define RATE_WEIGHT 0.3 /* of the newest second */
+
+static const char *const state_names[] = {"connecting", "sending", "waiting",
+					  "done", "failed"};
+
+static char *as_text(const struct report *r)
+{
+	char now[TIME_TEXT], *text;
+	json_t *root;
+
+	format_time(time_now_ns() / NS_PER_S * NS_PER_S, now);
+	root = json_pack(
+	    "{s:i s:s s:s s:i s:s s:s s:s s:I s:I s:I s:I s:I s:s}", "pid",
+	    (int)getpid(), "state", state_names[r->state], "cause", r->cause,
+	    "retry_after", (int)r->retry_s, "error", r->error, "machine",
+	    r->machine, "disk", r->disk, "seq", (json_int_t)r->seq, "segments",
+	    (json_int_t)r->segments, "bytes", (json_int_t)r->bytes, "rate",
+	    (json_int_t)r->rate, "acked_seq", (json_int_t)r->acked_seq,
+	    "updated", now);
+	text = root != NULL
+		   ? json_dumps(root, JSON_COMPACT | JSON_PRESERVE_ORDER)
+		   : NULL;
+	json_decref(root);
+	return text;
+}
+
+/* False with errno. One process has one file, so one temporary name does. */
+static bool replace(const char *path, const char *text)
+{
+	char tmp[4096];
+	bool good;
+	int fd;
+
+	if (snprintf(tmp, sizeof(tmp), "%s.tmp", path) >= (int)sizeof(tmp))
+		return false;
+	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+		  0644);
+	if (fd < 0)
+		return false;
+	good = io_write_full(fd, text, strlen(text)) == 0 &&
+	       io_write_full(fd, "\n", 1) == 0;
+	if (close(fd) < 0 || !good || rename(tmp, path) < 0) {
+		(void)unlink(tmp);
+		return false;
+	}
+	return true;
+}
+
+static void measure(struct report *r, int64_t now)
+{
+	double took = (double)(now - r->since_ns) / (double)NS_PER_S, newest;
+
+	if (r->since_ns != 0 && took < 0.2)
+		return;
+	if (r->since_ns != 0) {
+		newest = (double)(r->bytes - r->since_bytes) / took;
+		r->rate = r->rate == 0 ? newest
+				       : r->rate * (1 - RATE_WEIGHT) +
+					     newest * RATE_WEIGHT;
+	}
+	r->since_ns = now;
+	r->since_bytes = r->bytes;
+}
+
+/* What stops it must not stop the sending. */
+static void write_now(struct report *r)
+{
+	char *text;
+
+	if (r->path == NULL)
+		return;
+	r->written_ns = mono_now_ns();
+	measure(r, r->written_ns);
+	text = as_text(r);
+	if (text == NULL || !replace(r->path, text)) {
+		if (!r->broken)
+			tool_warn("%s: the report cannot be written", r->path);
+		r->broken = true;
+	}
+	free(text);
+}
+
+void report_tick(struct report *r)
+{
+	if (r->written_ns == 0 || mono_now_ns() - r->written_ns >= NS_PER_S)
+		write_now(r);
+}
+
+void report_state(struct report *r, enum report_state state)
+{
+	bool news = r->state != state || r->written_ns == 0;
+
+	r->state = state;
+	if (news)
+		write_now(r);
+}
+
+void report_cause(struct report *r, const char *cause, unsigned retry_s)
+{
+	bool news = strcmp(r->cause, cause) != 0;
+
+	snprintf(r->cause, sizeof(r->cause), "%s", cause);
+	r->retry_s = retry_s;
+	if (news)
+		write_now(r);
+}
+
+void report_end(struct report *r, int rc, const struct err *e)
+{
+	r->state = rc == 0		? REPORT_DONE
+		   : rc == -PS_TEMPFAIL ? REPORT_WAITING
+					: REPORT_FAILED;
+	if (rc < 0)
+		snprintf(r->error, sizeof(r->error), "%s", e->msg);
+	if (rc == 0)
+		r->cause[0] = '\0';
+	if (rc != -PS_TEMPFAIL)
+		r->retry_s = 0;
+	r->rate = 0;
+	write_now(r);
+}
