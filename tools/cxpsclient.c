@@ -14,6 +14,7 @@
 
 #include "base/bytes.h"
 #include "base/opt.h"
+#include "base/rate.h"
 #include "base/secret.h"
 #include "base/tool.h"
 #include "base/units.h"
@@ -22,7 +23,8 @@
 #include "segment/ack.h"
 
 static const char *host, *port = "9443", *key_file, *machine, *disk, *ca;
-static const char *derive, *out_file, *report_file;
+static const char *derive, *out_file, *report_file, *limit_rate;
+static const char *share_file;
 static uint64_t wait_s = 300;
 static bool put, status, list, json;
 
@@ -55,6 +57,12 @@ static const struct opt opts[] = {
     {'o', "output", OPT_FILE, "FILE", &out_file,
      "with --derive-key: write it there, not to standard output", 0, 0, 0, 0,
      0},
+    {0, "limit-rate", OPT_TEXT, "RATE", &limit_rate,
+     "with --put: bytes per second at most: 20M, 100Mbit", 0,
+     "client.limit-rate", 0, 0, 0},
+    {0, "share", OPT_FILE, "FILE", &share_file,
+     "with --put: share the rate with all that name this file", 0,
+     "client.share", 0, 0, 0},
     {0, "report", OPT_FILE, "FILE", &report_file,
      "keep a small JSON file that says how it goes", 0, 0, 0, 0, 0},
     {0, "json", OPT_FLAG, NULL, &json, "print JSON", 0, 0, 0, 0, 0},
@@ -76,6 +84,8 @@ static const struct opt_tool tool = {
 
 static struct client_to to;
 static struct report report;
+static struct share share;
+static uint64_t rate; /* 0: no limit */
 
 /* ---- self-test ---- */
 
@@ -258,8 +268,12 @@ static int put_stream(const struct login_secret *secret, const char *path,
 			       .in_fd = STDIN_FILENO,
 			       .in_name = "standard input",
 			       .acks = stdout,
-			       .report = &report};
-	int rc;
+			       .report = &report,
+			       .share = &share};
+	int rc = share_open(&share, share_file, rate, e);
+
+	if (rc < 0)
+		return rc;
 
 	if (path != NULL && strcmp(path, "-") != 0) {
 		o.in_fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -277,6 +291,7 @@ static int put_stream(const struct login_secret *secret, const char *path,
 		  (unsigned long long)totals.refused);
 	if (o.in_fd != STDIN_FILENO)
 		close(o.in_fd);
+	share_close(&share);
 	return rc;
 }
 
@@ -321,6 +336,8 @@ static void check_options(void)
 		opt_misuse("'%s' is not the name of a machine", machine);
 	if (disk != NULL && !name_ok(disk))
 		opt_misuse("'%s' is not the name of a disk", disk);
+	if (limit_rate != NULL && !parse_rate(limit_rate, &rate))
+		opt_misuse("'%s' is not a rate", limit_rate);
 	if (disk != NULL)
 		snprintf(report.disk, sizeof(report.disk), "%s", disk);
 	if (machine != NULL)

@@ -15,5 +15,6 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/base/progress.c libcommon/base/progress.h \
 	libcommon/base/rate.c libcommon/base/rate.h \
 	libcommon/base/secret.c libcommon/base/secret.h \
+	libcommon/base/share.c libcommon/base/share.h \
 	libcommon/base/tool.c libcommon/base/tool.h \
 	libcommon/base/units.c libcommon/base/units.h

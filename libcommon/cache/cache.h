@@ -103,7 +103,10 @@ enum cache_verdict {
 	CACHE_UNSEATED,	 /* no head: wait until the disk is seated */
 	CACHE_HELD,	 /* the disk is on hold; reason in the ack */
 	CACHE_THROTTLED, /* too little room for this kind of segment now */
+	CACHE_LIMITED,	 /* the disk has as much here as one may have */
 };
+/* Has the source to send it again later, when something has changed here? */
+bool cache_must_wait(enum cache_verdict v);
 
 /*
  * Reads one segment from `r` and puts it into the cache. Takes the disk when
@@ -111,12 +114,15 @@ enum cache_verdict {
  * it must be. Returns 1 with verdict and ack set; 0 at the
  * end of the stream; -CODE: PS_DATA damaged input, PS_TEMPFAIL no room (the
  * errno ENOSPC stands in e->sys), PS_STORAGE stable storage failed (the cache
- * is then marked failed). Nothing half-written stays in any case. When the
- * verdict is not CACHE_DURABLE the rest of the segment is read and dropped.
+ * is then marked failed). Nothing half-written stays in any case. A segment
+ * that must wait is not read beyond its header, so that the source can be told
+ * at once: cache_drop() reads the rest away. Otherwise all of it is read.
  */
 int cache_put(struct cache *c, struct seg_reader *r, const char *machine,
 	      const char *disk, enum cache_verdict *verdict, struct ack *ack,
 	      struct err *e);
+
+int cache_drop(struct seg_reader *r, struct err *e);
 
 /* Free share of the cache's file system, 0..100. */
 int cache_free_percent(struct cache *c, unsigned *ret, struct err *e);

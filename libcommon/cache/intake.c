@@ -52,14 +52,15 @@ static int leave_out(struct intake *in, const struct ack *a, struct err *e)
 	return 0;
 }
 
-static int answer(struct intake *in, enum cache_verdict v, const struct ack *a,
-		  struct err *e)
+static int answer(struct intake *in, struct seg_reader *r, enum cache_verdict v,
+		  const struct ack *a, struct err *e)
 {
-	bool later =
-	    v == CACHE_UNSEATED || v == CACHE_HELD || v == CACHE_THROTTLED;
+	int rc = cache_must_wait(v) ? cache_drop(r, e) : 0;
 
+	if (rc < 0)
+		return rc;
 	/* What follows a segment that was left out does not fit: of course. */
-	if (later || (v == CACHE_REFUSED && is_left_out(in, a)))
+	if (cache_must_wait(v) || (v == CACHE_REFUSED && is_left_out(in, a)))
 		return leave_out(in, a, e);
 	in->refused |= v == CACHE_REFUSED;
 	return ack_print(in->opt->out, a, e);
@@ -72,7 +73,7 @@ static int run(struct intake *in, struct seg_reader *r, struct err *e)
 	int rc;
 
 	while ((rc = cache_put(in->c, r, NULL, NULL, &v, &a, e)) > 0) {
-		rc = answer(in, v, &a, e);
+		rc = answer(in, r, v, &a, e);
 		if (rc < 0)
 			break;
 	}

@@ -121,7 +121,7 @@ static int check_room(struct put *p, struct err *e)
 	int rc = check_free(p, e);
 
 	if (rc == 0 && p->verdict == CACHE_DURABLE && over_disk_limit(p, e)) {
-		p->verdict = CACHE_THROTTLED;
+		p->verdict = CACHE_LIMITED;
 		snprintf(p->reason, sizeof(p->reason),
 			 "the disk's segments have reached its limit");
 	}
@@ -348,6 +348,8 @@ static int one(struct put *p, const char *machine, const char *disk,
 		return rc;
 	if (which == PUT_TAKE && p->verdict == CACHE_DURABLE)
 		return take_segment(p, e);
+	if (cache_must_wait(p->verdict))
+		return 0;
 	rc = drain(p, e);
 	if (rc == 0 && which == PUT_SEEN)
 		rc = compare(p, e);
@@ -388,4 +390,17 @@ int cache_put(struct cache *c, struct seg_reader *r, const char *machine,
 	*verdict = p.verdict;
 	fill_ack(&p, ack);
 	return 1;
+}
+
+int cache_drop(struct seg_reader *r, struct err *e)
+{
+	struct put p = {.r = r};
+
+	return drain(&p, e);
+}
+
+bool cache_must_wait(enum cache_verdict v)
+{
+	return v == CACHE_UNSEATED || v == CACHE_HELD || v == CACHE_THROTTLED ||
+	       v == CACHE_LIMITED;
 }

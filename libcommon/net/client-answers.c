@@ -24,11 +24,16 @@ struct flight *put_add(struct put *p)
 
 bool put_is_full(const struct put *p)
 {
+	uint64_t bytes = 0;
 	unsigned i, n = 0;
 
-	for (i = 0; i < p->n; i++)
+	for (i = 0; i < p->n; i++) {
 		n += !p->ring[(p->first + i) % PUT_RING].heartbeat;
-	return n >= PUT_IN_FLIGHT || p->n == PUT_RING;
+		bytes += p->ring[(p->first + i) % PUT_RING].bytes;
+	}
+	if (p->totals->durable == 0 || bytes >= PUT_BYTES_IN_FLIGHT)
+		return n >= PUT_IN_FLIGHT;
+	return p->n >= PUT_RING - 2; /* room for a heartbeat */
 }
 
 /* ---- answers ---- */
@@ -118,11 +123,16 @@ static int take_ack(struct put *p, const struct flight *f,
 	return rc < 0 ? rc : put_print(p, &ack, e);
 }
 
-/* Is it this disk alone that the server cannot take now? */
-static bool is_about_disk(const struct client_answer *a)
+/*
+ * Is it this disk alone that the server cannot take now? Initial replication
+ * is put off while there is room for the others.
+ */
+static bool is_about_disk(const struct flight *f, const struct client_answer *a)
 {
 	return a->status == 423 || strcmp(a->cause, "unseated") == 0 ||
-	       strcmp(a->cause, "behind") == 0;
+	       strcmp(a->cause, "behind") == 0 ||
+	       strcmp(a->cause, "disk-limit") == 0 ||
+	       (f->initial && strcmp(a->cause, "cache-throttle") == 0);
 }
 
 /*
@@ -132,7 +142,7 @@ static bool is_about_disk(const struct client_answer *a)
 static int put_off(struct put *p, const struct flight *f,
 		   const struct client_answer *a, struct err *e)
 {
-	struct err *why = is_about_disk(a) ? &p->later : &p->wait;
+	struct err *why = is_about_disk(f, a) ? &p->later : &p->wait;
 
 	if (why->code == 0 && p->wait.code == 0) {
 		p->o->report->state = REPORT_WAITING;
@@ -229,4 +239,18 @@ int put_wait_answer(struct put *p, struct err *e)
 	while (rc == 0 && p->n == before)
 		rc = put_wait_conn(p, 0, e);
 	return rc;
+}
+
+int put_pause(struct put *p, int64_t ns, struct err *e)
+{
+	struct timespec ts = {ns / NS_PER_S, ns % NS_PER_S};
+	struct pollfd fd = {p->c.fd, POLLIN, 0};
+	int n = ppoll(&fd, 1, &ts, NULL), rc = 0;
+
+	if (n < 0 && errno != EINTR)
+		return err_sys(e, 0, "%s", p->c.peer);
+	if (n > 0)
+		rc = put_take_answers(p, e);
+	report_tick(p->o->report);
+	return rc == 0 && p->wait.code != 0 ? -p->wait.code : rc;
 }

@@ -19,7 +19,7 @@
 
 /* ---- sending ---- */
 
-static int send_bytes(struct put *p, const void *buf, size_t n, struct err *e)
+static int send_piece(struct put *p, const void *buf, size_t n, struct err *e)
 {
 	const uint8_t *at = buf;
 	int rc = 0;
@@ -47,6 +47,27 @@ static int send_bytes(struct put *p, const void *buf, size_t n, struct err *e)
 	return rc;
 }
 
+/* As the limit allows, while answers are taken. */
+static int send_bytes(struct put *p, const uint8_t *at, size_t n, struct err *e)
+{
+	struct share *share = p->o->share;
+	size_t piece = share_matters(share) ? share_piece(share) : n;
+	int rc = 0;
+
+	for (; n > 0 && rc == 0; at += piece, n -= piece) {
+		int64_t wait = 1;
+
+		if (piece > n)
+			piece = n;
+		while (rc == 0 && share_matters(share) &&
+		       (wait = share_take(share, p->urgent, piece)) > 0)
+			rc = put_pause(p, wait, e);
+		if (rc == 0)
+			rc = send_piece(p, at, piece, e);
+	}
+	return rc;
+}
+
 /*
  * Sends a chunk: the first n bytes of the buffer, then `more`; `end`: and the
  * end of the body (without more).
@@ -70,6 +91,8 @@ static int send_chunk(struct put *p, size_t n, const uint8_t *more,
 	p->len -= n;
 	memmove(data, data + n, p->len);
 	p->totals->bytes += n + nmore;
+	if (p->n > 0 && !put_newest(p)->heartbeat)
+		put_newest(p)->bytes += n + nmore;
 	p->o->report->bytes = p->totals->bytes;
 	report_tick(p->o->report);
 	return rc;
@@ -299,7 +322,9 @@ static int begin_segment(struct put *p, const struct seg_header *h,
 	memcpy(f->machine, h->machine, NAME_SIZE);
 	memcpy(f->disk, h->disk, NAME_SIZE);
 	f->seq = h->seq;
+	f->initial = h->initial;
 	p->open = p->first_chunk = true;
+	p->urgent = !h->initial;
 	p->len = 0;
 	report_segment(p, h);
 	return rc;
@@ -349,6 +374,17 @@ static int end_segment(struct put *p, const struct seg_reader *r, struct err *e)
 	return send_chunk(p, p->len, NULL, 0, true, e);
 }
 
+/* It was answered already: the rest would only fill the line. */
+static int stop_early(struct put *p, struct err *e)
+{
+	const char *end = p->first_chunk ? "0\r\n\r\n" : "\r\n0\r\n\r\n";
+
+	p->skip = SKIP_REST;
+	p->open = false;
+	p->len = 0;
+	return send_piece(p, end, strlen(end), e);
+}
+
 static int send_segments(struct put *p, struct seg_reader *r, struct err *e)
 {
 	struct seg_item item;
@@ -360,6 +396,8 @@ static int send_segments(struct put *p, struct seg_reader *r, struct err *e)
 			rc = begin_segment(p, &r->header, e);
 		if (rc == 0 && p->skip == SEND)
 			rc = send_part(p, item.raw, item.raw_len, e);
+		if (rc == 0 && p->open && !still_in_flight(p, &r->header))
+			rc = stop_early(p, e);
 		if (rc == 0 && item.part == SEG_PART_TRAILER)
 			rc = end_segment(p, r, e);
 		if (rc < 0) {

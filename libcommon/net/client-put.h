@@ -18,12 +18,20 @@
 #include "net/client.h"
 #include "segment/ack.h"
 
+/*
+ * Two segments, so that the line is not idle while the older one is answered;
+ * more when they are so small that a long line would be, once the server has
+ * taken one.
+ */
 #define PUT_IN_FLIGHT 2
-#define PUT_RING 4 /* the segments in flight, and heartbeats */
+#define PUT_BYTES_IN_FLIGHT (16 * 1024 * 1024u) /* 1 Gbit/s for 130 ms */
+#define PUT_RING 34 /* the segments in flight, and heartbeats */
 
 struct flight {
 	bool heartbeat;
 	bool sent; /* all of it */
+	bool initial;
+	uint64_t bytes; /* of it, sent */
 	char machine[NAME_SIZE], disk[NAME_SIZE];
 	uint64_t seq;
 	uint8_t digest[SHA256_LEN]; /* when sent */
@@ -40,6 +48,7 @@ enum put_skip {
 	SEND,
 	SKIP_REFUSED, /* its disk was refused: dropped, with a line */
 	SKIP_WAITS,   /* its disk has to wait: dropped */
+	SKIP_REST,    /* it has been answered before its end */
 };
 
 struct put {
@@ -61,6 +70,7 @@ struct put {
 	bool open; /* a request has begun and not ended */
 	enum put_skip skip;
 	bool first_chunk;
+	bool urgent;  /* no initial replication: it goes before that */
 	uint8_t *buf; /* CHUNK_HEAD, bytes, CHUNK_TAIL */
 	size_t len;
 };
@@ -84,6 +94,8 @@ int put_take_answers(struct put *p, struct err *e);
  * takes the answers that are there. -PS_UNAVAILABLE after to->wait_ns.
  */
 int put_wait_conn(struct put *p, short want, struct err *e);
+/* Takes answers for so long, and no longer. */
+int put_pause(struct put *p, int64_t ns, struct err *e);
 /* Waits until the oldest request is answered. */
 int put_wait_answer(struct put *p, struct err *e);
 

@@ -8,6 +8,7 @@
 #include <netdb.h>
 #include <stdio.h>
 
+#include "base/share.h"
 #include "net/conn.h"
 #include "net/http.h"
 #include "net/login.h"
@@ -100,6 +101,7 @@ struct client_put {
 	const char *in_name;
 	FILE *acks; /* each acknowledgement is printed as it comes */
 	struct report *report;
+	struct share *share; /* turns to send */
 };
 
 /* What was sent and answered. */

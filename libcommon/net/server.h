@@ -28,9 +28,14 @@
  *	409	refused: the body is the acknowledgement, with the reason
  *	423	later: the disk is on hold (Retry-After, PS-Cause: held)
  *	500	stable storage failed; the connection ends
- *	503	later (Retry-After, PS-Cause: unseated, cache-throttle, busy,
- *		behind: an earlier one of this disk was not taken)
+ *	503	later (Retry-After, PS-Cause: unseated, cache-throttle,
+ *		disk-limit, busy, behind: an earlier one of this disk was not
+ *		taken)
  *	507	no room (Retry-After, PS-Cause: cache-full)
+ *
+ * Who has to come again is told so while the segment is still being sent. It
+ * should then end the body there (the last chunk), and may go on with another
+ * request; what comes of the body until then is dropped.
  */
 #ifndef PS_NET_SERVER_H
 #define PS_NET_SERVER_H

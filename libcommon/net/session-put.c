@@ -117,10 +117,8 @@ static void answer_verdict(struct session *s, enum cache_verdict verdict,
 			   const struct ack *ack)
 {
 	struct stalled *st = find_stalled(s);
-	bool wait = verdict != CACHE_DURABLE && verdict != CACHE_STORED &&
-		    verdict != CACHE_REFUSED;
 
-	if (st != NULL && !wait && ack->seq >= st->seq)
+	if (st != NULL && !cache_must_wait(verdict) && ack->seq >= st->seq)
 		st->seq = 0; /* what it waited for has been decided */
 	switch (verdict) {
 	case CACHE_DURABLE:
@@ -142,6 +140,9 @@ static void answer_verdict(struct session *s, enum cache_verdict verdict,
 	case CACHE_THROTTLED:
 		later(s, 503, "cache-throttle", SESSION_RETRY_FULL_S,
 		      ack->reason);
+		break;
+	case CACHE_LIMITED:
+		later(s, 503, "disk-limit", SESSION_RETRY_FULL_S, ack->reason);
 		break;
 	}
 }
@@ -171,7 +172,7 @@ static int put_segment(struct session *s, struct source *src,
 		if (rc == 0)
 			rc = err_set(e, PS_DATA, "no segment in the body");
 	}
-	if (rc > 0) {
+	if (rc > 0 && !cache_must_wait(*verdict)) {
 		rc = io_in_read(&in, &over, 1, e);
 		if (rc > 0)
 			rc = err_set(e, PS_DATA, "bytes behind the segment");
