@@ -94,7 +94,7 @@ prepare() {
 @test "a good line passes everything, a long one too" {
 	proxy --delay 20
 	through d first
-	[ "$(wc -l <struck)" -le 1 ]
+	[ ! -s struck ]
 	sha256sum <d.img | cut -d' ' -f 1 >sum.0
 	scribble d.img 1
 	through d b0

@@ -367,3 +367,91 @@ nothing_left() {
 	[ "$SECONDS" -lt 20 ]
 	[ "$(count_lines acks ^durable)" -eq 2 ]
 }
+
+# grades FREE INITIAL [OPTION...]: the room that a cache keeps from now on
+grades() {
+	local free=$1 initial=$2
+	shift 2
+	ps-cache init -C cache --keep-free "$free" --keep-free-initial \
+		"$initial" "$@"
+}
+
+# a_delta DISK: a base of the disk is taken; its next pass is in $T/delta
+a_delta() {
+	scan web01 "$1" 300000
+	client --put stream | ps-scan --commit --map "web01-$1.map" >/dev/null
+	random_file "$1.img" 300000 7
+	ps-scan --machine web01 --disk "$1" --map "web01-$1.map" "$1.img" >delta
+}
+
+@test "under 25 % initial replication waits, other disks of the stream go on" {
+	serve
+	a_delta data
+	grades 0 100
+	scan web01 root 2400000
+	cat stream delta >both
+	fails_with 75 client --put both --report report.json
+	grep -q 'cache-throttle.*initial replication waits for 100 %' err
+	[ "$(count_lines out $'^durable\tweb01\tdata')" -eq 1 ]
+	[ "$(count_lines out root)" -eq 0 ]
+	jq -e '.state == "waiting" and .cause == "cache-throttle" and
+		.retry_after == 60' report.json
+	grades 0 0
+	client --put both >acks
+	[ "$(count_lines acks $'^durable\tweb01\troot')" -eq 3 ]
+}
+
+@test "under 20 % everything waits" {
+	serve
+	a_delta data
+	grades 100 100
+	fails_with 75 client --put delta --report report.json
+	grep -q 'everything waits for 100 %' err
+	jq -e '.cause == "cache-throttle"' report.json
+}
+
+@test "a disk at its limit waits, others go on" {
+	serve
+	a_delta data
+	grades 0 0 --disk-limit 100K
+	scan web01 root 1000
+	cat delta stream >both
+	fails_with 75 client --put both --report report.json
+	[ "$(count_lines out $'^durable\tweb01\troot')" -eq 1 ]
+	jq -e '.cause == "disk-limit" and .retry_after == 60' report.json
+}
+
+@test "who has to wait is told at once, and sends no more of the segment" {
+	serve
+	random_file root.img 60000000
+	ps-scan --machine web01 --disk root --map m root.img >stream
+	client --status -m web01 -d root >/dev/null
+	ps-cache hold web01 root why -C cache
+	mv stream both
+	scan web01 data 1000
+	cat stream >>both
+	fails_with 75 client --put both --report report.json
+	# The other disk went over the same connection.
+	[ "$(count_lines out $'^durable\tweb01\tdata')" -eq 1 ]
+	[ "$(awk -F'\t' '$4 == "PUT" {print $2}' cache/.log/cxps.xfer |
+		sort -u | wc -l)" -eq 1 ]
+	echo "# $(jq .bytes report.json) of 60 MB were sent" >&3
+	jq -e '.bytes < 30000000' report.json
+}
+
+@test "the last answer arrives though the peer is still sending" {
+	serve
+	start "$PS_BUILD/tests/lib/proxy" --delay 50 --rate 100M 127.0.0.1 \
+		"$PORT" >pport
+	PORT=$(port_of pport)
+	random_file root.img 8000000
+	ps-scan --machine web01 --disk root --map m root.img >stream
+	{ # the segment is not what the path says: 400, and the end
+		put_head /v1/machines/web01/disks/root/segments/2 \
+			"Content-Length: $(stat -c %s stream)"
+		cat stream
+	} >request
+	raw web01 request >answer || true
+	grep -q 'HTTP/1.1 400' answer
+	grep -q 'not what the path says' answer
+}
