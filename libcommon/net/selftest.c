@@ -167,8 +167,10 @@ static int step_tls(struct test *t, struct err *e)
 			 "the certificate is not what --ca asks for: another "
 			 "server, a proxy that looks into TLS, or one that "
 			 "was renewed");
-	else if (rc < 0 && set_time(t, &late) == 0)
+	else if (rc < 0 && set_time(t, &late) == 0) {
 		selftest_why_no_tls(&t->to, t->list, e);
+		rc = -e->code;
+	}
 	t->c.conn.idle_ns = t->end_ns - mono_now_ns();
 	if (rc == 0)
 		rc = cert_days(t, &days, e);

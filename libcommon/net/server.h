@@ -45,7 +45,7 @@
 #include "net/log.h"
 #include "net/login.h"
 
-#define SERVER_CONNECTIONS 256
+#define SERVER_CONNECTIONS 1024 /* 225 machines with four disks, and more */
 #define SERVER_LOGIN_S 20 /* from accept until logged in */
 #define SERVER_IDLE_S 300 /* without one byte from the peer */
 #define SERVER_STOP_S 30  /* for connections to finish after SIGTERM */

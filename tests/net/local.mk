@@ -16,7 +16,11 @@ tests_net_spoil_answers_so_CFLAGS = $(AM_CFLAGS) -fPIC -fno-sanitize=all
 tests_net_spoil_answers_so_LDFLAGS = -shared
 tests_net_spoil_answers_so_LDADD =
 
+# Many agents at once: of a test and of bench/agents.
+check_PROGRAMS += tests/net/agents
+tests_net_agents_SOURCES = tests/net/agents.c
+
 EXTRA_DIST += tests/fuzz/fuzz-http.c \
 	tests/net/common.bash tests/net/login.bats tests/net/put.bats \
 	tests/net/serve.bats tests/net/selftest.bats \
-	tests/net/trouble.bats
+	tests/net/agents.bats tests/net/trouble.bats

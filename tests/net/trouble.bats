@@ -133,14 +133,18 @@ web() {
 }
 
 @test "clock: six minutes are a warning, sixteen a failure" {
-	start faketime -f -6m ps-receive -l 127.0.0.1:0 -C cache --cert cert.pem \
-		--key key.pem -P pass >port6
-	PORT=$(port_of port6)
+	local library
+	library=$(faketime -f +0 printenv LD_PRELOAD)
+	# Without faketime itself, which would not pass on that it is to end.
+	export LD_PRELOAD=$library FAKETIME=-6m
+	serve
+	unset LD_PRELOAD FAKETIME
 	client >out
 	grep -Eq '^warn *clock .* 3(59|60|61) s behind' out
-	start faketime -f +16m ps-receive -l 127.0.0.1:0 -C cache \
-		--cert cert.pem --key key.pem -P pass >port16
-	fails_at clock 78 'next: .*NTP' -l "$(port_of port16)" -P pass
+	export LD_PRELOAD=$library FAKETIME=+16m
+	serve
+	unset LD_PRELOAD FAKETIME
+	fails_at clock 78 'next: .*NTP' -l "$PORT" -P pass
 	grep -q 's ahead' out
 }
 
