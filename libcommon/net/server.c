@@ -21,7 +21,7 @@
 #include "base/units.h"
 #include "net/server.h"
 
-#define BACKLOG 1024 /* all agents come back at the same moment */
+#define BACKLOG 1024 /* all agents may come back at the same moment */
 #define PEER_SIZE 80
 #define KILLED_WAIT_S 5
 
