@@ -78,11 +78,14 @@ static void print_step(const struct selftest_step *s)
 	fflush(stdout);
 }
 
-/* Words of a peer do not steer the terminal. */
+/*
+ * Words of a peer do not steer the terminal, are UTF-8 for JSON, and do not
+ * end the words before the figures of a plugin.
+ */
 static void clean(char *text)
 {
 	for (; *text != '\0'; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
+		if (*text < ' ' || *text > '~' || *text == '|')
 			*text = '?';
 }
 
@@ -161,7 +164,8 @@ static void print_words(const struct tester *t)
 		printf("%s: %s; next: %s; ", r->why->name, r->why->detail,
 		       r->why->hint);
 	printf("%u of %d steps in %.2f s", r->n,
-	       t->o->secret != NULL ? SELFTEST_STEPS : 5, r->seconds);
+	       t->o->secret != NULL ? SELFTEST_STEPS : SELFTEST_OPEN_STEPS,
+	       r->seconds);
 	if (r->down > 0)
 		printf(", up %.1f MB/s, down %.1f MB/s", r->up / 1e6,
 		       r->down / 1e6);
@@ -373,7 +377,7 @@ static void run_many(struct tester *t)
 		sigprocmask(SIG_SETMASK, &mask, &blocked);
 		run_once(t);
 		sigprocmask(SIG_SETMASK, &blocked, NULL);
-		if (stopping || t->runs == o->runs)
+		if (stopping || t->runs == o->runs || ferror(stdout))
 			break;
 		/* The signals come in here, and nowhere between. */
 		(void)ppoll(NULL, 0, &pause, &mask);

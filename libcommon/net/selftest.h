@@ -9,6 +9,7 @@
 #include "net/client.h"
 
 #define SELFTEST_STEPS 12
+#define SELFTEST_OPEN_STEPS 5 /* without a login */
 
 /* A certificate with less to live is a warning; with less, a louder one. */
 #define SELFTEST_CERT_WARN_DAYS 60

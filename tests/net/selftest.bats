@@ -105,6 +105,12 @@ prepare() { make_server; }
 	grep -q '^[0-9]* runs, 0 with warnings, [1-9][0-9]* failed' out
 }
 
+@test "repeated: ends when nobody reads it any more" {
+	serve
+	timeout 20 bash -c 'cxpsclient -i 127.0.0.1 -l "$1" -n 0 --interval 0 -q |
+		head -n 1; [ "${PIPESTATUS[0]}" -eq 75 ]' _ "$PORT" 2>err
+}
+
 @test "as a plugin: one line, figures, and the codes of Nagios" {
 	serve
 	client --nagios >out

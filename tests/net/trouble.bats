@@ -88,6 +88,26 @@ web() {
 	grep -q '407 Proxy Auth' out
 }
 
+@test "tls: the words of a stranger steer no terminal and break no JSON" {
+	cat >stranger.py <<-'END'
+		import socket
+		s = socket.create_server(("127.0.0.1", 0))
+		print(s.getsockname()[1], flush=True)
+		while True:
+		    c, _ = s.accept()
+		    c.recv(4096)
+		    c.sendall(b"HTTP/1.1 200 \x1b[2J\xff|x\r\n\r\n")
+		    c.close()
+	END
+	start python3 stranger.py >stranger.port
+	LINE=$(port_of stranger.port)
+	fails_at tls 76 "says 'HTTP/1.1 200 \?\[2J\?\?x'|next" -l "$LINE" -y 10
+	fails_with 76 cxpsclient -i 127.0.0.1 -l "$LINE" -y 10 --json
+	jq -e '.failed == "tls" and (.steps[2].detail | test("HTTP/1.1 200"))' out
+	fails_with 2 cxpsclient -i 127.0.0.1 -l "$LINE" -y 10 --nagios
+	[ "$(tr -cd '|' <out)" = "|" ]
+}
+
 @test "tls: somebody who ends TLS 1.2" {
 	LINE=$(free_port)
 	start openssl s_server -accept "127.0.0.1:$LINE" -cert cert.pem \
