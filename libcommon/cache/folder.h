@@ -23,6 +23,7 @@ struct cache {
 	struct cache_limits limits;
 	bool failed;
 	struct cache_lease *leases; /* of this process, last used first */
+	struct cache_help help;	    /* zero: we do all ourselves */
 };
 
 /*

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/channel.h"
 #include "net/session.h"
 
 struct probe *probe_find(struct probes *p, const char *id)
@@ -55,6 +56,10 @@ static int grow_probe(struct session *s, struct probe *it, size_t *cap,
 			       SERVER_PROBE_MAX);
 	if (more > room)
 		more = room;
+	/* All connections together are bounded too, by the listener. */
+	if (channel_ask(s->srv->log.channel, CHANNEL_PROBES,
+			s->probes.bytes - it->len + more, "", e) < 0)
+		return -e->code;
 	p = realloc(it->data, more);
 	if (p == NULL)
 		return err_sys(e, PS_TEMPFAIL, "probe");
@@ -105,7 +110,11 @@ static void put(struct session *s, const char *id)
 	if (rc < 0) {
 		probe_delete(&s->probes, it);
 		s->end = true;
-		session_say(s, e.code == PS_DATA ? 413 : 400, "%s", e.msg);
+		session_say(s,
+			    e.code == PS_DATA	    ? 413
+			    : e.code == PS_TEMPFAIL ? 507
+						    : 400,
+			    "%s", e.msg);
 		return;
 	}
 	session_say(s, 201, "probe\t%s\t%zu", id, it->len);
