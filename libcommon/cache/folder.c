@@ -113,6 +113,9 @@ int folder_lock(struct folder *f, bool exclusive, struct err *e)
 	    openat(f->dirfd, LOCK_FILE,
 		   (exclusive ? O_RDWR : O_RDONLY) | O_CREAT | O_CLOEXEC, 0600);
 
+	/* Nobody has locked it yet, and we may not make what locks. */
+	if (fd < 0 && errno == EACCES && !exclusive)
+		return 0;
 	if (fd < 0)
 		return err_sys(e, 0, "%s/%s: lock", f->machine, f->disk);
 	while (flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0) {

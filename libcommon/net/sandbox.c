@@ -172,8 +172,8 @@ int sandbox_landlock(enum sandbox_role role, int dirfd, struct err *e)
 
 	if (role == SANDBOX_WORKER)
 		rights = FS_WRITE;
-	else if (role == SANDBOX_OPERATOR) /* may make a missing lock file */
-		rights = FS_READ | FS_MAKE_REG;
+	else if (role == SANDBOX_OPERATOR)
+		rights = FS_READ;
 	return restrict_files(&dirfd, rights != 0 ? 1 : 0, rights, SCOPE_ALL,
 			      e);
 }
