@@ -93,6 +93,14 @@ static int read_probe(struct session *s, struct probe *it, struct err *e)
 	return (int)got;
 }
 
+/* The others may have its memory. */
+static void drop(struct session *s, struct probe *it)
+{
+	probe_delete(&s->probes, it);
+	(void)channel_ask(s->srv->log.channel, CHANNEL_PROBES, s->probes.bytes,
+			  "", NULL);
+}
+
 static void put(struct session *s, const char *id)
 {
 	struct probe *it = probe_find(&s->probes, id);
@@ -100,7 +108,7 @@ static void put(struct session *s, const char *id)
 	int rc;
 
 	if (it != NULL)
-		probe_delete(&s->probes, it);
+		drop(s, it);
 	it = probe_new(&s->probes, id);
 	if (it == NULL) {
 		session_say(s, 507, "at most %u probes", PROBES_MAX);
@@ -108,7 +116,7 @@ static void put(struct session *s, const char *id)
 	}
 	rc = read_probe(s, it, &e);
 	if (rc < 0) {
-		probe_delete(&s->probes, it);
+		drop(s, it);
 		s->end = true;
 		session_say(s,
 			    e.code == PS_DATA	    ? 413
@@ -161,7 +169,7 @@ void session_probe(struct session *s)
 		session_answer(
 		    s, &(struct answer){200, it->data, it->len, NULL, 0, true});
 	} else if (strcmp(method, "DELETE") == 0) {
-		probe_delete(&s->probes, it);
+		drop(s, it);
 		session_say(s, 200, "deleted\t%s", id);
 	} else {
 		session_say(s, 405, "no such method");

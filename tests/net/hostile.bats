@@ -9,7 +9,7 @@ prepare() { make_server; }
 
 hostile() { "$PS_BUILD/tests/net/hostile" "$@"; }
 
-# crowd KIND SECONDS ADDRESSES MAX: in the background, as far away as it gets.
+# crowd KIND SECONDS ADDRESSES MAX RATE: in the background, as far away as it gets.
 crowd() {
 	start nice -n 19 "$PS_BUILD/tests/net/hostile" crowd "$PORT" "$@" \
 		>crowd.out
@@ -116,9 +116,8 @@ lie() {
 @test "a machine takes no more than its share of the connections" {
 	serve
 	local i
-	printf '' >nothing
 	for ((i = 0; i < 34; i++)); do
-		start peer raw 127.0.0.1 "$PORT" pass web01 </dev/null >/dev/null
+		start raw web01 /dev/null >/dev/null
 	done
 	wait_for grep -q 'web01 has 32 connections already' cache/.log/cxps.err
 	wait_for children_are 32
@@ -132,16 +131,15 @@ lie() {
 	put_head /v1/probe/p 'Content-Length: 16000000' >request
 	cat zeros >>request
 	for ((i = 0; i < 6; i++)); do
-		start peer raw 127.0.0.1 "$PORT" pass '*' <request >"answer$i"
+		start raw '*' request >"answer$i"
 	done
 	all_answered() { [ "$(cat answer? | grep -a -c '^HTTP')" -ge 6 ]; }
 	wait_for all_answered
-	[ "$(cat answer? | grep -a -c '^HTTP/1.1 201')" -eq 4 ]
-	[ "$(cat answer? | grep -a -c '^HTTP/1.1 507')" -eq 2 ]
-	stop_peers() {
-		for i in "${STARTED[@]:1}"; do kill "$i"; done
-	}
-	stop_peers
+	# Those that come at once may be in each other's way.
+	[ "$(cat answer? | grep -a -c '^HTTP/1.1 201')" -ge 1 ]
+	[ "$(cat answer? | grep -a -c '^HTTP/1.1 201')" -le 4 ]
+	[ "$(cat answer? | grep -a -c '^HTTP/1.1 507')" -ge 2 ]
+	for i in "${STARTED[@]:1}"; do kill "$i" || true; done
 	wait_for children_are 0
 	client >out # there is room again
 }
@@ -153,7 +151,7 @@ lie() {
 	before=$(memory)
 	for kind in idle half hello drip noise; do
 		for addresses in 1 10000; do
-			crowd "$kind" 2 "$addresses" 10000
+			crowd "$kind" 2 "$addresses" 10000 100000
 			sleep 0.5
 			logs_in
 			[ "$(memory)" -lt $((before + 256 * 1024)) ]
@@ -171,11 +169,14 @@ lie() {
 measure() { hostile acks "$PORT" pass web01 "$@"; }
 
 @test "acknowledgements of an honest machine stay fast beside a crowd" {
-	local i n=200 was50 was99 p50 p99 kind seq=1 files
+	local i n=120 was50 was99 p50 p99 kind seq=1 files
 	serve
-	# 64 KiB each: a disk of many small segments, cut by ps-stream.
-	scan web01 root $((6 * n * 65536)) 1 64K
-	for ((i = 1; i <= 6 * n; i++)); do
+	# Small segments: of 1 MiB, but it compresses well.
+	yes 'all work and no play' | head -c $((5 * n))M >root.img
+	ps-scan --machine web01 --disk root --map root.map \
+		--segment-size 1M root.img | ps-compress >stream
+	rm root.img
+	for ((i = 1; i <= 5 * n; i++)); do
 		ps-stream cat -s "$i" stream >"seg.$(printf %04d "$i")"
 	done
 	next() {
@@ -192,14 +193,16 @@ measure() { hostile acks "$PORT" pass web01 "$@"; }
 	seq=$((seq + n))
 	echo "alone: p50 $was50 us, p99 $was99 us" >&3
 	for kind in idle hello drip; do
-		crowd "$kind" 4 10000 10000
+		# What makes the noise must not be what is heard: this machine
+		# is attacker and attacked.
+		crowd "$kind" 4 10000 10000 1000
 		sleep 0.3
 		next
 		read -r p50 p99 < <(measure "$seq" "${files[@]}")
 		seq=$((seq + n))
 		kill "$CROWD" 2>/dev/null || true
 		echo "beside $kind: p50 $p50 us, p99 $p99 us" >&3
-		# Twice as long, and what two processors need to change hands.
-		[ "$p99" -le $((2 * was99 + 20000)) ]
+		# Twice as long, and one turn of a busy machine's scheduler.
+		[ "$p99" -le $((2 * was99 + 10000)) ]
 	done
 }

@@ -1,9 +1,9 @@
 /*
  * A crowd of hostile peers, and an honest one that measures what it suffers.
  *
- *	hostile crowd PORT KIND SECONDS ADDRESSES MAX
- *		opens connections to 127.0.0.1 as fast as it can, at most MAX at
- *		a time, from so many addresses of 127.0.0.0/8 (from 127.9.0.1
+ *	hostile crowd PORT KIND SECONDS ADDRESSES MAX RATE
+ *		opens RATE connections a second to 127.0.0.1, at most MAX at a
+ *		time, from so many addresses of 127.0.0.0/8 (from 127.9.0.1
  *		on), and prints how many there were
  *	hostile acks PORT KEYFILE MACHINE FIRST FILE...
  *		sends segments of its disk root one by one (the first has
@@ -54,6 +54,7 @@ struct crowd {
 	int *fds;     /* open ones, the oldest at `tail` */
 	size_t *sent; /* of each */
 	unsigned head, n;
+	double rate; /* a second */
 	unsigned long opened, refused;
 };
 
@@ -163,16 +164,22 @@ static void choose(struct crowd *c, const char *kind)
 	c->drip = strcmp(kind, "drip") == 0;
 }
 
+static bool may_open(const struct crowd *c, int64_t ns)
+{
+	return (double)c->opened < (double)ns / 1e9 * c->rate;
+}
+
 static int crowd(char **argv)
 {
 	struct crowd c = {.port = (uint16_t)strtol(argv[0], NULL, 10),
 			  .addresses = (unsigned)strtol(argv[3], NULL, 10),
 			  .max = (unsigned)strtol(argv[4], NULL, 10)};
-	int64_t now, end, drip = 0;
+	int64_t now, end, drip = 0, begun = mono_now_ns();
 	struct rlimit many = {20000, 20000};
 	unsigned i;
 
-	end = mono_now_ns() + strtol(argv[2], NULL, 10) * NS_PER_S;
+	c.rate = strtod(argv[5], NULL);
+	end = begun + strtol(argv[2], NULL, 10) * NS_PER_S;
 	(void)setrlimit(RLIMIT_NOFILE, &many);
 	choose(&c, argv[1]);
 	c.epoll = epoll_create1(0);
@@ -182,7 +189,7 @@ static int crowd(char **argv)
 		return PS_TEMPFAIL;
 	memset(c.fds, 0xff, c.max * sizeof(*c.fds));
 	while ((now = mono_now_ns()) < end) {
-		for (i = 0; i < 50; i++)
+		for (i = 0; i < 50 && may_open(&c, now - begun); i++)
 			open_one(&c);
 		hear(&c);
 		if (!c.drip || now < drip)
@@ -263,7 +270,7 @@ static int acks(char **argv)
 int main(int argc, char **argv)
 {
 	tool_init("hostile");
-	if (argc == 7 && strcmp(argv[1], "crowd") == 0)
+	if (argc == 8 && strcmp(argv[1], "crowd") == 0)
 		return tool_finish(crowd(argv + 2));
 	if (argc > 6 && strcmp(argv[1], "acks") == 0)
 		return tool_finish(acks(argv + 2));

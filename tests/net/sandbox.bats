@@ -72,7 +72,7 @@ dies() {
 	grep -a -q '^captive: open: done' got
 	for file in "$T/cache/web02/root/$(printf %020d 1)" /etc/passwd \
 		"$T/key.pem" "$T/pass" /proc/self/maps "$T/cache/cache.json" \
-		"$T/cache/.log/cxps.err" "$T/cache/web01/../web02/root/$(printf %020d 1)"; do
+		"$T/cache/.log/cxps.xfer" "$T/cache/web01/../web02/root/$(printf %020d 1)"; do
 		not_done web01 open "$file"
 	done
 	not_done web01 make "$T/cache/failed"
