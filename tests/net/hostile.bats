@@ -131,7 +131,8 @@ lie() {
 	put_head /v1/probe/p 'Content-Length: 16000000' >request
 	cat zeros >>request
 	for ((i = 0; i < 6; i++)); do
-		start raw '*' request >"answer$i"
+		start bash -c 'exec "$0" raw 127.0.0.1 "$1" pass "*" <request' \
+			"$PS_BUILD/tests/net/peer" "$PORT" >"answer$i"
 	done
 	all_answered() { [ "$(cat answer? | grep -a -c '^HTTP')" -ge 6 ]; }
 	wait_for all_answered
