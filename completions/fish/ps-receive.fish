@@ -10,6 +10,7 @@ complete -c ps-receive -l login-timeout -x -d 'time to log in, and for a request
 complete -c ps-receive -l idle-timeout -x -d 'end a connection without a byte for so long (default 5m)'
 complete -c ps-receive -l log-dir -x -a '(__fish_complete_directories)' -d 'cxps.err and cxps.xfer (default CACHE/.log)'
 complete -c ps-receive -l log-size -x -d 'rotate a log of this size (default 16M)'
+complete -c ps-receive -l user -x -d 'user to become when started as root (default ps-toolkit)'
 complete -c ps-receive -l stdio -d 'serve one connection on standard input and output'
 complete -c ps-receive -l new-cert -d 'make a key and a self-signed certificate, and end'
 complete -c ps-receive -l new-passphrase -d 'make a passphrase file, and end'

@@ -27,6 +27,7 @@ struct cache {
 	_Atomic uint64_t *counters; /* counters.h; NULL: none */
 	bool counting;		    /* they may be written */
 	struct cache_lease *leases; /* of this process, last used first */
+	struct cache_help help;	    /* zero: we do all ourselves */
 };
 
 /*

@@ -16,6 +16,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,8 @@
 #define DISKS_MAX 4096
 #define STACK (512 * 1024)
 #define WAIT_NS (60 * NS_PER_S)
+#define LOGIN_S 20
+#define IN_LINE 16
 
 struct piece {
 	uint64_t seq;
@@ -56,6 +59,7 @@ static unsigned ndisks;
 static uint64_t bytes;
 static struct client_to to = {"127.0.0.1", NULL, WAIT_NS, NULL};
 static int64_t spread_ns, login_ns;
+static sem_t queue; /* of those that log in */
 static pthread_barrier_t all;
 static atomic_bool over;
 
@@ -172,16 +176,44 @@ static void sleep_until(int64_t ns)
 	(void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
 }
 
+static int log_in(struct client *c, struct disk *d)
+{
+	int rc = client_open(c, &to, &d->e);
+
+	if (rc == 0)
+		rc = client_login(c, d->machine, d->key, &d->e);
+	if (rc < 0) {
+		client_close(c);
+		*c = (struct client){.fd = -1};
+	}
+	return rc;
+}
+
+/*
+ * All come from one address, of which a server takes only so many that are
+ * not logged in yet, and until the first of them is, it is a stranger's: they
+ * stand in line, and who is turned away comes again, as an agent does.
+ */
+static int log_in_patiently(struct client *c, struct disk *d)
+{
+	int64_t until = mono_now_ns() + LOGIN_S * NS_PER_S;
+	int rc;
+
+	sem_wait(&queue);
+	while ((rc = log_in(c, d)) < 0 && mono_now_ns() < until)
+		sleep_until(mono_now_ns() + NS_PER_S / 4);
+	sem_post(&queue);
+	return rc;
+}
+
 static void *run_disk(void *arg)
 {
 	struct disk *d = arg;
 	struct client c = {.fd = -1};
-	int rc = client_open(&c, &to, &d->e);
+	int rc = log_in_patiently(&c, d);
 	int64_t share;
 	unsigned i;
 
-	if (rc == 0)
-		rc = client_login(&c, d->machine, d->key, &d->e);
 	pthread_barrier_wait(&all); /* all are in */
 	pthread_barrier_wait(&all); /* and their memory was summed */
 	/* Neighbours in time are not neighbours in name. */
@@ -319,6 +351,7 @@ int main(int argc, char **argv)
 	ok(login_secret_read(&secret, argv[2], &e), &e);
 	for (i = 5; i < (unsigned)argc; i++)
 		load(argv[i], &secret);
+	sem_init(&queue, 0, IN_LINE);
 	pthread_barrier_init(&all, NULL, ndisks + 1);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK);

@@ -16,16 +16,42 @@
 
 typedef int write_fn(SSL *ssl, const void *buf, int n);
 
-static int spoil_bit(write_fn *next, SSL *ssl, const void *buf, int n)
+/* How long is the body that this head announces, and where does it begin? */
+static size_t body_of(const char *buf, size_t n, size_t *ret_at)
 {
-	char *copy = malloc((size_t)n);
+	static const char word[] = "Content-Length: ";
+	const char *end = memmem(buf, n, "\r\n\r\n", 4);
+	const char *at = memmem(buf, n, word, sizeof(word) - 1);
+
+	if (n < 9 || memcmp(buf, "HTTP/1.1 ", 9) != 0 || end == NULL ||
+	    at == NULL || at > end)
+		return 0;
+	*ret_at = (size_t)(end + 4 - buf);
+	return strtoul(at + sizeof(word) - 1, NULL, 10);
+}
+
+/*
+ * A body comes in as many pieces as the processes of the server make of it:
+ * the piece that holds the byte at SPOILED is the one to change.
+ */
+#define SPOILED 100
+static int spoil_bit(write_fn *next, SSL *ssl, const char *buf, size_t n,
+		     size_t least)
+{
+	static size_t left; /* bytes until that place; 0: none to come */
+	char *copy = malloc(n);
+	size_t at = 0;
 	int rc;
 
 	if (copy == NULL)
 		return -1;
-	memcpy(copy, buf, (size_t)n);
-	copy[100] ^= 1; /* of the first record */
-	rc = next(ssl, copy, n);
+	memcpy(copy, buf, n);
+	if (body_of(buf, n, &at) >= least)
+		left = at + SPOILED;
+	if (left > 0 && left <= n)
+		copy[left - 1] ^= 1;
+	left = left > n ? left - n : 0;
+	rc = next(ssl, copy, (int)n);
 	free(copy);
 	return rc;
 }
@@ -49,13 +75,12 @@ int SSL_write(SSL *ssl, const void *buf, int n)
 {
 	const char *how = getenv("SPOIL");
 	write_fn *next;
-	int least;
 
 	*(void **)&next = dlsym(RTLD_NEXT, "SSL_write");
 	if (how != NULL && strchr(how, '=') != NULL && n <= 4096)
 		return spoil_text(next, ssl, how, buf, n);
-	least = how != NULL && strcmp(how, "large") == 0 ? 1 << 20 : 1 << 16;
-	if (how != NULL && strchr(how, '=') == NULL && n >= least)
-		return spoil_bit(next, ssl, buf, n);
-	return next(ssl, buf, n);
+	if (how == NULL || strchr(how, '=') != NULL)
+		return next(ssl, buf, n);
+	return spoil_bit(next, ssl, buf, (size_t)n,
+			 strcmp(how, "large") == 0 ? 1 << 20 : 1 << 16);
 }
