@@ -32,8 +32,8 @@ static void make_table(void)
 static uint64_t eight(uint64_t (*t)[256], uint64_t v)
 {
 	return t[7][v & 255] ^ t[6][v >> 8 & 255] ^ t[5][v >> 16 & 255] ^
-	       t[4][v >> 24 & 255] ^ t[3][v >> 32 & 255] ^
-	       t[2][v >> 40 & 255] ^ t[1][v >> 48 & 255] ^ t[0][v >> 56];
+	       t[4][v >> 24 & 255] ^ t[3][v >> 32 & 255] ^ t[2][v >> 40 & 255] ^
+	       t[1][v >> 48 & 255] ^ t[0][v >> 56];
 }
 
 static uint64_t by_table(uint64_t v, const uint8_t *p, size_t n)
@@ -77,8 +77,9 @@ static void make_folds(void)
 	fold_near[1] = x_to_the(128 - 1);
 }
 
-__attribute__((target("pclmul,sse4.1"))) static __m128i
-fold(__m128i v, __m128i by, __m128i next)
+__attribute__((target("pclmul,sse4.1"))) static __m128i fold(__m128i v,
+							     __m128i by,
+							     __m128i next)
 {
 	__m128i low = _mm_clmulepi64_si128(v, by, 0x00);
 	__m128i high = _mm_clmulepi64_si128(v, by, 0x11);
@@ -86,8 +87,8 @@ fold(__m128i v, __m128i by, __m128i next)
 	return _mm_xor_si128(_mm_xor_si128(low, high), next);
 }
 
-__attribute__((target("pclmul,sse4.1"))) static uint64_t
-by_folding(uint64_t crc, const uint8_t *p, size_t n)
+__attribute__((target("pclmul,sse4.1"))) static uint64_t by_folding(
+    uint64_t crc, const uint8_t *p, size_t n)
 {
 	const __m128i *in = (const __m128i *)p;
 	__m128i far, near, v[4];
