@@ -31,3 +31,6 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/vault/restore-point.c libcommon/vault/restore-point.h \
 	libcommon/vault/restore-target.c libcommon/vault/restore-target.h \
 	libcommon/vault/restore.c libcommon/vault/restore.h
+libcommon_libpscommon_a_SOURCES += \
+	libcommon/vault/parts.c libcommon/vault/parts.h \
+	libcommon/vault/settings.c libcommon/vault/settings.h

@@ -304,6 +304,8 @@ static void set_connection(struct transfer *t)
 	if (w->ca_file != NULL)
 		curl_easy_setopt(curl, CURLOPT_CAINFO, w->ca_file);
 	/* Not set: curl looks into the environment; no_proxy holds for both. */
+	if (t->q->direct)
+		curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
 	if (w->proxy != NULL)
 		curl_easy_setopt(curl, CURLOPT_PROXY, w->proxy);
 	if (w->proxy_auth != NULL)

@@ -89,6 +89,7 @@ struct web_request {
 	uint64_t range_pos, range_len;
 
 	size_t max_answer;  /* bytes kept in memory without sink; 0: 64 KiB */
+	bool direct;	    /* past every proxy */
 	bool once;	    /* no second try (the caller knows better) */
 	uint64_t retry_for; /* instead of that of web_config; 0: that */
 
