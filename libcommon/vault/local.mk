@@ -34,3 +34,9 @@ libcommon_libpscommon_a_SOURCES += \
 libcommon_libpscommon_a_SOURCES += \
 	libcommon/vault/parts.c libcommon/vault/parts.h \
 	libcommon/vault/settings.c libcommon/vault/settings.h
+libcommon_libpscommon_a_SOURCES += \
+	libcommon/vault/s3-config.c libcommon/vault/s3-list.c \
+	libcommon/vault/s3-put.c libcommon/vault/s3-request.c \
+	libcommon/vault/s3-sign.c libcommon/vault/s3-sign.h \
+	libcommon/vault/s3-xml.c libcommon/vault/s3.h \
+	libcommon/vault/store-s3.c

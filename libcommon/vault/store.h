@@ -72,6 +72,7 @@ struct store {
 };
 
 extern const struct store_ops store_file;
+extern const struct store_ops store_s3;
 
 /* Opens by scheme; a plain path is a folder. -PS_USAGE: unknown scheme. */
 int store_open(struct store **ret, const char *url, int create, struct err *e);

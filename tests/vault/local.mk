@@ -35,3 +35,6 @@ tests_vault_fix_header_SOURCES = tests/vault/fix-header.c
 EXTRA_DIST += tests/vault/upload.bats
 EXTRA_DIST += tests/vault/copy.bats
 EXTRA_DIST += tests/vault/vault.bats
+UNIT_TESTS += tests/vault/test-s3-sign
+tests_vault_test_s3_sign_SOURCES = tests/vault/test-s3-sign.c
+tests_vault_test_s3_sign_LDADD = $(TEST_LDADD)
