@@ -23,15 +23,17 @@ struct entry {
 
 struct listing {
 	char prefix[S3_NAME_MAX + 1];
+	bool deep; /* without a delimiter: folders are found here */
+	uint64_t page;
 	struct entry *items;
-	size_t n, cap, kept; /* kept: of the pages before this one */
+	size_t n, cap;
 	/* of the element that is open */
 	char key[S3_TEXT_MAX + 1];
 	uint64_t size;
 	/* of the page */
 	bool coded, more;
 	unsigned keys;
-	char next[TOKEN_MAX + 1];
+	char next[TOKEN_MAX + 1], after[S3_NAME_MAX + 2];
 };
 
 static int unhex(char c)
@@ -78,10 +80,22 @@ static int add_entry(struct listing *l, bool is_dir, struct err *e)
 	if (strncmp(l->key, l->prefix, skip) != 0)
 		return 0;
 	name = l->key + skip;
-	len = strlen(name);
-	if (is_dir && len > 0)
-		len--;
-	if (!name_ok_n(name, len))
+	len = strcspn(name, "/");
+	if (name[len] == '/') {
+		is_dir = true;
+		/* The next page begins behind all that is below it. */
+		snprintf(l->after, sizeof(l->after), "%s%.*s0", l->prefix,
+			 (int)(len <= NAME_MAX_LEN ? len : NAME_MAX_LEN), name);
+	} else if (is_dir) {
+		return 0;
+	} else {
+		snprintf(l->after, sizeof(l->after), "%.*s", S3_NAME_MAX,
+			 l->key);
+	}
+	if (!name_ok_n(name, len) ||
+	    (is_dir && l->n > 0 && l->items[l->n - 1].is_dir &&
+	     strncmp(l->items[l->n - 1].name, name, len) == 0 &&
+	     l->items[l->n - 1].name[len] == '\0'))
 		return 0;
 	if (l->n == l->cap) {
 		size_t cap = 2 * l->cap + 64;
@@ -136,23 +150,35 @@ static int on_coding(void *ctx, const char *path, const char *text,
 	return 0;
 }
 
-static int ask_page(struct s3 *s, struct listing *l, uint64_t page, bool deep,
-		    struct err *e)
+/* Escaped and in order, as the signature wants it. */
+static int make_query(const struct listing *l, char *out, size_t size)
 {
-	char query[4 * (TOKEN_MAX + S3_NAME_MAX)], token[3 * TOKEN_MAX + 1];
-	char prefix[3 * S3_NAME_MAX + 1];
+	char next[3 * TOKEN_MAX + 1], prefix[3 * S3_NAME_MAX + 1];
+	char after[3 * S3_NAME_MAX + 4];
+	bool skip = l->deep && l->after[0] != '\0';
+
+	if (web_escape(l->next, "", next, sizeof(next)) < 0 ||
+	    web_escape(l->prefix, "", prefix, sizeof(prefix)) < 0 ||
+	    web_escape(l->after, "", after, sizeof(after)) < 0)
+		return -PS_USAGE;
+	snprintf(out, size,
+		 "%s%s%s%sencoding-type=url&list-type=2&max-keys=%llu&"
+		 "prefix=%s%s%s",
+		 !skip && *next != '\0' ? "continuation-token=" : "",
+		 skip ? "" : next, !skip && *next != '\0' ? "&" : "",
+		 l->deep ? "" : "delimiter=%2F&", (unsigned long long)l->page,
+		 prefix, skip ? "&start-after=" : "", skip ? after : "");
+	return 0;
+}
+
+static int ask_page(struct s3 *s, struct listing *l, struct err *e)
+{
+	char query[4 * (TOKEN_MAX + 2 * S3_NAME_MAX)];
 	struct s3_request *r;
 	int rc;
 
-	if (web_escape(l->next, "", token, sizeof(token)) < 0 ||
-	    web_escape(l->prefix, "", prefix, sizeof(prefix)) < 0)
+	if (make_query(l, query, sizeof(query)) < 0)
 		return err_set(e, PS_USAGE, "%.80s: name too long", l->prefix);
-	snprintf(query, sizeof(query),
-		 "%s%s%s%sencoding-type=url&list-type=2&max-keys=%llu&"
-		 "prefix=%s",
-		 l->next[0] != '\0' ? "continuation-token=" : "", token,
-		 l->next[0] != '\0' ? "&" : "", deep ? "" : "delimiter=%2F&",
-		 (unsigned long long)page, prefix);
 	rc = s3_begin(s, "GET", NULL, query, &r, e);
 	if (rc < 0)
 		return rc;
@@ -165,7 +191,7 @@ static int ask_page(struct s3 *s, struct listing *l, uint64_t page, bool deep,
 	if (rc == -PS_NOINPUT)
 		err_hint(e, "ps-vault init makes the bucket, when it may");
 	s3_end(r);
-	if (rc == 0 && l->more && l->next[0] == '\0')
+	if (rc == 0 && l->more && (l->keys == 0 || l->next[0] == '\0'))
 		rc = err_set(e, PS_PROTOCOL,
 			     "%s: the service says that the list goes on, but "
 			     "not where",
@@ -181,51 +207,92 @@ static int by_name(const void *a, const void *b)
 		      ((const struct entry *)b)->name);
 }
 
-static uint64_t page_size(void)
+static struct listing *new_listing(const struct s3 *s, const char *dir,
+				   struct err *e)
 {
+	struct listing *l = calloc(1, sizeof(*l));
 	uint64_t page = store_settings.page;
 
-	return page == 0 || page > PAGE ? PAGE : page;
+	if (l == NULL) {
+		err_sys(e, PS_TEMPFAIL, "list of a bucket");
+		return NULL;
+	}
+	l->page = page == 0 || page > PAGE ? PAGE : page;
+	snprintf(l->prefix, sizeof(l->prefix), "%s%s%s", s->prefix, dir,
+		 *dir != '\0' ? "/" : "");
+	return l;
+}
+
+static void free_listing(struct listing *l)
+{
+	free(l->items);
+	free(l);
+}
+
+static bool has_folder(const struct listing *l)
+{
+	size_t i;
+
+	for (i = 0; i < l->n; i++)
+		if (l->items[i].is_dir)
+			return true;
+	return false;
+}
+
+static int ask_pages(struct s3 *s, struct listing *l, struct err *e)
+{
+	int rc;
+
+	l->n = 0;
+	l->next[0] = l->after[0] = '\0';
+	do {
+		rc = ask_page(s, l, e);
+	} while (rc == 0 && l->more);
+	return rc;
 }
 
 int s3_list(struct store *store, const char *dir, store_list_fn *fn, void *ctx,
 	    struct err *e)
 {
 	struct s3 *s = (struct s3 *)store;
-	struct listing *l = calloc(1, sizeof(*l));
+	struct listing *l = new_listing(s, dir, e);
 	size_t i;
 	int rc;
 
 	if (l == NULL)
-		return err_sys(e, PS_TEMPFAIL, "list of a bucket");
-	snprintf(l->prefix, sizeof(l->prefix), "%s%s%s", s->prefix, dir,
-		 *dir != '\0' ? "/" : "");
-	do {
-		rc = ask_page(s, l, page_size(), false, e);
-	} while (rc == 0 && l->more);
+		return -PS_TEMPFAIL;
+	rc = ask_pages(s, l, e);
+	/*
+	 * A vault without machines? Some services (s3rver) leave out folders
+	 * that have nothing but folders: found again without a delimiter.
+	 */
+	if (rc == 0 && *dir == '\0' && !has_folder(l)) {
+		l->deep = true;
+		rc = ask_pages(s, l, e);
+	}
 	/* Objects and folders come apart, in another order than names have. */
 	if (rc == 0 && l->n > 0)
 		qsort(l->items, l->n, sizeof(*l->items), by_name);
 	for (i = 0; rc == 0 && i < l->n; i++)
 		rc = fn(ctx, l->items[i].name, l->items[i].is_dir,
 			l->items[i].size, e);
-	free(l->items);
-	free(l);
+	free_listing(l);
 	return rc;
 }
 
 int s3_look(struct s3 *s, bool *ret_any, struct err *e)
 {
-	struct listing *l = calloc(1, sizeof(*l));
+	struct listing *l = new_listing(s, "", e);
 	int rc;
 
 	if (l == NULL)
-		return err_sys(e, PS_TEMPFAIL, "list of a bucket");
+		return -PS_TEMPFAIL;
 	snprintf(l->prefix, sizeof(l->prefix), "%s", s->prefix);
-	rc = ask_page(s, l, 1, true, e);
+	l->page = 1;
+	l->deep = true;
+	rc = ask_page(s, l, e);
 	*ret_any = l->keys > 0;
-	free(l->items);
-	free(l);
+	free_listing(l);
 	return rc;
 }
 

@@ -9,8 +9,10 @@ are taken in turn:
   429 500 503   this status; nothing was done; with "+S" a Retry-After
   409           ConditionalRequestConflict, nothing was done
   reset         the connection is reset, nothing was done
+  flip-in       one bit of the request's body is another when it arrives
   early         it is reset in the middle of the request's body
-  stall         no answer ever, nothing was done
+  stall         no answer ever (with "+S": S seconds, then a reset), nothing
+                was done
   lost          it is done, then the connection is reset
   lost-500      it is done, the answer is 500
   lost-stall    it is done, no answer ever
@@ -28,7 +30,7 @@ import threading
 
 KINDS = {"429", "500", "503", "409", "reset", "early", "stall", "lost",
          "lost-500", "lost-stall", "cut", "stall-body", "empty", "error-200",
-         "lie-etag", "lie-length", "flip"}
+         "lie-etag", "lie-length", "flip", "flip-in"}
 
 
 class Plan:

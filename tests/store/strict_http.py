@@ -142,6 +142,11 @@ def check_digest(request, name, compute, code):
         raise Refusal(400, code, f"{name} is not that of the body")
 
 
+def flip(data):
+    middle = len(data) // 2
+    return (data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1:])
+
+
 def md5(data):
     return hashlib.md5(data).digest()
 
@@ -192,6 +197,8 @@ class Handler(BaseHTTPRequestHandler):
         request.body = self.rfile.read(n)
         if len(request.body) != n:
             raise ConnectionResetError
+        if kind == "flip-in" and n > 0:
+            request.body = flip(request.body)
 
     # ---- answering ----
 
@@ -232,7 +239,9 @@ class Handler(BaseHTTPRequestHandler):
             raise ConnectionResetError
         if word == "stall":
             self.note(request, 0, kind)
-            self.stall()
+            self.stall(int(seconds or STALL))
+            self.reset()
+            raise ConnectionResetError
         return None
 
     def after(self, request, protocol, answer, kind):
@@ -250,10 +259,7 @@ class Handler(BaseHTTPRequestHandler):
         if kind == "lie-length" and answer.body:
             answer.length = len(answer.body) - 1
         if kind == "flip" and answer.body:
-            middle = len(answer.body) // 2
-            answer.body = (answer.body[:middle] +
-                           bytes([answer.body[middle] ^ 1]) +
-                           answer.body[middle + 1:])
+            answer.body = flip(answer.body)
         return answer
 
     def send(self, request, answer, kind=None):
@@ -287,10 +293,10 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
         self.wfile.flush()
 
-    def stall(self):
-        """Waits until the client goes away."""
-        select.select([self.connection], [], [], STALL)
-        raise ConnectionResetError
+    def stall(self, seconds=STALL):
+        """Waits until the client goes away, or that long."""
+        if select.select([self.connection], [], [], seconds)[0]:
+            raise ConnectionResetError
 
     def reset(self):
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,

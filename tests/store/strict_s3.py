@@ -405,10 +405,12 @@ class S3:
             inner.append(f"<NextKeyMarker>{xml_text(found[-1][0])}"
                          f"</NextKeyMarker><NextUploadIdMarker>{found[-1][1]}"
                          f"</NextUploadIdMarker>")
+        age = self.server.settings["upload_age"]
         for key, name in found:
             inner.append(f"<Upload><Key>{xml_text(key)}</Key><UploadId>{name}"
                          f"</UploadId><Initiated>"
-                         f"{stamp(self.uploads[name].when)}</Initiated>"
+                         f"{stamp(self.uploads[name].when - age)}"
+                         f"</Initiated>"
                          f"</Upload>")
         return self.xml("ListMultipartUploadsResult", "".join(inner))
 
