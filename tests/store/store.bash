@@ -50,6 +50,25 @@ s3rver_peer() {
 	export AWS_ENDPOINT_URL
 }
 
+# three_passes: the stream s of disk m/d, of a long segment and two short ones,
+# and the disk after each: disk.1, disk.2, disk.3
+three_passes() {
+	local i
+	random_file disk.img $((11 << 20)) 3
+	ps-vault init acks.vault
+	for i in 1 2 3; do
+		[ "$i" -eq 1 ] || random_file new 300000 "$i"
+		[ "$i" -eq 1 ] || dd if=new of=disk.img conv=notrunc \
+			bs=4096 seek=$((100 * i)) status=none
+		ps-scan --machine m --disk d --map map --bookmark "b$i" \
+			disk.img >pass 2>/dev/null
+		cat pass >>s
+		ps-upload acks.vault pass 2>/dev/null |
+			ps-scan --commit --map map >/dev/null
+		cp disk.img "disk.$i"
+	done
+}
+
 # rclone_s3 ARGS...: another's code, on the remote "r:"
 rclone_s3() {
 	command -v rclone >/dev/null || skip "rclone is not installed"
