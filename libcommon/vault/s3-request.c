@@ -118,6 +118,14 @@ static bool arrived_damaged(const struct s3_request *r)
 		s3_code_is(r, "XAmzContentSHA256Mismatch"));
 }
 
+static void note_clock(const struct s3_request *r)
+{
+	if (r->q.answer.date == 0)
+		return;
+	atomic_store(&r->s->skew, r->q.answer.date - time_now_ns() / NS_PER_S);
+	atomic_store(&r->s->answered, true);
+}
+
 int s3_do(struct s3_request *r, struct err *e)
 {
 	bool unsure = false;
@@ -125,6 +133,7 @@ int s3_do(struct s3_request *r, struct err *e)
 
 	for (i = 0; i < BODY_TRIES; i++) {
 		rc = web_do(r->s->web, &r->q, e);
+		note_clock(r);
 		unsure = r->q.answer.unsure = unsure || r->q.answer.unsure;
 		if (rc < 0 || !arrived_damaged(r))
 			return rc;

@@ -22,6 +22,9 @@ struct s3 {
 	char prefix[512]; /* empty, or ends in '/' */
 	char base[512];	  /* URL of the bucket, without a final '/' */
 	struct parts *parts;
+	/* Seconds that the service is ahead; valid once it has answered. */
+	atomic_int_fast64_t skew;
+	atomic_bool answered;
 	atomic_bool swept;    /* stale uploads were looked for */
 	atomic_bool no_fence; /* the service knows no If-None-Match */
 };

@@ -230,6 +230,14 @@ static int s3_remove(struct store *store, const char *name, struct err *e)
 	return rc;
 }
 
+static int s3_skew(struct store *store, int64_t *ret_seconds)
+{
+	if (!atomic_load(&of(store)->answered))
+		return -PS_NO;
+	*ret_seconds = atomic_load(&of(store)->skew);
+	return 0;
+}
+
 const struct store_ops store_s3 = {
     .scheme = "s3",
     .open = s3_open,
@@ -243,4 +251,6 @@ const struct store_ops store_s3 = {
     .put_abort = s3_put_abort,
     .confirm = s3_confirm,
     .remove = s3_remove,
+    .skew = s3_skew,
+    .paced = true,
 };
