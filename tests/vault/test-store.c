@@ -451,7 +451,11 @@ static void opening_what_is_not_there_fails(void **state)
 	char url[512];
 	struct store *s;
 
-	snprintf(url, sizeof(url), "%s/none-%s", p->url, p->top);
+	/* Below a container of Azure any prefix is one that can be opened. */
+	if (getenv("PS_TEST_STORE_NONE") != NULL)
+		snprintf(url, sizeof(url), "%s", getenv("PS_TEST_STORE_NONE"));
+	else
+		snprintf(url, sizeof(url), "%s/none-%s", p->url, p->top);
 	assert_int_equal(store_open(&s, url, 0, NULL), -PS_NOINPUT);
 }
 
