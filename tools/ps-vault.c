@@ -10,6 +10,7 @@
 #include "base/tool.h"
 #include "base/units.h"
 #include "ps-vault.h"
+#include "store-opts.h"
 
 static const char *vault_url, *key_file, *at_text, *limit_rate;
 static struct request request;
@@ -36,6 +37,7 @@ static const struct opt options[] = {
      "copy: bytes per second at most, as 20M or 100Mbit", 0, 0, 0, 0, 0},
     {'n', "dry-run", OPT_FLAG, NULL, &request.dry_run,
      "copy: say what there is to copy", 0, 0, 0, 0, 0},
+    STORE_OPTIONS,
     {0, "json", OPT_FLAG, NULL, &request.json, "print JSON", 0, 0, 0, 0, 0},
     {0},
 };
