@@ -11,6 +11,8 @@
 #ifndef PS_CACHE_FOLDER_H
 #define PS_CACHE_FOLDER_H
 
+#include <stdatomic.h>
+
 #include "cache/cache.h"
 #include "cache/head.h"
 #include "cache/spool.h"
@@ -23,7 +25,10 @@ struct cache {
 	struct cache_limits limits;
 	bool failed;
 	int64_t opened_ns; /* mono_now_ns(): who opened later, may take over */
+	_Atomic uint64_t *counters; /* counters.h; NULL: none */
+	bool counting;		    /* they may be written */
 	struct cache_lease *leases; /* of this process, last used first */
+	struct cache_help help;	    /* zero: we do all ourselves */
 };
 
 /*

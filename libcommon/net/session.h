@@ -1,6 +1,8 @@
 /*
- * What the parts of one server connection share (session.c, session-login.c,
- * session-put.c, probe.c). Private to libcommon/net.
+ * What the parts of one server connection share, both in the process that
+ * does its TLS and login (gate.c, session-login.c) and in the one that serves
+ * who has logged in (session.c, session-put.c, probe.c). Private to
+ * libcommon/net.
  */
 #ifndef PS_NET_SESSION_H
 #define PS_NET_SESSION_H
@@ -8,6 +10,7 @@
 #include "cache/cache.h"
 #include "net/conn.h"
 #include "net/http.h"
+#include "net/login.h"
 #include "net/probe.h"
 #include "net/server.h"
 
@@ -33,6 +36,7 @@ struct session {
 	int nparts;
 	char machine[NAME_SIZE]; /* logged in as; empty: not yet */
 	bool end;		 /* the connection ends after the answer */
+	int keeper;		 /* in the gate: channel of the login */
 	struct cache *cache;
 	struct probes probes;
 	struct stalled stalled[SESSION_STALLED_MAX];

@@ -1,0 +1,34 @@
+# Azurite, Microsoft's emulator of Azure Blob, for tests. After `load common`.
+# shellcheck shell=bash
+
+ACCOUNT=devstoreaccount1
+KEY=Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==
+
+# need_azurite: skips the test where the emulator is not installed.
+need_azurite() {
+	PEERS=$("$PS_SOURCE/scripts/install-peers" 2>/dev/null) ||
+		skip "azurite is not installed (scripts/install-peers)"
+}
+
+# azurite: starts one with a folder of its own, sets ENDPOINT and its own
+# credentials. The port is free and is told by the program.
+azurite() {
+	mkdir -p "$T/azurite"
+	start node "$PEERS/node_modules/azurite/dist/src/blob/main.js" \
+		--blobHost 127.0.0.1 --blobPort 0 -l "$T/azurite" \
+		--disableTelemetry --skipApiVersionCheck \
+		>"$T/azurite.log" 2>&1
+	AZURITE=${STARTED[-1]}
+	wait_for grep -q 'successfully listen' "$T/azurite.log"
+	PORT=$(sed -n 's/.*listening at http:\/\/127.0.0.1:\([0-9]*\).*/\1/p' \
+		"$T/azurite.log" | tail -n 1)
+	ENDPOINT=http://127.0.0.1:$PORT/$ACCOUNT
+	export AZURE_STORAGE_KEY=$KEY AZURE_STORAGE_BLOB_ENDPOINT=$ENDPOINT
+}
+
+# blobs CONTAINER: how many there are, by rclone's own code.
+rc() {
+	rclone --config /dev/null --retries 1 --low-level-retries 1 \
+		--azureblob-account "$ACCOUNT" --azureblob-key "$KEY" \
+		--azureblob-endpoint "$ENDPOINT" "$@"
+}
