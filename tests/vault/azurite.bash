@@ -18,7 +18,6 @@ azurite() {
 		--blobHost 127.0.0.1 --blobPort 0 -l "$T/azurite" \
 		--disableTelemetry --skipApiVersionCheck --loose \
 		>"$T/azurite.log" 2>&1
-	AZURITE=${STARTED[-1]}
 	wait_for grep -q 'successfully listen' "$T/azurite.log"
 	PORT=$(sed -n 's/.*listens on http:\/\/127.0.0.1:\([0-9]*\).*/\1/p' \
 		"$T/azurite.log" | tail -n 1)
