@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/opt.h"
+#include "base/rate.h"
 #include "base/tool.h"
 #include "base/units.h"
 #include "disk/commit.h"
@@ -17,6 +18,7 @@
 static struct scan scan = {.consistency = "crash",
 			   .segment_size = SEG_DATA_DEFAULT};
 static bool do_commit, do_digest, do_status, settle, restart, json;
+static const char *read_rate;
 static uint64_t threads;
 
 static const struct opt opts[] = {
@@ -43,6 +45,10 @@ static const struct opt opts[] = {
      SCAN_SEGMENT_MAX},
     {0, "fuzzy", OPT_FLAG, NULL, &scan.fuzzy,
      "read a device that is mounted; consistency is none then", 0, 0, 0, 0, 0},
+    {0, "no-point", OPT_FLAG, NULL, &scan.no_point,
+     "converge: send what differs, make no recovery point", 0, 0, 0, 0, 0},
+    {0, "read-rate", OPT_TEXT, "RATE", &read_rate,
+     "bytes per second read at most: 20M, 100Mbit", 0, 0, 0, 0, 0},
     {'j', "threads", OPT_NUMBER, "N", &threads,
      "threads that read and hash (default: by processors)", 0, 0, 0, 1, 256},
     {0, "commit", OPT_FLAG, NULL, &do_commit,
@@ -86,6 +92,10 @@ static int run_scan(void)
 	io_out_close(&out);
 	if (rc < 0)
 		return tool_fail(&e);
+	if (t.last_seq < t.first_seq) {
+		tool_note("nothing differs: nothing sent");
+		return PS_OK;
+	}
 	format_size(t.data_bytes, data, sizeof(data));
 	format_size(t.zero_bytes, zero, sizeof(zero));
 	tool_note("%s: segments %llu to %llu, %s data, %s zero", t.bookmark,
@@ -113,8 +123,7 @@ static int run_digest(void)
 	char hex[SHA256_HEX];
 	struct err e = {0};
 
-	if (scan_digest(scan.source, scan.block_size, scan.threads, digest,
-			&e) < 0)
+	if (scan_digest(&scan, digest, &e) < 0)
 		return tool_fail(&e);
 	hex_encode(digest, SHA256_LEN, hex);
 	puts(hex);
@@ -209,6 +218,8 @@ static void check_scan(void)
 {
 	if (scan.machine == NULL || scan.disk == NULL)
 		opt_misuse("--machine and --disk are needed");
+	if (scan.no_point && scan.bookmark != NULL)
+		opt_misuse("--no-point makes no point: no --bookmark");
 	if (scan.full && scan.changed != NULL)
 		opt_misuse("--full reads everything: no --changed");
 	tool_no_terminal(STDOUT_FILENO, "a segment stream");
@@ -222,6 +233,8 @@ int main(int argc, char **argv)
 	first = opt_parse(&tool, argc, argv);
 	check_mode(argc - first);
 	scan.threads = (unsigned)threads;
+	if (read_rate != NULL && !parse_rate(read_rate, &scan.read_rate))
+		opt_misuse("--read-rate: '%s' is not a rate", read_rate);
 	scan.source = argv[first];
 	if (do_commit)
 		return tool_finish(run_commit());

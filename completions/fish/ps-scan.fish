@@ -10,6 +10,8 @@ complete -c ps-scan -l members -x -d 'disks that share the bookmark (default: th
 complete -c ps-scan -l block-size -x -d 'of a new map (default 64K)'
 complete -c ps-scan -l segment-size -x -d 'data in one segment (default 64M)'
 complete -c ps-scan -l fuzzy -d 'read a device that is mounted; consistency is none then'
+complete -c ps-scan -l no-point -d 'converge: send what differs, make no recovery point'
+complete -c ps-scan -l read-rate -x -d 'bytes per second read at most: 20M, 100Mbit'
 complete -c ps-scan -s j -l threads -x -d 'threads that read and hash (default: by processors)'
 complete -c ps-scan -l commit -d 'read acknowledgements, commit them to the map'
 complete -c ps-scan -l settle -d 'with --commit: each line states the other side\'s head'

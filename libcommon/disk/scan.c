@@ -232,6 +232,23 @@ static int prepare_header(struct job *j, struct err *e)
 	return 0;
 }
 
+/*
+ * A pass without point for which the map has all: no acknowledgement will
+ * end it, so its generation goes now, and --commit finds a note.
+ */
+static int nothing_sent(struct job *j, struct err *e)
+{
+	int rc = journal_lock(&j->journal, LOCK_STATE, e);
+
+	if (rc < 0)
+		return rc;
+	dirty_forget(&j->dirty, j->pass.generation);
+	j->dirty.nothing_sent = true;
+	rc = dirty_save(&j->dirty, &j->journal, e);
+	journal_unlock(&j->journal, LOCK_STATE);
+	return rc;
+}
+
 static int make_pass(struct job *j, struct io_out *out, struct scan_totals *ret,
 		     struct err *e)
 {
@@ -240,6 +257,7 @@ static int make_pass(struct job *j, struct io_out *out, struct scan_totals *ret,
 			      .ranges = &j->dirty.frozen,
 			      .block_size = j->block_size,
 			      .threads = j->s->threads,
+			      .read_rate = j->s->read_rate,
 			      .data = pass_data,
 			      .zero = pass_zero,
 			      .ctx = &j->pass};
@@ -250,6 +268,7 @@ static int make_pass(struct job *j, struct io_out *out, struct scan_totals *ret,
 	if (rc < 0)
 		return rc;
 	j->pass.journal = &j->journal;
+	j->pass.no_point = j->s->no_point;
 	j->pass.segment_size = j->s->segment_size;
 	ret->first_seq = j->pass.header.seq;
 	ret->read_bytes = ranges_bytes(sweep.ranges);
@@ -260,6 +279,8 @@ static int make_pass(struct job *j, struct io_out *out, struct scan_totals *ret,
 	if (rc == 0)
 		rc = pass_end(&j->pass, ret->disk_digest, e);
 	ret->last_seq = j->pass.header.seq - 1;
+	if (rc == 0 && ret->last_seq < ret->first_seq)
+		rc = nothing_sent(j, e);
 	ret->data_bytes = j->pass.data_bytes;
 	ret->zero_bytes = j->pass.zero_bytes;
 	return rc;
@@ -335,18 +356,18 @@ int scan_run(const struct scan *s, struct io_out *out, struct scan_totals *ret,
 	return rc;
 }
 
-int scan_digest(const char *source, uint64_t block_size, unsigned threads,
-		uint8_t ret[SHA256_LEN], struct err *e)
+int scan_digest(const struct scan *s, uint8_t ret[SHA256_LEN], struct err *e)
 {
 	struct ranges all = {0};
 	struct source src;
 	struct sweep sweep = {.src = &src,
 			      .ranges = &all,
-			      .block_size = block_size != 0
-						? (uint32_t)block_size
+			      .block_size = s->block_size != 0
+						? (uint32_t)s->block_size
 						: SEG_BLOCK_DEFAULT,
-			      .threads = threads};
-	int rc = source_open(&src, source, e);
+			      .threads = s->threads,
+			      .read_rate = s->read_rate};
+	int rc = source_open(&src, s->source, e);
 
 	if (rc < 0)
 		return rc;
