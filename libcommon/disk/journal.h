@@ -3,6 +3,7 @@
  *
  *	SEQ	one sent segment, 20 digits: its header, index and trailer
  *	dirty	the dirty list (disk/dirty.h)
+ *	scrub	where scrubbing stands (disk/scrub.h)
  *	lock	locks of scan, commit and state
  *
  * An entry is durable before the segment's trailer leaves ps-scan, so whatever

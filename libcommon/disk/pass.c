@@ -31,6 +31,8 @@ static int segment_end(struct pass *p, bool ends, const uint8_t *disk_digest,
 		t.nmembers = p->nmembers;
 	}
 	rc = seg_writer_tail(p->writer, &t, disk_digest, &tail, &len, e);
+	if (rc == 0 && p->leaving != NULL)
+		rc = p->leaving(p->leaving_ctx, e);
 	if (rc == 0)
 		rc = journal_put(p->journal, p->generation, ends, &p->header,
 				 tail, len, e);

@@ -22,6 +22,9 @@ struct pass {
 	bool open;
 	uint64_t zero_at, zero_len; /* gathered and not yet written */
 	uint64_t data_bytes, zero_bytes;
+	/* Called before a segment may leave; NULL: nobody. */
+	int (*leaving)(void *ctx, struct err *e);
+	void *leaving_ctx;
 };
 
 /* For sweep: ctx is a struct pass. */

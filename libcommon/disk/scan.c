@@ -15,6 +15,7 @@
 #include "disk/dirty.h"
 #include "disk/pass.h"
 #include "disk/scan.h"
+#include "disk/scrub.h"
 #include "disk/sweep.h"
 
 struct job {
@@ -28,6 +29,13 @@ struct job {
 	uint32_t block_size;
 	uint8_t consistency;
 	bool base; /* the pass begins with a base segment */
+	/* scrubbing, when the slice is not empty */
+	struct scrub_state scrub;
+	struct range slice;
+	struct ranges reads; /* dirty ranges and the slice */
+	struct scrub_found found;
+	uint64_t counted; /* of found.blocks: on stable storage */
+	size_t hint;
 };
 
 /* ---- checks: nothing has been changed yet but that a map may be new ---- */
@@ -182,6 +190,66 @@ static int freeze(struct job *j, struct err *e)
 	return rc;
 }
 
+/* ---- scrubbing ---- */
+
+/* A pass that reads all anyway has no list that could have missed anything. */
+static int scrub_begin(struct job *j, struct err *e)
+{
+	const struct scan *s = j->s;
+	int rc;
+
+	if (s->scrub_n == 0 || s->changed == NULL || j->base)
+		return 0;
+	scrub_load(&j->journal, &j->scrub);
+	j->slice = scrub_slice(&j->scrub, j->src.size, j->block_size,
+			       s->scrub_k, s->scrub_n);
+	rc = ranges_add_all(&j->reads, &j->dirty.frozen, e);
+	if (rc == 0)
+		rc = ranges_add(&j->reads, j->slice.start, j->slice.end, e);
+	ranges_tidy(&j->reads);
+	return rc;
+}
+
+static int scrub_data(void *ctx, uint64_t offset, uint32_t len,
+		      const void *bytes, const uint8_t *digests, struct err *e)
+{
+	struct job *j = ctx;
+
+	scrub_note(&j->found, &j->dirty.frozen, &j->hint, j->block_size, offset,
+		   offset + len);
+	return pass_data(&j->pass, offset, len, bytes, digests, e);
+}
+
+static int scrub_zero(void *ctx, uint64_t offset, uint64_t len, struct err *e)
+{
+	struct job *j = ctx;
+
+	scrub_note(&j->found, &j->dirty.frozen, &j->hint, j->block_size, offset,
+		   offset + len);
+	return pass_zero(&j->pass, offset, len, e);
+}
+
+/* What was found is counted before it can be repaired, and so unseen. */
+static int scrub_count(void *ctx, struct err *e)
+{
+	struct job *j = ctx;
+
+	if (j->found.blocks == j->counted)
+		return 0;
+	j->scrub.found += j->found.blocks - j->counted;
+	j->counted = j->found.blocks;
+	return scrub_save(&j->journal, &j->scrub, e);
+}
+
+/* The journal has all that the slice brought: the next one may come. */
+static int scrub_end(struct job *j, struct err *e)
+{
+	if (j->slice.end == 0)
+		return 0;
+	scrub_advance(&j->scrub, &j->slice, j->src.size);
+	return scrub_save(&j->journal, &j->scrub, e);
+}
+
 /* ---- the pass ---- */
 
 static int random_bytes(void *p, size_t n, struct err *e)
@@ -252,15 +320,16 @@ static int nothing_sent(struct job *j, struct err *e)
 static int make_pass(struct job *j, struct io_out *out, struct scan_totals *ret,
 		     struct err *e)
 {
+	bool scrub = j->slice.end > 0;
 	struct sweep sweep = {.src = &j->src,
 			      .map = j->base ? NULL : &j->map,
-			      .ranges = &j->dirty.frozen,
+			      .ranges = scrub ? &j->reads : &j->dirty.frozen,
 			      .block_size = j->block_size,
 			      .threads = j->s->threads,
 			      .read_rate = j->s->read_rate,
-			      .data = pass_data,
-			      .zero = pass_zero,
-			      .ctx = &j->pass};
+			      .data = scrub ? scrub_data : pass_data,
+			      .zero = scrub ? scrub_zero : pass_zero,
+			      .ctx = scrub ? (void *)j : &j->pass};
 	int rc = prepare_header(j, e);
 
 	if (rc == 0)
@@ -268,6 +337,8 @@ static int make_pass(struct job *j, struct io_out *out, struct scan_totals *ret,
 	if (rc < 0)
 		return rc;
 	j->pass.journal = &j->journal;
+	j->pass.leaving = scrub_count;
+	j->pass.leaving_ctx = j;
 	j->pass.no_point = j->s->no_point;
 	j->pass.segment_size = j->s->segment_size;
 	ret->first_seq = j->pass.header.seq;
@@ -281,6 +352,9 @@ static int make_pass(struct job *j, struct io_out *out, struct scan_totals *ret,
 	ret->last_seq = j->pass.header.seq - 1;
 	if (rc == 0 && ret->last_seq < ret->first_seq)
 		rc = nothing_sent(j, e);
+	if (rc == 0)
+		rc = scrub_end(j, e);
+	ret->scrub = j->found;
 	ret->data_bytes = j->pass.data_bytes;
 	ret->zero_bytes = j->pass.zero_bytes;
 	return rc;
@@ -316,6 +390,8 @@ static int prepare(struct job *j, struct err *e)
 		rc = freeze(j, e);
 		journal_unlock(&j->journal, LOCK_STATE);
 	}
+	if (rc == 0)
+		rc = scrub_begin(j, e);
 	return rc;
 }
 
@@ -324,6 +400,7 @@ static void job_close(struct job *j)
 	seg_writer_free(j->pass.writer);
 	free(j->pass.members);
 	ranges_free(&j->changes);
+	ranges_free(&j->reads);
 	dirty_free(&j->dirty);
 	map_close(&j->map);
 	journal_close(&j->journal);

@@ -3,6 +3,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/net/client.c libcommon/net/client.h \
 	libcommon/net/client-answers.c libcommon/net/client-put.c \
 	libcommon/net/client-put.h \
+	libcommon/net/client-map.c libcommon/net/session-map.c \
 	libcommon/net/conn.c libcommon/net/conn.h \
 	libcommon/net/http.c libcommon/net/http.h \
 	libcommon/net/log.c libcommon/net/log.h \
