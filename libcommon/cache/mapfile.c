@@ -219,6 +219,7 @@ int cache_map_put(struct cache *c, const char *machine, const char *disk,
 			     disk);
 	if (rc < 0)
 		return rc;
+	durable_sweep_dead(f.dirfd);
 	rc = durable_begin(&d, f.dirfd, MAP, 0600, e);
 	t.fd = d.fd;
 	if (rc == 0)

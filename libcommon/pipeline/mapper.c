@@ -67,6 +67,8 @@ static const char *hopeless(const struct chain *c)
 		return "sealed with a key that this server does not have";
 	if (WEXITSTATUS(status) == PS_DATA)
 		return "the vault's objects are damaged";
+	if (WEXITSTATUS(status) == PS_NO)
+		return "the vault has no unbroken chain that leads to it";
 	return NULL;
 }
 

@@ -141,6 +141,24 @@ first_pass() {
 	[ "$(scan_bytes)" -lt 5000 ]
 }
 
+@test "a map on its way into the cache survives a writer that takes the disk" {
+	ps-scan --machine m --disk d --map m.d.map disk.img >seg
+	ps-cache put -C s1/cache <seg | ps-scan --commit --map m.d.map >/dev/null
+	ps-pipeline --config s1/ps.yaml --once >/dev/null
+	ps-vault map vault --machine m --disk d -k vault.key -o - >whole
+	mkfifo pipe
+	ps-cache put-map m d -C s1/cache <pipe &
+	exec 7>pipe
+	head -c 1000 whole >&7
+	begun() { compgen -G 's1/cache/m/d/.tmp.*'; }
+	wait_for begun
+	ps-cache put -C s1/cache <seg | grep -q ^stored
+	tail -c +1001 whole >&7
+	exec 7>&-
+	wait $!
+	cmp whole s1/cache/m/d/map
+}
+
 # All objects but the last are emptied, and the last keeps only header and
 # trailer: a server that lost its cache must not miss them.
 @test "a server that lost its cache reads no data of the vault" {
