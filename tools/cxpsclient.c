@@ -24,7 +24,7 @@
 static const char *host, *port = "9443", *key_file, *machine, *disk, *ca;
 static const char *derive, *out_file;
 static uint64_t wait_s = 300, runs = 1, interval_s = 10;
-static bool put, status, list, json, nagios;
+static bool put, status, list, map, json, nagios;
 
 static const struct opt opts[] = {
     {'i', "host", OPT_TEXT, "HOST", &host, "the process server", 0,
@@ -39,7 +39,7 @@ static const struct opt opts[] = {
      0, 0},
     {'m', "machine", OPT_TEXT, "M", &machine, "log in as this machine", 0,
      "machine", 0, 0, 0},
-    {'d', "disk", OPT_TEXT, "D", &disk, "with --status: this disk only", 0, 0,
+    {'d', "disk", OPT_TEXT, "D", &disk, "with --status, --map: this disk", 0, 0,
      0, 0, 0},
     {0, "ca", OPT_FILE, "FILE", &ca,
      "who must have signed the server's certificate (PEM)", 0, "client.ca", 0,
@@ -48,13 +48,15 @@ static const struct opt opts[] = {
      0},
     {0, "status", OPT_FLAG, NULL, &status, "print the heads of disks", 0, 0, 0,
      0, 0},
+    {0, "map", OPT_FLAG, NULL, &map, "fetch the digest map of a disk", 0, 0, 0,
+     0, 0},
     {0, "list", OPT_FLAG, NULL, &list,
      "print the heads of all disks that may be seen", 0, 0, 0, 0, 0},
     {0, "derive-key", OPT_TEXT, "M", &derive,
      "make the key of one machine from the passphrase", 0, 0, 0, 0, 0},
     {'o', "output", OPT_FILE, "FILE", &out_file,
-     "with --derive-key: write it there, not to standard output", 0, 0, 0, 0,
-     0},
+     "with --map, --derive-key: write it there, not to standard output", 0, 0,
+     0, 0, 0},
     {0, "json", OPT_FLAG, NULL, &json, "print JSON", 0, 0, 0, 0, 0},
     {'n', "count", OPT_NUMBER, "N", &runs,
      "repeat the self-test; 0: until interrupted (default 1)", 0, 0, 0, 0, 0},
@@ -74,6 +76,7 @@ static const struct opt_tool tool = {
 	"-i HOST [-l PORT] [-y SECS] [-P KEYFILE] [-n N] [--json|--nagios]\n"
 	"-i HOST [-l PORT] [-y SECS] -P KEYFILE --put [FILE|-]\n"
 	"-i HOST [-l PORT] -P KEYFILE --status [-m M [-d D]] [--json]\n"
+	"-i HOST [-l PORT] -P KEYFILE --map -m M -d D [-o FILE]\n"
 	"-i HOST [-l PORT] -P KEYFILE --list [--json]\n"
 	"--derive-key M -P KEYFILE [-o FILE]",
     .opts = opts,
@@ -225,6 +228,29 @@ static int show_heads(const struct login_secret *secret, struct err *e)
 
 /* ---- the others ---- */
 
+static int fetch_map(const struct login_secret *secret, struct err *e)
+{
+	bool to_file = out_file != NULL && strcmp(out_file, "-") != 0;
+	uint8_t key[LOGIN_KEY_LEN];
+	struct client c;
+	int rc;
+
+	if (!to_file)
+		tool_no_terminal(STDOUT_FILENO, "a digest map");
+	rc = login_key(secret, machine, key, e);
+	if (rc < 0)
+		return rc;
+	rc = client_open(&c, &to, e);
+	if (rc == 0)
+		rc = client_login(&c, machine, key, e);
+	secret_wipe(key, sizeof(key));
+	if (rc == 0)
+		rc =
+		    client_map(&c, machine, disk, to_file ? out_file : NULL, e);
+	client_close(&c);
+	return rc;
+}
+
 static int put_stream(const struct login_secret *secret, const char *path,
 		      struct err *e)
 {
@@ -286,14 +312,18 @@ static int derive_key(const struct login_secret *secret, struct err *e)
 
 static void check_options(void)
 {
-	if (put + status + list + (derive != NULL) > 1)
-		opt_misuse("--put, --status, --list and --derive-key exclude "
-			   "one another");
+	if (put + status + list + map + (derive != NULL) > 1)
+		opt_misuse("--put, --status, --list, --map and --derive-key "
+			   "exclude one another");
+	if (map && (machine == NULL || disk == NULL))
+		opt_misuse("--map needs --machine and --disk");
 	if (derive == NULL && host == NULL)
 		opt_misuse("-i HOST is missing");
-	if ((put || status || list || derive != NULL) && key_file == NULL)
+	if ((put || status || list || map || derive != NULL) &&
+	    key_file == NULL)
 		opt_misuse("-P KEYFILE is missing");
-	if ((put || status || list || derive != NULL) && (nagios || runs != 1))
+	if ((put || status || list || map || derive != NULL) &&
+	    (nagios || runs != 1))
 		opt_misuse("-n and --nagios are for the self-test");
 	if (nagios && (json || runs != 1))
 		opt_misuse("--nagios goes without --json and -n");
@@ -322,6 +352,8 @@ int main(int argc, char **argv)
 		rc = derive_key(&secret, &e);
 	else if (rc == 0 && (status || list))
 		rc = show_heads(&secret, &e);
+	else if (rc == 0 && map)
+		rc = fetch_map(&secret, &e);
 	else if (rc == 0 && put)
 		rc = put_stream(&secret, argv[first], &e);
 	else if (rc == 0)
