@@ -26,7 +26,7 @@ static const char *host, *port = "9443", *key_file, *machine, *disk, *ca;
 static const char *derive, *out_file, *report_file, *limit_rate;
 static const char *share_file;
 static uint64_t wait_s = 300, runs = 1, interval_s = 10;
-static bool put, status, list, json, nagios;
+static bool put, status, list, map, json, nagios;
 
 static const struct opt opts[] = {
     {'i', "host", OPT_TEXT, "HOST", &host, "the process server", 0,
@@ -41,7 +41,7 @@ static const struct opt opts[] = {
      0, 0},
     {'m', "machine", OPT_TEXT, "M", &machine, "log in as this machine", 0,
      "machine", 0, 0, 0},
-    {'d', "disk", OPT_TEXT, "D", &disk, "with --status: this disk only", 0, 0,
+    {'d', "disk", OPT_TEXT, "D", &disk, "with --status, --map: this disk", 0, 0,
      0, 0, 0},
     {0, "ca", OPT_FILE, "FILE", &ca,
      "who must have signed the server's certificate (PEM)", 0, "client.ca", 0,
@@ -50,13 +50,15 @@ static const struct opt opts[] = {
      0},
     {0, "status", OPT_FLAG, NULL, &status, "print the heads of disks", 0, 0, 0,
      0, 0},
+    {0, "map", OPT_FLAG, NULL, &map, "fetch the digest map of a disk", 0, 0, 0,
+     0, 0},
     {0, "list", OPT_FLAG, NULL, &list,
      "print the heads of all disks that may be seen", 0, 0, 0, 0, 0},
     {0, "derive-key", OPT_TEXT, "M", &derive,
      "make the key of one machine from the passphrase", 0, 0, 0, 0, 0},
     {'o', "output", OPT_FILE, "FILE", &out_file,
-     "with --derive-key: write it there, not to standard output", 0, 0, 0, 0,
-     0},
+     "with --map, --derive-key: write it there, not to standard output", 0, 0,
+     0, 0, 0},
     {0, "limit-rate", OPT_TEXT, "RATE", &limit_rate,
      "with --put: bytes per second at most: 20M, 100Mbit", 0,
      "client.limit-rate", 0, 0, 0},
@@ -84,6 +86,7 @@ static const struct opt_tool tool = {
 	"-i HOST [-l PORT] [-y SECS] [-P KEYFILE] [-n N] [--json|--nagios]\n"
 	"-i HOST [-l PORT] [-y SECS] -P KEYFILE --put [FILE|-]\n"
 	"-i HOST [-l PORT] -P KEYFILE --status [-m M [-d D]] [--json]\n"
+	"-i HOST [-l PORT] -P KEYFILE --map -m M -d D [-o FILE]\n"
 	"-i HOST [-l PORT] -P KEYFILE --list [--json]\n"
 	"--derive-key M -P KEYFILE [-o FILE]",
     .opts = opts,
@@ -202,9 +205,32 @@ static void status_path(const struct login_secret *secret, char *path,
 		snprintf(path, size, "/v1/machines/%s/disks/%s", m, disk);
 }
 
-static int show_heads(const struct login_secret *secret, struct err *e)
+static int open_as(struct client *c, const struct login_secret *secret,
+		   const char *as, struct err *e)
 {
 	uint8_t key[LOGIN_KEY_LEN];
+	int rc = login_key(secret, as, key, e);
+
+	report_state(&report, REPORT_CONNECTING);
+	if (rc == 0)
+		rc = client_open(c, &to, e);
+	if (rc == 0)
+		rc = client_login(c, as, key, e);
+	secret_wipe(key, sizeof(key));
+	return rc;
+}
+
+/* Closes it; the report tells why it went wrong, if it did. */
+static int close_with(struct client *c, int rc)
+{
+	if (rc < 0)
+		report_cause(&report, client_cause(c, -rc), c->retry_s);
+	client_close(c);
+	return rc;
+}
+
+static int show_heads(const struct login_secret *secret, struct err *e)
+{
 	struct client_answer a;
 	const char *as = machine;
 	struct client c = {.fd = -1};
@@ -215,14 +241,7 @@ static int show_heads(const struct login_secret *secret, struct err *e)
 		as = secret->machine[0] != '\0' ? secret->machine
 						: LOGIN_OPERATOR;
 	status_path(secret, path, sizeof(path));
-	report_state(&report, REPORT_CONNECTING);
-	rc = login_key(secret, as, key, e);
-	if (rc < 0)
-		return rc;
-	rc = client_open(&c, &to, e);
-	if (rc == 0)
-		rc = client_login(&c, as, key, e);
-	secret_wipe(key, sizeof(key));
+	rc = open_as(&c, secret, as, e);
 	if (rc == 0) {
 		rc = client_ask(&c, "GET", path, NULL, 0, &a, e);
 		if (rc == 0) {
@@ -233,13 +252,25 @@ static int show_heads(const struct login_secret *secret, struct err *e)
 			client_answer_free(&a);
 		}
 	}
-	if (rc < 0)
-		report_cause(&report, client_cause(&c, -rc), c.retry_s);
-	client_close(&c);
-	return rc;
+	return close_with(&c, rc);
 }
 
 /* ---- the others ---- */
+
+static int fetch_map(const struct login_secret *secret, struct err *e)
+{
+	bool to_file = out_file != NULL && strcmp(out_file, "-") != 0;
+	struct client c = {.fd = -1};
+	int rc;
+
+	if (!to_file)
+		tool_no_terminal(STDOUT_FILENO, "a digest map");
+	rc = open_as(&c, secret, machine, e);
+	if (rc == 0)
+		rc =
+		    client_map(&c, machine, disk, to_file ? out_file : NULL, e);
+	return close_with(&c, rc);
+}
 
 static int put_stream(const struct login_secret *secret, const char *path,
 		      struct err *e)
@@ -308,14 +339,18 @@ static int derive_key(const struct login_secret *secret, struct err *e)
 
 static void check_options(void)
 {
-	if (put + status + list + (derive != NULL) > 1)
-		opt_misuse("--put, --status, --list and --derive-key exclude "
-			   "one another");
+	if (put + status + list + map + (derive != NULL) > 1)
+		opt_misuse("--put, --status, --list, --map and --derive-key "
+			   "exclude one another");
+	if (map && (machine == NULL || disk == NULL))
+		opt_misuse("--map needs --machine and --disk");
 	if (derive == NULL && host == NULL)
 		opt_misuse("-i HOST is missing");
-	if ((put || status || list || derive != NULL) && key_file == NULL)
+	if ((put || status || list || map || derive != NULL) &&
+	    key_file == NULL)
 		opt_misuse("-P KEYFILE is missing");
-	if ((put || status || list || derive != NULL) && (nagios || runs != 1))
+	if ((put || status || list || map || derive != NULL) &&
+	    (nagios || runs != 1))
 		opt_misuse("-n and --nagios are for the self-test");
 	if (nagios && (json || runs != 1))
 		opt_misuse("--nagios goes without --json and -n");
@@ -351,6 +386,8 @@ int main(int argc, char **argv)
 		rc = derive_key(&secret, &e);
 	else if (rc == 0 && (status || list))
 		rc = show_heads(&secret, &e);
+	else if (rc == 0 && map)
+		rc = fetch_map(&secret, &e);
 	else if (rc == 0 && put)
 		rc = put_stream(&secret, argv[first], &e);
 	else if (rc == 0)

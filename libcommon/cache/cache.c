@@ -378,6 +378,17 @@ int cache_head(struct cache *c, const char *machine, const char *disk,
 	return rc;
 }
 
+int cache_want(struct cache *c, const char *machine, const char *disk,
+	       struct err *e)
+{
+	struct folder f;
+	int rc = folder_open(&f, c, machine, disk, true, e);
+
+	if (rc > 0)
+		folder_close(&f);
+	return rc < 0 ? rc : 0;
+}
+
 struct each_head {
 	cache_disk_fn *fn;
 	void *ctx;

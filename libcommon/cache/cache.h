@@ -90,6 +90,13 @@ struct cache_head {
 int cache_head(struct cache *c, const char *machine, const char *disk,
 	       struct cache_head *ret, struct err *e);
 
+/*
+ * Notes that a disk asks for its head, so that cache_disks() gives it as one
+ * that waits to be seated. It stays unknown: a base may still begin it.
+ */
+int cache_want(struct cache *c, const char *machine, const char *disk,
+	       struct err *e);
+
 /* Each disk of a machine (NULL: of all), in order of names. */
 typedef int cache_disk_fn(void *ctx, const char *machine, const char *disk,
 			  const struct cache_head *head, struct err *e);
@@ -112,9 +119,8 @@ int cache_take(struct cache *c, const char *machine, const char *disk,
 void cache_release(struct cache_lease *l);
 /*
  * Makes the head of a disk final: takes the disk unless this process has it,
- * and keeps it as cache_put does. Also for a disk that nobody sent yet:
- * cache_disks() then gives it as one that waits to be seated; a base may still
- * begin it. -PS_TEMPFAIL as cache_take.
+ * and keeps it as cache_put does. Also for a disk that nobody sent yet,
+ * as cache_want. -PS_TEMPFAIL as cache_take.
  */
 int cache_fence(struct cache *c, const char *machine, const char *disk,
 		struct err *e);

@@ -5,8 +5,8 @@
  * Two locks for each disk. The lease (.lease, fcntl) belongs to the one
  * process that adds segments; it names its holder, who can be ended. The lock
  * (.lock, flock) is held for moments, by whoever rewrites the head or removes
- * segments, and shared by whoever reads both together. Temporary files may be
- * swept by who has both.
+ * segments, and shared by whoever reads both together. Temporary files of the
+ * dead are swept by who has the lease.
  */
 #ifndef PS_CACHE_FOLDER_H
 #define PS_CACHE_FOLDER_H

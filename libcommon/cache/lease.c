@@ -222,7 +222,7 @@ int lease_refresh(struct cache_lease *l, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	durable_sweep(l->f.dirfd);
+	durable_sweep_dead(l->f.dirfd); /* a digest map may be on its way */
 	rc = folder_state(&l->f, &s, e);
 	folder_unlock(&l->f);
 	if (rc < 0)

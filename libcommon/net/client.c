@@ -212,20 +212,34 @@ static int read_body(struct client *c, struct client_answer *a, struct err *e)
 			     &a->len, e);
 }
 
-int client_answer(struct client *c, struct client_answer *a, struct err *e)
+int client_answer_head(struct client *c, struct err *e)
 {
-	const char *field;
-	uint64_t n;
 	int rc = http_read_head(&c->in, HTTP_ANSWER, &c->head, NULL, NULL, e);
 
-	*a = (struct client_answer){0};
 	if (rc == 0)
 		return err_set(e, PS_UNAVAILABLE,
 			       "%s: the server closed the "
 			       "connection",
 			       c->peer);
-	if (rc > 0)
-		rc = read_body(c, a, e);
+	return rc < 0 ? rc : 0;
+}
+
+int client_answer(struct client *c, struct client_answer *a, struct err *e)
+{
+	int rc = client_answer_head(c, e);
+
+	*a = (struct client_answer){0};
+	return rc < 0 ? rc : client_answer_body(c, a, e);
+}
+
+int client_answer_body(struct client *c, struct client_answer *a, struct err *e)
+{
+	const char *field;
+	uint64_t n;
+	int rc;
+
+	*a = (struct client_answer){0};
+	rc = read_body(c, a, e);
 	if (rc < 0) {
 		client_answer_free(a);
 		return rc;

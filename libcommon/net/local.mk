@@ -4,6 +4,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/net/client-answers.c libcommon/net/client-put.c \
 	libcommon/net/client-put.h \
 	libcommon/net/channel.c libcommon/net/channel.h \
+	libcommon/net/client-map.c libcommon/net/session-map.c \
 	libcommon/net/conn.c libcommon/net/conn.h \
 	libcommon/net/door.c libcommon/net/door.h \
 	libcommon/net/gate.c libcommon/net/gate.h \

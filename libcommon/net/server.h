@@ -18,6 +18,7 @@
  *	POST   /v1/login				net/login.h
  *	PUT    /v1/machines/M/disks/D/segments/SEQ	one segment
  *	GET    /v1/machines/M/disks/D			its head
+ *	GET    /v1/machines/M/disks/D/map		its digest map
  *	GET    /v1/machines/M, /v1/machines		all heads
  *	GET    /v1/probe				ids of the probes
  *	PUT    /v1/probe/ID, GET, DELETE		for the self-test
@@ -27,6 +28,9 @@
  * the line `stored`, both marked as heads (segment/ack.h); or the line
  * `refused M D 0 0... unseated`. When the disk is on hold, a line `refused`
  * with the reason ("held: ...") follows.
+ *
+ * A digest map is answered 200 with the file, 202 (Retry-After) when it was
+ * asked for, 404 when nobody makes it or it cannot be made.
  *
  * Status of a PUT, and what it means for the sender:
  *

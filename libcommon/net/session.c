@@ -82,6 +82,27 @@ void session_answer(struct session *s, const struct answer *a)
 	log_request(s, a->status);
 }
 
+void session_stream(struct session *s, uint64_t len, session_send_fn *send,
+		    void *ctx)
+{
+	const struct answer a = {.status = 200, .len = len, .binary = true};
+	char out[1024];
+	struct err e = {0};
+	int n, rc;
+
+	s->answered = true;
+	s->end |= server_stopping(s->srv);
+	n = answer_head(s, &a, out, sizeof(out));
+	rc = conn_write(&s->conn, out, (size_t)n, &e);
+	if (rc == 0)
+		rc = send(ctx, &s->conn, &e);
+	if (rc < 0) {
+		s->end = true;
+		netlog_err(&s->srv->log, s->peer, "answer not sent: %s", e.msg);
+	}
+	log_request(s, a.status);
+}
+
 void session_say(struct session *s, unsigned status, const char *fmt, ...)
 {
 	char line[640];
@@ -330,6 +351,8 @@ static void machines(struct session *s)
 		session_say(s, 400, "not the name of a disk");
 	else if (s->nparts == 5 && get)
 		session_head(s);
+	else if (s->nparts == 6 && is_part(s, 5, "map") && get)
+		session_map(s);
 	else if (s->nparts == 7 && is_part(s, 5, "segments") && put)
 		session_put(s);
 	else

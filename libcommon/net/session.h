@@ -83,6 +83,16 @@ void session_drain(struct session *s);
 /* Until the peer has logged in: 0, or -1 when the session is over. */
 int session_login(struct session *s);
 
+/*
+ * Answers 200 with a body of `len` bytes, which `send` writes to the
+ * connection.
+ */
+typedef int session_send_fn(void *ctx, struct conn *conn, struct err *e);
+void session_stream(struct session *s, uint64_t len, session_send_fn *send,
+		    void *ctx);
+
+/* GET of a digest map. */
+void session_map(struct session *s);
 /* PUT of a segment. */
 void session_put(struct session *s);
 /* Everything under /v1/probe. */

@@ -78,6 +78,8 @@ static int parse_url(struct azblob *az, const char *url, struct err *e)
 		return bad_url(url, "the prefix is not made of names", e);
 	snprintf(az->url, sizeof(az->url), "azblob://%s/%s%s%s", az->account,
 		 az->container, *az->prefix != '\0' ? "/" : "", az->prefix);
+	if (*az->prefix != '\0') /* without the '/' at its end */
+		az->url[strlen(az->url) - 1] = '\0';
 	return 0;
 }
 

@@ -10,7 +10,7 @@
 #include "vault/settings.h"
 
 /* How often a part that came too short is asked for again. */
-#define READ_TRIES 3
+#define READ_TRIES 6
 
 static struct s3 *of(struct store *s)
 {

@@ -26,13 +26,6 @@ tests_net_spoil_answers_so_LDADD =
 check_PROGRAMS += tests/net/agents
 tests_net_agents_SOURCES = tests/net/agents.c
 
-EXTRA_DIST += tests/fuzz/fuzz-http.c \
-	tests/net/common.bash tests/net/faults.bats tests/net/fence.bats \
-	tests/net/line.bats tests/net/login.bats tests/net/put.bats \
-	tests/net/serve.bats tests/net/selftest.bats
-	tests/net/common.bash tests/net/login.bats tests/net/put.bats \
-	tests/net/serve.bats tests/net/selftest.bats \
-	tests/net/agents.bats tests/net/trouble.bats
 # Preloaded into ps-receive: takes its processes over.
 check_PROGRAMS += tests/net/captive.so
 tests_net_captive_so_SOURCES = tests/net/captive.c
@@ -44,7 +37,8 @@ check_PROGRAMS += tests/net/hostile
 tests_net_hostile_SOURCES = tests/net/hostile.c
 
 EXTRA_DIST += tests/fuzz/fuzz-http.c \
-	tests/net/common.bash tests/net/find-keys.py \
-	tests/net/hostile.bats tests/net/login.bats tests/net/put.bats \
-	tests/net/sandbox.bats tests/net/serve.bats \
-	tests/net/selftest.bats
+	tests/net/agents.bats tests/net/common.bash tests/net/faults.bats \
+	tests/net/fence.bats tests/net/find-keys.py tests/net/hostile.bats \
+	tests/net/line.bats tests/net/login.bats tests/net/put.bats \
+	tests/net/sandbox.bats tests/net/selftest.bats \
+	tests/net/serve.bats tests/net/trouble.bats

@@ -14,8 +14,8 @@ needs() {
 }
 
 chain() { # chain VAULT
-	QUICKSTART_MIB=32 QUICKSTART_VAULT=$1 \
-		"$PS_SOURCE/scripts/quickstart" "$T/q" >out 2>err ||
+	QUICKSTART_MIB=32 \
+		"$PS_SOURCE/scripts/quickstart" --vault "$1" "$T/q" >out 2>err ||
 		{ cat out err; return 1; }
 	[ "$(grep -c '^cmp  *equal to the copy' out)" -eq 3 ]
 	[ "$(grep -c '^e2fsck -fn  *[0-9]*/[0-9]* files' out)" -eq 3 ]

@@ -168,6 +168,6 @@ said() { grep -q -e "$1" err || { cat err; return 1; }; }
 	plan '{"at": [1, 2], "match": "PUT .*site/", "kind": "empty"}'
 	make-segment | ps-upload s3://bucket/site >>acks
 	[ "$(grep -c ^stored acks)" -eq 2 ]
-	plan '{"every": 2, "match": "HEAD|GET", "kind": "empty"}'
+	plan '{"every": 3, "match": "HEAD|GET", "kind": "empty"}'
 	ps-vault verify s3://bucket/site --data
 }

@@ -42,8 +42,19 @@ prepare() {
 	ps-vault stat "$V" | grep -q 'refuses a second create'
 	[ "$(ps-vault head "$V")" = "$(ps-vault head local)" ]
 	# Another program's reading of what we stored.
-	rc copy :azureblob:vault copy
+	read_back vault copy
 	diff -r --exclude vault.json copy local
+}
+
+@test "the quickstart restores three points from a container" {
+	need_azurite
+	need jq
+	azurite
+	QUICKSTART_MIB=48 "$PS_SOURCE/scripts/quickstart" --vault "$V" "$T/q" \
+		>out 2>err || { cat out err; return 1; }
+	[ "$(grep -c '^cmp  *equal to the copy' out)" -eq 3 ]
+	[ ! -e q/vault ]
+	ps-vault verify "$V" -k q/vault.key
 }
 
 @test "a segment that is there is stored, another one is refused" {
@@ -65,8 +76,9 @@ prepare() {
 	ps-vault init "$V"
 	make-segment -p 9 >s
 	ps-upload "$V" s >/dev/null
-	"$PS_BUILD/tests/vault/list-store" "$V" m1/root 2 >two
-	"$PS_BUILD/tests/vault/list-store" "$V" m1/root 1000 >all
+	dir=$(ps-vault head "$V" | cut -f 2,3 | tr '\t' /)
+	"$PS_BUILD/tests/vault/list-store" "$V" "$dir" 2 >two
+	"$PS_BUILD/tests/vault/list-store" "$V" "$dir" 1000 >all
 	cmp two all
 	[ "$(wc -l <two)" -eq 9 ]
 	LC_ALL=C sort -c two
@@ -108,6 +120,25 @@ prepare() {
 	echo nonsense >>cred
 	fails_with 78 ps-vault stat --credentials cred --endpoint "$ENDPOINT" "$V"
 	grep -q 'line 3' err
+}
+
+@test "a token that cannot delete is enough to upload" {
+	need_azurite
+	azurite
+	ps-vault init "$V"
+	unset AZURE_STORAGE_KEY
+	AZURE_STORAGE_SAS_TOKEN=$(sas vault rlcw)
+	export AZURE_STORAGE_SAS_TOKEN
+	random_file disk 5000000 3
+	ps-scan --machine web01 --disk root --map map disk >s
+	ps-upload "$V" s | grep -q ^stored
+	ps-vault verify "$V" --data
+	ps-upload --probe "$V" >out
+	grep -q '^no  *delete' out
+	AZURE_STORAGE_SAS_TOKEN=$(sas vault r) fails_with 77 ps-upload "$V" s
+	! grep -qF 'sig=' err || false
+	AZURE_STORAGE_SAS_TOKEN=$(sas vault rl) fails_with 77 ps-upload --probe "$V"
+	grep -q '^no  *write' out
 }
 
 @test "the probe tells each step, and nothing of it stays" {

@@ -150,7 +150,8 @@ static void secrets_stay_here_or_go_over_tls(void **state)
 	assert_true(az_confidential("http://127.0.0.1:80/x"));
 	assert_true(az_confidential("http://[::1]/"));
 	assert_false(az_confidential("http://127.0.0.1.evil.example/"));
-	assert_false(az_confidential("http://localhost"));
+	assert_true(az_confidential("http://localhost"));
+	assert_false(az_confidential("http://localhost.example"));
 	assert_false(az_confidential("http://login.example/"));
 }
 
