@@ -149,6 +149,7 @@ prepare() { make_server; }
 	scan web01 root 1000
 	client --put stream >acks
 	local line
+	wait_for grep -q PUT cache/.log/cxps.xfer # written behind the answer
 	line=$(grep PUT cache/.log/cxps.xfer)
 	[ "$(awk -F'\t' '{print NF}' <<<"$line")" -eq 11 ]
 	[ "$(cut -f 3-6 <<<"$line")" = $'web01\tPUT\t/v1/machines/web01/disks/root/segments/1\t200' ]
