@@ -12,8 +12,9 @@ qmp_open() {
 	QMP_ERROR_FILE=$RUN/$PS_MACHINE.$PS_DISK.qmp
 	# Greeting first: a second client of one monitor gets none.
 	if ! IFS= read -r -t "$(left)" line <&3; then
-		wait "$QMP_PID" 2>/dev/null && die 75 "$PS_SOURCE: the monitor is in use"
-		kill "$QMP_PID" 2>/dev/null && die 75 "$PS_SOURCE: the monitor is in use or hangs"
+		if kill "${QMP_PID:-}" 2>/dev/null; then
+			die 75 "$PS_SOURCE: the monitor is in use or hangs"
+		fi
 		return 1
 	fi
 	jq -e .QMP <<<"$line" >/dev/null || die 78 "$PS_SOURCE: no QMP monitor"

@@ -46,7 +46,7 @@ mutate() { # SEED
 	need xfs_io
 	local i base='' size
 	btrfs property set "$IMG" compression zstd
-	for i in $(seq 1 $((${PS_LONG:-0} ? 100 : 12))); do
+	for i in $(seq 1 $((${PS_LONG:-0} ? 100 : 7))); do
 		mutate "$i"
 		# A pass never covers a shrunk disk: keep the size growing.
 		size=$(stat -c %s "$IMG")
@@ -128,31 +128,19 @@ mutate() { # SEED
 }
 
 @test "killed in any word, the next run is right" {
-	local i pid
+	local i
 	random_file bytes 1000000
 	dd if=bytes of="$IMG" conv=notrunc status=none
 	create btrfs ps-0
 	cp "$SOURCE_PATH" before
-	for i in $(seq 1 12); do
+	for i in $(seq 1 $((${PS_LONG:-0} ? 60 : 5))); do
 		dd if=bytes of="$IMG" bs=4096 count=2 seek=$((i * 40)) conv=notrunc status=none
-		provider btrfs create ps-1 ps-0 >/dev/null 3>&- &
-		pid=$!
-		sleep "0.0$((i % 6 * 8 + 10))"
-		kill -9 "$pid" || true
-		wait "$pid" || true
+		killed "0.0$((i % 6 * 8 + 10))" btrfs create ps-1 ps-0
 		create btrfs ps-1 ps-0
-		provider btrfs changes ps-1 ps-0 >/dev/null 3>&- &
-		pid=$!
-		sleep "0.0$((i % 6 * 8 + 10))"
-		kill -9 "$pid" || true
-		wait "$pid" || true
+		killed "0.0$((i % 6 * 8 + 10))" btrfs changes ps-1 ps-0
 		provider btrfs changes ps-1 ps-0 >changes
 		covers changes before "$SOURCE_PATH"
-		provider btrfs delete ps-1 3>&- &
-		pid=$!
-		sleep "0.0$((i % 6 * 8 + 10))"
-		kill -9 "$pid" || true
-		wait "$pid" || true
+		killed "0.0$((i % 6 * 8 + 10))" btrfs delete ps-1
 		provider btrfs delete ps-1
 		listed btrfs ps-0
 	done

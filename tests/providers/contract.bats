@@ -8,7 +8,7 @@ prepare() {
 	environment "$T/disk"
 }
 
-all() { (cd "$PROVIDERS" && find . -type f ! -name '*.bash' -printf '%P\n' | sort); }
+all() { (cd "$PROVIDERS" && find . -type f ! -name '*.*' -printf '%P\n' | sort); }
 
 @test "wrong words and wrong environments are refused by each" {
 	local p

@@ -4,12 +4,13 @@
 
 PATH=$PATH:/usr/sbin:/sbin
 PROVIDERS=$PS_SOURCE/providers
+# shellcheck disable=SC2034 # for hooks.bats
 HOOKS=$PS_SOURCE/hooks
 
 # environment SOURCE [KEY=VALUE...]: of the provider calls that follow
 environment() {
 	export PS_MACHINE=w PS_DISK=d PS_STATE=$T/state PS_RUN_DIR=$T/run
-	export PS_TIMEOUT=20 PS_BASE= PS_SNAPSHOT=
+	export PS_TIMEOUT=20 PS_BASE='' PS_SNAPSHOT=''
 	mkdir -p "$PS_STATE"
 	[ -e "$T/vault" ] || ps-vault init "$T/vault" >/dev/null
 	# The name is taken by the folder of the checkout.
@@ -22,6 +23,18 @@ environment() {
 provider() {
 	env PS_SOURCE="$DISK_SOURCE" PS_SNAPSHOT="${3-}" PS_BASE="${4-}" \
 		"${OPTIONS[@]}" "$PROVIDERS/$1" "$2"
+}
+
+# killed SECONDS NAME WORD [SNAPSHOT [BASE]]: the same, killed after this time
+killed() {
+	local pid
+	# No function in between: the id has to be the provider's.
+	env PS_SOURCE="$DISK_SOURCE" PS_SNAPSHOT="${4-}" PS_BASE="${5-}" \
+		"${OPTIONS[@]}" "$PROVIDERS/$2" "$3" >/dev/null 3>&- &
+	pid=$!
+	sleep "$1"
+	kill -9 "$pid" 2>/dev/null || true
+	wait "$pid" 2>/dev/null || true
 }
 
 # create NAME SNAPSHOT [BASE]: sets SOURCE_PATH

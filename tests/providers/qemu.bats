@@ -62,7 +62,7 @@ next() {
 
 ask() { # JSON...: what the monitor says to the last one
 	printf '%s\n' '{"execute":"qmp_capabilities"}' "$@" |
-		socat -t 2 - UNIX-CONNECT:qmp | grep '"return"' | tail -n 1
+		socat -t 0.2 - UNIX-CONNECT:qmp | grep '"return"' | tail -n 1
 }
 
 bitmaps() {
@@ -162,17 +162,13 @@ first() {
 }
 
 @test "killed in any word, the next run is right" {
-	local i word pid
+	local i word
 	daemon
 	first
-	for i in 1 2 3 4 5 6; do
+	for i in $(seq 1 $((${PS_LONG:-0} ? 20 : 3))); do
 		write_some $((i * 10))
 		for word in create changes delete; do
-			provider qemu "$word" "ps-x$i" ps-1 >/dev/null 3>&- &
-			pid=$!
-			sleep "0.$((i * 13 % 60 + 10))"
-			kill -9 "$pid" || true
-			wait "$pid" || true
+			killed "0.$((i * 23 % 80 + 10))" qemu "$word" "ps-x$i" ps-1
 		done
 	done
 	for i in $(provider qemu list); do provider qemu delete "$i" ps-1; done
