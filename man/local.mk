@@ -15,3 +15,4 @@ dist_man_MANS += man/ps-receive.8
 dist_man_MANS += man/cxpsclient.1
 dist_man_MANS += man/ps-store.7
 dist_man_MANS += man/ps-health.1
+dist_man_MANS += man/ps-provider.7
