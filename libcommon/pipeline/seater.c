@@ -116,11 +116,12 @@ static void later(struct seater *s, int64_t now, const char *why)
 static void begin(struct seater *s, int64_t now)
 {
 	struct seater_disk *d = &s->disks[s->current];
+	struct chain_io io = {.in = -1, .out = -1, .err = -1};
 	struct err e = {0};
 
 	plan_seat(s->in, d->machine, d->disk, &s->plan);
 	s->deadline = now + DEADLINE_S * NS_PER_S;
-	if (chain_start(&s->chain, &s->plan, -1, &e) < 0)
+	if (chain_start(&s->chain, &s->plan, &io, &e) < 0)
 		later(s, now, e.msg);
 }
 
