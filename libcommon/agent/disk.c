@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -196,11 +197,20 @@ void disk_settle(struct disk *d)
 	ask(d, DISK_SETTLE, ASK_LIMIT_S);
 }
 
+static void looked(struct disk *d, const struct task_result *r);
+
 static void look(struct disk *d)
 {
 	d->ntext = 0;
 	d->text[0] = '\0';
 	d->scan = (struct scan_status){0};
+	if (access(d->map, F_OK) < 0 && errno == ENOENT) {
+		/* No map yet: nothing was ever sent. */
+		struct task_result none = {.code = PS_NOINPUT};
+
+		looked(d, &none);
+		return;
+	}
 	command_look(d, &d->task.plan);
 	disk_run(d, DISK_LOOK, ASK_LIMIT_S);
 }
@@ -306,7 +316,6 @@ static void looked(struct disk *d, const struct task_result *r)
 		disk_fail(d, &bad);
 		return;
 	}
-	/* No map yet: nothing was ever sent. */
 	if (r->code != 0 && r->code != PS_NOINPUT) {
 		disk_fail(d, r);
 		return;

@@ -227,6 +227,16 @@ static bool gather(struct mark *m)
 	return true;
 }
 
+/*
+ * Has it come through to here? READY: asked to end before its snapshot.
+ * Others have failed and are still busy with cleaning up.
+ */
+static bool holds(const struct mark *m, const struct disk *d)
+{
+	return d->mark == m &&
+	       (d->phase == DISK_CREATED || d->phase == DISK_READY);
+}
+
 /* M/D,... of the disks that have a snapshot now. */
 static char *members_of(const struct mark *m)
 {
@@ -236,7 +246,7 @@ static char *members_of(const struct mark *m)
 	unsigned i;
 
 	for (i = 0; text != NULL && i < a->ndisks; i++)
-		if (a->disks[i].mark == m)
+		if (holds(m, &a->disks[i]))
 			at += (size_t)snprintf(
 			    text + at, size - at, "%s%s/%s", at > 0 ? "," : "",
 			    a->conf->machine, a->disks[i].conf->name);
@@ -258,7 +268,7 @@ static void begin_sending(struct mark *m)
 	for (i = 0; i < a->ndisks; i++) {
 		struct disk *d = &a->disks[i];
 
-		if (d->mark != m)
+		if (!holds(m, d))
 			continue;
 		if (m->app && !m->app_failed && d->reached == CONS_CRASH)
 			d->reached = CONS_APP;

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -109,6 +110,7 @@ void task_start(struct loop *l, struct task *t)
 {
 	struct err e = {0};
 
+	assert(!t->running);
 	t->out = t->err = -1;
 	t->chain = (struct chain){0};
 	t->out_line.n = t->err_line.n = 0;

@@ -1,0 +1,111 @@
+#!/usr/bin/env bats
+# ps-agent: application-consistent bookmarks, held writers, resync.
+load ../lib/common
+load ../lib/chain
+load agent
+
+prepare() {
+	command -v jq >/dev/null || skip "jq is not installed"
+	new_server
+	receive
+	cat >hook <<'END'
+#!/bin/sh
+echo "$1" >>calls
+[ ! -e "$1.fails" ] || exit 1
+[ ! -e "$1.hangs" ] || exec sleep 1000
+END
+	chmod +x hook
+}
+
+hooked() { # hooked DISK...: an agent with hooks
+	new_agent "$@" <<-END
+		bookmarks: {app: 1}
+		hooks: {pre: $T/hook, post: $T/hook, timeout: 1}
+	END
+}
+
+@test "hooks around the snapshots make a point application-consistent" {
+	hooked a:copy b:copy
+	agent once
+	pipeline
+	agent once
+	is a .acknowledged.consistency app
+	is b .acknowledged.consistency app
+	[ "$(tr '\n' ' ' <calls)" = 'freeze thaw ' ]
+	wait_for drained
+	[ "$(ps-vault list vault --machine m -k vault.key --json |
+		jq -r '.[-1].consistency')" = app ]
+}
+
+@test "a hook that fails or takes too long: thawed, crash-consistent, told" {
+	local how word
+	hooked a:copy
+	agent once
+	for how in fails hangs; do
+		for word in freeze thaw; do
+			rm -f calls
+			touch "$word.$how"
+			agent once 2>>agent.err
+			rm "$word.$how"
+			is a .acknowledged.consistency crash
+			state a .error | grep -q 'no application-consistent'
+			[ "$(tr '\n' ' ' <calls)" = 'freeze thaw ' ]
+			sleep 1 # the interval between application bookmarks
+		done
+	done
+	agent once
+	is a .acknowledged.consistency app
+	is a .error ''
+}
+
+@test "an agent that is killed between the hooks thaws when it comes again" {
+	hooked a:copy
+	agent once
+	sed -i 's/timeout: 1}/timeout: 60}/' agent.yaml
+	touch freeze.hangs
+	begin_agent
+	wait_for grep -q freeze calls
+	kill -9 "$agent"
+	wait "$agent" 2>/dev/null || true
+	rm freeze.hangs calls
+	agent pause
+	agent once
+	[ "$(cat calls)" = thaw ]
+}
+
+@test "a snapshot that fails or takes too long leaves its disk out" {
+	hooked a:copy b:copy
+	agent once
+	sed -i '/name: b/s/options: {/&fail: create/' agent.yaml
+	fails_with 75 agent once
+	is b '.error | contains("told to fail")' true
+	is b .state stalled
+	is a .acknowledged.seq 2
+	is b .acknowledged.seq 1
+	sed -i 's/fail: create/hang: create/; 1i provider-timeout: 1' agent.yaml
+	fails_with 75 agent once
+	is b '.error | contains("did not end within 1 s")' true
+	is a .acknowledged.seq 3
+}
+
+@test "a provider without a change list has the whole disk read" {
+	new_agent a:copy:no-changes=1 </dev/null
+	agent once
+	scribble a.img 2
+	agent once
+	pipeline
+	wait_for drained
+	restored a
+}
+
+@test "a map that is lost: a new base behind the server's head, told" {
+	new_agent a:copy </dev/null
+	agent once
+	rm -rf state/disks/a/map*
+	scribble a.img 2
+	agent once 2>agent.err
+	said 'resync'
+	pipeline
+	wait_for drained
+	restored a
+}

@@ -1,0 +1,3 @@
+# Tests of the room agent.
+EXTRA_DIST += tests/agent/agent.bash tests/agent/agent.bats \
+	tests/agent/hooks.bats tests/lib/providers/copy
