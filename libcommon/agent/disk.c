@@ -112,7 +112,7 @@ void disk_fail(struct disk *d, const struct task_result *r)
 	d->failed = true;
 	d->missed = true;
 	agent_count(d->agent, r->code);
-	if (d->task.stopped || d->agent->stopping) {
+	if (r->interrupted || d->agent->stopping) {
 		/* That was us. */
 		backoff_clear(&d->wait);
 		disk_cleanup(d);
@@ -335,7 +335,9 @@ static void looked(struct disk *d, const struct task_result *r)
 		set_word(d, WORD_INITIAL_SYNC);
 	else
 		set_word(d, d->full ? WORD_RESCAN : WORD_CONTINUOUS);
-	if (!st->complete && d->mark->group) { /* not with the others */
+	if (!st->complete && d->mark->group) {
+		/* Not with the others: it begins alone. */
+		d->tried = false;
 		disk_cleanup(d);
 		return;
 	}
@@ -392,7 +394,7 @@ void disk_send(struct disk *d)
 static void changes_made(struct disk *d, const struct task_result *r)
 {
 	d->listed = r->code == 0;
-	if (d->task.stopped) {
+	if (r->interrupted) {
 		disk_fail(d, r);
 		return;
 	}

@@ -230,7 +230,8 @@ static void conclude(const struct task *t, struct task_result *r)
 	const char *message;
 	struct verdict v;
 
-	*r = (struct task_result){.overdue = t->overdue};
+	*r = (struct task_result){.overdue = t->overdue,
+				  .interrupted = t->stopped && !t->overdue};
 	if (t->chain.n == 0) {
 		r->code = PS_TEMPFAIL;
 		snprintf(r->words, sizeof(r->words), "%s", t->messages[0]);
@@ -244,7 +245,7 @@ static void conclude(const struct task *t, struct task_result *r)
 		snprintf(
 		    r->words, sizeof(r->words), "%s did not end within %llu s",
 		    t->chain.stages[0].name, (unsigned long long)t->limit_s);
-	} else if (t->stopped) {
+	} else if (r->interrupted) {
 		r->code = PS_TEMPFAIL;
 		snprintf(r->words, sizeof(r->words), "interrupted");
 	} else if (v.code != 0) {

@@ -25,10 +25,10 @@ struct task;
 
 /* What a chain came to. */
 struct task_result {
-	int code;	/* an exit code; 0: all stages ended well */
-	unsigned stage; /* the cause, when code is not 0 */
-	bool overdue;
-	char words[400]; /* why, when code is not 0 */
+	int code;		   /* an exit code; 0: all stages ended well */
+	unsigned stage;		   /* the cause, when code is not 0 */
+	bool overdue, interrupted; /* its limit; we asked it to end */
+	char words[400];	   /* why, when code is not 0 */
 };
 
 typedef void task_line_fn(void *ctx, const char *line);
