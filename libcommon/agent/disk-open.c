@@ -1,7 +1,6 @@
 /* What of a disk never changes: its folder, its paths, its environment. */
 #include "config.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -34,9 +33,12 @@ static char *option_env(const struct agent_option *o)
 	size_t i;
 
 	snprintf(key, sizeof(key), "PS_OPT_%s", o->key);
-	for (i = 0; key[i] != '\0'; i++)
-		key[i] =
-		    key[i] == '-' ? '_' : (char)toupper((unsigned char)key[i]);
+	for (i = 0; key[i] != '\0'; i++) {
+		if (key[i] >= 'a' && key[i] <= 'z')
+			key[i] -= 'a' - 'A';
+		else if (key[i] == '-')
+			key[i] = '_';
+	}
 	return join(key, "=", o->value);
 }
 

@@ -163,14 +163,21 @@ static void print_json(const struct view *v, FILE *f)
 
 /* ---- text ---- */
 
+/* Whole seconds: nobody wants the rest. */
+static void format_seconds(int64_t ns, char *out, size_t size)
+{
+	int64_t seconds = ns / NS_PER_S;
+
+	format_duration((double)seconds, out, size);
+}
+
 static void age(const struct view *v, const struct agent_point *p, char *out,
 		size_t size)
 {
 	if (p == NULL)
 		snprintf(out, size, "-");
 	else
-		format_duration((double)((v->now - p->time_ns) / NS_PER_S), out,
-				size);
+		format_seconds(v->now - p->time_ns, out, size);
 }
 
 static void print_point(const struct view *v, const char *what,
@@ -208,8 +215,7 @@ static void print_disk(const struct view *v, const struct disk_view *d, FILE *f)
 	}
 	if (v->running && st->under_way_ns == 0 && st->next_ns != 0 &&
 	    st->word != WORD_PAUSED) {
-		format_duration((double)((st->next_ns - v->now) / NS_PER_S),
-				lag, sizeof(lag));
+		format_seconds(st->next_ns - v->now, lag, sizeof(lag));
 		fprintf(f, "    next pass     in %s\n", lag);
 	}
 	if (st->error[0] != '\0')

@@ -5,7 +5,7 @@
 # new_agent DISK[:PROVIDER[:KEY=VALUE...]]...: agent.yaml for machine m, one
 # image for each disk; more lines for the file on standard input.
 new_agent() {
-	local spec disk provider options option
+	local spec disk provider options
 	umask 077
 	export PS_PROVIDER_DIR=$BATS_TEST_DIRNAME/../lib/providers
 	cxpsclient --derive-key m -P passphrase -o m.key
@@ -42,6 +42,7 @@ agent() { ps-agent "$1" -c agent.yaml "${@:2}"; }
 # An agent in the background: its id in $agent, its words in agent.err.
 begin_agent() {
 	start ps-agent run -c agent.yaml "$@" 2>>agent.err
+	# shellcheck disable=SC2034 # for the tests
 	agent=${STARTED[-1]}
 }
 

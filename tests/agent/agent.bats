@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # ps-agent: unattended protection of a machine, over servers that fail.
+# shellcheck disable=SC2154 # agent is set by begin_agent
 load ../lib/common
 load ../lib/chain
 load agent

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # ps-agent: application-consistent bookmarks, held writers, resync.
+# shellcheck disable=SC2154 # agent is set by begin_agent
 load ../lib/common
 load ../lib/chain
 load agent
@@ -108,4 +109,40 @@ hooked() { # hooked DISK...: an agent with hooks
 	pipeline
 	wait_for drained
 	restored a
+}
+
+@test "writers are held only for the rest, and the point says if they were" {
+	ps-scan --help | grep -q -e --no-point || skip "no passes without a point"
+	new_agent a:window </dev/null
+	pipeline
+	agent once
+	is a .acknowledged.consistency crash
+	[ ! -e a.img.held ]
+	wait_for drained
+	restored a
+	sed -i 's/options: {/&break: 1/' agent.yaml
+	scribble a.img 2
+	agent once 2>agent.err
+	is a .acknowledged.consistency none
+	is a '.error | contains("window was not kept")' true
+	wait_for drained
+	restored a
+	grep -q check state/disks/a/provider/calls
+}
+
+@test "31 disks: the agent itself needs less than 16 MiB" {
+	local i disks=()
+	for ((i = 1; i <= 31; i++)); do
+		disks+=("d$i")
+		truncate -s 1M "d$i.img"
+		random_file part 5000 "$i"
+		dd if=part of="d$i.img" conv=notrunc status=none
+	done
+	new_agent "${disks[@]}" <<<''
+	begin_agent
+	wait_for eval '[ "$(agent status --json |
+		jq "[.disks[] | select(.complete)] | length")" -eq 31 ]'
+	wait_for is d31 '.acknowledged.seq >= 2' true
+	[ "$(ps -o rss= -p "$agent")" -gt 0 ]
+	[ "$(ps -o rss= -p "$agent")" -lt 16384 ]
 }
