@@ -23,7 +23,7 @@ EXTRA_DIST += scripts/check scripts/install-packages \
 	scripts/make-completions scripts/quickstart scripts/run-test \
 	scripts/run-tests
 
-EXTRA_DIST += bench/compare
+EXTRA_DIST += bench/agents bench/compare bench/rpo
 
 EXTRA_DIST += tests/fuzz/fuzz-reader.c
 

@@ -7,3 +7,4 @@ include $(srcdir)/tools/cache.mk
 include $(srcdir)/tools/net.mk
 include $(srcdir)/tools/chain.mk
 include $(srcdir)/tools/agent.mk
+include $(srcdir)/tools/health.mk

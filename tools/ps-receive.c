@@ -39,7 +39,7 @@ static const struct opt opts[] = {
      "file with the passphrase of all logins", 0, "receive.passphrase", 0, 0,
      0},
     {0, "max-connections", OPT_NUMBER, "N", &max_connections,
-     "connections at a time (default 256)", 0, "receive.max-connections", 0, 1,
+     "connections at a time (default 1024)", 0, "receive.max-connections", 0, 1,
      65536},
     {0, "login-timeout", OPT_DURATION, "TIME", &login_s,
      "time to log in, and for a request's head (default 20s)", 0,

@@ -45,6 +45,8 @@ static const struct opt opts[] = {
      "read a device that is mounted; consistency is none then", 0, 0, 0, 0, 0},
     {'j', "threads", OPT_NUMBER, "N", &threads,
      "threads that read and hash (default: by processors)", 0, 0, 0, 1, 256},
+    {0, "held", OPT_FLAG, NULL, &scan.held,
+     "a mounted source whose writers are held (fsfreeze)", 0, 0, 0, 0, 0},
     {0, "commit", OPT_FLAG, NULL, &do_commit,
      "read acknowledgements, commit them to the map", 0, 0, 0, 0, 0},
     {0, "settle", OPT_FLAG, NULL, &settle,

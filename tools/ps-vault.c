@@ -5,12 +5,13 @@
 
 #include "base/name.h"
 #include "base/opt.h"
+#include "base/rate.h"
 #include "base/secret.h"
 #include "base/tool.h"
 #include "base/units.h"
 #include "ps-vault.h"
 
-static const char *vault_url, *key_file, *at_text;
+static const char *vault_url, *key_file, *at_text, *limit_rate;
 static struct request request;
 
 static const struct opt options[] = {
@@ -31,6 +32,10 @@ static const struct opt options[] = {
      "verify: expand every record and check each block", 0, 0, 0, 0, 0},
     {'o', "output", OPT_FILE, "FILE", &request.output, "map: the file to write",
      0, 0, 0, 0, 0},
+    {0, "limit-rate", OPT_TEXT, "RATE", &limit_rate,
+     "copy: bytes per second at most, as 20M or 100Mbit", 0, 0, 0, 0, 0},
+    {'n', "dry-run", OPT_FLAG, NULL, &request.dry_run,
+     "copy: say what there is to copy", 0, 0, 0, 0, 0},
     {0, "json", OPT_FLAG, NULL, &request.json, "print JSON", 0, 0, 0, 0, 0},
     {0},
 };
@@ -42,6 +47,7 @@ static const struct opt_cmd commands[] = {
     {"head", "the last segment of each disk, as acknowledgement lines"},
     {"verify", "check every object"},
     {"map", "make a disk map again from the indexes"},
+    {"copy", "bring a second vault up to date with this one"},
     {"stat", "objects, bytes and points of each disk"},
     {0},
 };
@@ -58,7 +64,9 @@ static const struct opt_tool tool = {
 		"verify VAULT [--machine M] [--disk D] [-k KEYFILE] [--data] "
 		"[--json]\n"
 		"map VAULT --machine M --disk D -o FILE [--point P|--at SEQ] "
-		"[-k KEYFILE]\n",
+		"[-k KEYFILE]\n"
+		"copy VAULT TO [--machine M] [--disk D] [--limit-rate R] "
+		"[-n] [--json]\n",
     .opts = options,
     .cmds = commands,
     .operands = "dir",
@@ -74,6 +82,7 @@ static const struct {
     {"list", cmd_list, false, false},	  {"show", cmd_show, true, false},
     {"head", cmd_head, false, false},	  {"stat", cmd_stat, false, false},
     {"verify", cmd_verify, false, false}, {"map", cmd_map, true, true},
+    {"copy", cmd_copy, false, false},
 };
 
 static void check_names(void)
@@ -132,6 +141,19 @@ static int run_command(const char *name, struct err *e)
 	return rc;
 }
 
+/* One vault, or for copy two. */
+static void take_vaults(const char *command, int n, char **urls)
+{
+	bool copy = strcmp(command, "copy") == 0;
+
+	if (n > (copy ? 2 : 1))
+		opt_misuse("too many operands");
+	if (copy && n < 2)
+		opt_misuse("copy needs two vaults: from, to");
+	request.url = n > 0 ? urls[0] : vault_url;
+	request.to = copy ? urls[1] : NULL;
+}
+
 int main(int argc, char **argv)
 {
 	struct err e = {0};
@@ -141,9 +163,10 @@ int main(int argc, char **argv)
 	tool_init("ps-vault");
 	at = opt_parse(&tool, argc, argv);
 	command = argv[at++];
-	if (argc - at > 1)
-		opt_misuse("too many operands");
-	request.url = argc > at ? argv[at] : vault_url;
+	if (limit_rate != NULL && !parse_rate(limit_rate, &request.rate))
+		opt_misuse("'%s' is no rate, such as 20M or 100Mbit",
+			   limit_rate);
+	take_vaults(command, argc - at, argv + at);
 	if (request.url == NULL)
 		opt_misuse("no vault is given");
 	rc = run_command(command, &e);

@@ -15,6 +15,9 @@ struct request {
 	int64_t at;		    /* 0: not given */
 	uint64_t seq;		    /* 0: not given */
 	const char *output;
+	const char *to;		    /* copy: the other vault */
+	uint64_t rate;		    /* copy: bytes per second; 0: no limit */
+	bool dry_run;		    /* copy */
 	const struct keyring *keys; /* NULL: none given */
 	bool json, data;
 };
@@ -25,6 +28,7 @@ int cmd_show(const struct request *r, struct err *e);
 int cmd_head(const struct request *r, struct err *e);
 int cmd_stat(const struct request *r, struct err *e);
 int cmd_verify(const struct request *r, struct err *e);
+int cmd_copy(const struct request *r, struct err *e);
 int cmd_map(const struct request *r, struct err *e);
 
 /* All of a point was opened with a key. */

@@ -3,5 +3,5 @@ bin_PROGRAMS += tools/ps-upload
 tools_ps_upload_SOURCES = tools/ps-upload.c
 bin_PROGRAMS += tools/ps-vault
 tools_ps_vault_SOURCES = tools/ps-vault.c tools/ps-vault.h \
-	tools/ps-vault-list.c tools/ps-vault-show.c tools/ps-vault-stat.c \
+	tools/ps-vault-copy.c tools/ps-vault-list.c tools/ps-vault-show.c tools/ps-vault-stat.c \
 	tools/ps-vault-verify.c

@@ -1,7 +1,7 @@
 # Made by scripts/make-completions from the option table of cxpsclient.
 complete -c cxpsclient -s i -l host -x -d 'the process server'
 complete -c cxpsclient -s l -l port -x -d 'its port (default 9443)'
-complete -c cxpsclient -s y -l timeout -x -d 'longest wait for anything (default 300)'
+complete -c cxpsclient -s y -l timeout -x -d 'time for the self-test, or longest wait for anything (default 300)'
 complete -c cxpsclient -s P -l passphrase -r -F -d 'file with the passphrase or one machine\'s key'
 complete -c cxpsclient -s m -l machine -x -d 'log in as this machine'
 complete -c cxpsclient -s d -l disk -x -d 'with --status: this disk only'
@@ -12,6 +12,9 @@ complete -c cxpsclient -l list -d 'print the heads of all disks that may be seen
 complete -c cxpsclient -l derive-key -x -d 'make the key of one machine from the passphrase'
 complete -c cxpsclient -s o -l output -r -F -d 'with --derive-key: write it there, not to standard output'
 complete -c cxpsclient -l json -d 'print JSON'
+complete -c cxpsclient -s n -l count -x -d 'repeat the self-test; 0: until interrupted (default 1)'
+complete -c cxpsclient -l interval -x -d 'with -n: pause between two runs (default 10s)'
+complete -c cxpsclient -l nagios -d 'self-test as a monitoring plugin: one line, exit codes 0 to 3'
 complete -c cxpsclient -s h -l help -d 'print this help'
 complete -c cxpsclient -s V -l version -d 'print the version'
 complete -c cxpsclient -s q -l quiet -d 'say only what failed'

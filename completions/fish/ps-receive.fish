@@ -5,7 +5,7 @@ complete -c ps-receive -s C -l cache -x -a '(__fish_complete_directories)' -d 't
 complete -c ps-receive -l cert -r -F -d 'certificate (PEM)'
 complete -c ps-receive -l key -r -F -d 'its private key (PEM)'
 complete -c ps-receive -s P -l passphrase -r -F -d 'file with the passphrase of all logins'
-complete -c ps-receive -l max-connections -x -d 'connections at a time (default 256)'
+complete -c ps-receive -l max-connections -x -d 'connections at a time (default 1024)'
 complete -c ps-receive -l login-timeout -x -d 'time to log in, and for a request\'s head (default 20s)'
 complete -c ps-receive -l idle-timeout -x -d 'end a connection without a byte for so long (default 5m)'
 complete -c ps-receive -l log-dir -x -a '(__fish_complete_directories)' -d 'cxps.err and cxps.xfer (default CACHE/.log)'

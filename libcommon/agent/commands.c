@@ -84,7 +84,7 @@ void command_fetch_map(const struct disk *d, struct plan *p)
 void command_adopt(const struct disk *d, struct plan *p)
 {
 	memset(p, 0, sizeof(*p));
-	stage(d->agent, p, "ps-scan", "--adopt", "--machine",
+	stage(d->agent, p, "ps-scan", "--adopt", "--replace", "--machine",
 	      d->agent->conf->machine, "--disk", d->conf->name, "--map", d->map,
 	      NULL);
 }
@@ -118,8 +118,10 @@ static void scan(const struct disk *d, enum pass_kind kind, struct plan *p)
 		option(s, "--consistency", cons_name(d->reached));
 	}
 	/* What is not a snapshot may be in use; the point says so. */
-	if (kind == PASS_SHRINK || d->reached == CONS_NONE || d->window_s > 0)
+	if (kind == PASS_SHRINK || d->reached == CONS_NONE)
 		plan_word(s, "--fuzzy");
+	else if (d->window_s > 0)
+		plan_word(s, "--held");
 	if (kind != PASS_SHRINK && d->listed)
 		option(s, "--changed", d->changes);
 	if (kind != PASS_SHRINK && d->listed && d->window_s == 0)
@@ -141,10 +143,9 @@ void command_pass(const struct disk *d, enum pass_kind kind, struct plan *p)
 	s = client(a, p, "--put");
 	plan_word(s, "-");
 	option(s, "--report", d->report);
-	if (a->conf->send_rate != NULL) {
-		option(s, "--limit-rate", a->conf->send_rate);
-		option(s, "--share", a->share);
-	}
+	/* Also without a rate: points go before initial replication. */
+	option(s, "--limit-rate", a->conf->send_rate);
+	option(s, "--share", a->share);
 	stage(a, p, "ps-scan", "--commit", "--map", d->map, NULL);
 }
 

@@ -84,14 +84,15 @@ static void judge(struct disk *d, const struct task_result *r,
 		d->wait.next = 0;
 		return;
 	}
-	if (strcmp(rep->cause, "held") == 0)
+	if (strcmp(rep->cause, "held") == 0 ||
+	    strcmp(rep->cause, "refused") == 0)
 		set_word(d, WORD_HELD);
+	else if (d->resync)
+		set_word(d, WORD_RESYNC);
 	else if (strcmp(rep->cause, "unseated") == 0)
 		set_word(d, WORD_INITIATING);
 	else if (rep->cause[0] != '\0' && r->code == PS_TEMPFAIL)
 		set_word(d, WORD_THROTTLED);
-	else if (d->resync)
-		set_word(d, WORD_RESYNC);
 	else
 		set_word(d, WORD_STALLED);
 	/* What somebody has to mend is tried again, but seldom. */

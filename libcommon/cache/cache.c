@@ -13,6 +13,7 @@
 #include "base/durable.h"
 #include "base/io.h"
 #include "base/units.h"
+#include "cache/counters.h"
 #include "cache/folder.h"
 
 #define ABOUT_FILE "cache.json"
@@ -212,6 +213,7 @@ int cache_open_any(struct cache **ret, const char *dir, struct err *e)
 		return rc;
 	}
 	c->failed = marked_failed(c->dirfd);
+	counters_open(c);
 	*ret = c;
 	return 0;
 }
@@ -250,6 +252,7 @@ void cache_close(struct cache *c)
 		return;
 	while (c->leases != NULL)
 		cache_release(c->leases);
+	counters_close(c);
 	if (c->dirfd >= 0)
 		close(c->dirfd);
 	free(c->path);

@@ -11,6 +11,8 @@
 #ifndef PS_CACHE_FOLDER_H
 #define PS_CACHE_FOLDER_H
 
+#include <stdatomic.h>
+
 #include "cache/cache.h"
 #include "cache/head.h"
 #include "cache/spool.h"
@@ -22,6 +24,8 @@ struct cache {
 	char *path;
 	struct cache_limits limits;
 	bool failed;
+	_Atomic uint64_t *counters; /* counters.h; NULL: none */
+	bool counting;		    /* they may be written */
 	struct cache_lease *leases; /* of this process, last used first */
 };
 

@@ -2,6 +2,7 @@
 libcommon_libpscommon_a_SOURCES += \
 	libcommon/cache/cache.c libcommon/cache/cache.h \
 	libcommon/cache/check.c libcommon/cache/check.h \
+	libcommon/cache/counters.c libcommon/cache/counters.h \
 	libcommon/cache/follow.c libcommon/cache/follow.h \
 	libcommon/cache/follower.c libcommon/cache/follower.h \
 	libcommon/cache/folder.c libcommon/cache/folder.h \

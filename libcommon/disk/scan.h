@@ -24,6 +24,7 @@ struct scan {
 	bool full;	  /* begin a new base */
 	bool fuzzy;	  /* a mounted source is allowed */
 	unsigned threads; /* 0: by the processors */
+	bool held;	  /* mounted, but nobody can write while we read */
 };
 
 struct scan_totals {

@@ -75,7 +75,9 @@ static int connect_one(const struct addrinfo *a, int64_t wait_ns)
 int client_tcp(struct client *c, const struct client_to *to,
 	       const struct addrinfo *list, struct err *e)
 {
+	int64_t end = mono_now_ns() + to->wait_ns, left;
 	const struct addrinfo *a;
+	int n = 0;
 
 	memset(&c->conn, 0, sizeof(c->conn));
 	memset(&c->in, 0, sizeof(c->in));
@@ -85,8 +87,13 @@ int client_tcp(struct client *c, const struct client_to *to,
 	snprintf(c->peer, sizeof(c->peer), "%.255s port %.8s", to->host,
 		 to->port);
 	errno = EHOSTUNREACH;
-	for (a = list; a != NULL && c->fd < 0; a = a->ai_next)
-		c->fd = connect_one(a, to->wait_ns);
+	for (a = list; a != NULL; a = a->ai_next)
+		n++;
+	/* One that does not answer leaves time for those behind it. */
+	for (a = list; a != NULL && c->fd < 0; a = a->ai_next, n--) {
+		left = end - mono_now_ns();
+		c->fd = connect_one(a, left > 0 ? left / n : 0);
+	}
 	return c->fd < 0 ? err_sys(e, PS_UNAVAILABLE, "%s", c->peer) : 0;
 }
 

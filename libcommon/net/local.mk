@@ -9,6 +9,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/net/login.c libcommon/net/login.h \
 	libcommon/net/probe.c libcommon/net/probe.h \
 	libcommon/net/selftest.c libcommon/net/selftest.h \
+	libcommon/net/selftest-why.c \
 	libcommon/net/server.c libcommon/net/server.h \
 	libcommon/net/session.c libcommon/net/session.h \
 	libcommon/net/session-login.c libcommon/net/session-put.c \

@@ -21,7 +21,7 @@
 #include "base/units.h"
 #include "net/server.h"
 
-#define BACKLOG 128
+#define BACKLOG 1024 /* all agents may come back at the same moment */
 #define PEER_SIZE 80
 #define KILLED_WAIT_S 5
 

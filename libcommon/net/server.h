@@ -45,7 +45,8 @@
 #include "net/log.h"
 #include "net/login.h"
 
-#define SERVER_CONNECTIONS 256
+/* One for each disk of 225 machines with four disks, and some to spare. */
+#define SERVER_CONNECTIONS 1024
 #define SERVER_LOGIN_S 20 /* from accept until logged in */
 #define SERVER_IDLE_S 300 /* without one byte from the peer */
 #define SERVER_STOP_S 30  /* for connections to finish after SIGTERM */

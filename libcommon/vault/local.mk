@@ -1,5 +1,7 @@
 # Sources of the room vault: stores, layout, points, upload, restore.
 libcommon_libpscommon_a_SOURCES += \
+	libcommon/vault/copy.c \
+	libcommon/vault/copy.h \
 	libcommon/vault/fence.c \
 	libcommon/vault/fence.h \
 	libcommon/vault/mapping.c \

@@ -23,7 +23,7 @@ struct run {
 	struct io_out out; /* gathers small parts; its end is `job.put` */
 	struct upload_job job;
 	struct rate rate;
-	uint64_t bytes;
+	uint64_t bytes, before;
 };
 
 /* ---- ends ---- */
@@ -60,7 +60,7 @@ static int write_put(void *ctx, const void *buf, size_t n, struct err *e)
 	if (rc < 0)
 		return rc;
 	r->bytes += n;
-	progress_at(r->bytes);
+	progress_at(r->before + r->bytes);
 	rate_take(&r->rate, n);
 	return 0;
 }
@@ -301,7 +301,7 @@ static int run(struct run *r, struct io_in *in, const struct upload *u,
 int upload_run(struct vault *v, int fd, const char *name,
 	       const struct upload *u, struct upload_totals *ret, struct err *e)
 {
-	struct run r = {.v = v, .fd = fd, .name = name};
+	struct run r = {.v = v, .fd = fd, .name = name, .before = u->before};
 	struct io_in in;
 	int rc;
 

@@ -13,7 +13,8 @@
 typedef int upload_ack_fn(void *ctx, const struct ack *a, struct err *e);
 
 struct upload {
-	uint64_t rate; /* bytes per second into the vault; 0: no limit */
+	uint64_t rate;	 /* bytes per second into the vault; 0: no limit */
+	uint64_t before; /* bytes of earlier calls, for the progress line */
 	upload_ack_fn *ack;
 	void *ctx;
 };

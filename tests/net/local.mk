@@ -8,6 +8,19 @@ tests_net_test_login_LDADD = $(TEST_LDADD)
 check_PROGRAMS += tests/net/peer
 tests_net_peer_SOURCES = tests/net/peer.c
 
+# Parts of the tests of the self-test.
+check_PROGRAMS += tests/net/trouble tests/net/spoil-answers.so
+tests_net_trouble_SOURCES = tests/net/trouble.c
+tests_net_spoil_answers_so_SOURCES = tests/net/spoil-answers.c
+tests_net_spoil_answers_so_CFLAGS = $(AM_CFLAGS) -fPIC -fno-sanitize=all
+tests_net_spoil_answers_so_LDFLAGS = -shared
+tests_net_spoil_answers_so_LDADD =
+
+# Many agents at once: of a test and of bench/agents.
+check_PROGRAMS += tests/net/agents
+tests_net_agents_SOURCES = tests/net/agents.c
+
 EXTRA_DIST += tests/fuzz/fuzz-http.c \
 	tests/net/common.bash tests/net/login.bats tests/net/put.bats \
-	tests/net/serve.bats tests/net/selftest.bats
+	tests/net/serve.bats tests/net/selftest.bats \
+	tests/net/agents.bats tests/net/trouble.bats

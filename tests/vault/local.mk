@@ -33,4 +33,5 @@ EXTRA_DIST += \
 check_PROGRAMS += tests/vault/fix-header
 tests_vault_fix_header_SOURCES = tests/vault/fix-header.c
 EXTRA_DIST += tests/vault/upload.bats
+EXTRA_DIST += tests/vault/copy.bats
 EXTRA_DIST += tests/vault/vault.bats
