@@ -99,13 +99,38 @@ hooked() { # hooked DISK...: an agent with hooks
 	restored a
 }
 
-@test "a map that is lost: a new base behind the server's head, told" {
+@test "a map that is lost: the server's digest map, and only what differs" {
+	new_agent a:copy </dev/null
+	pipeline
+	agent once
+	wait_for drained
+	rm -rf state/disks/a/map*
+	scribble a.img 2 1
+	wait_for eval 'agent once 2>>agent.err'
+	said 'resync: .*digest map is asked for'
+	! said 'everything is sent again' || false
+	is a .error ''
+	is a .acknowledged.seq 2
+	wait_for drained
+	restored a
+	# The first pass had a hundred kilobytes or more.
+	[ "$(find vault -type f -path '*/a/*' -printf '%s\n' | sort -n |
+		head -n 1)" -lt 60000 ]
+}
+
+@test "a server that holds back: throttled is not failed, and it passes" {
 	new_agent a:copy </dev/null
 	agent once
-	rm -rf state/disks/a/map*
+	ps-cache init -C s1/cache --keep-free 99 --keep-free-initial 100
 	scribble a.img 2
-	agent once 2>agent.err
-	said 'resync'
+	fails_with 75 agent once
+	is a .state throttled
+	is a .cause cache-throttle
+	agent status | grep -q throttled
+	ps-cache init -C s1/cache --keep-free 0 --keep-free-initial 0
+	agent once
+	is a .state continuous
+	is a .error ''
 	pipeline
 	wait_for drained
 	restored a
