@@ -14,4 +14,6 @@ dist_man_MANS += man/ps-vault.5
 dist_man_MANS += man/ps-receive.8
 dist_man_MANS += man/cxpsclient.1
 dist_man_MANS += man/ps-store.7
+dist_man_MANS += man/ps-agent.8
 dist_man_MANS += man/ps-health.1
+dist_man_MANS += man/ps-provider.7

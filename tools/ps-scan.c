@@ -55,6 +55,8 @@ static const struct opt opts[] = {
      "bytes per second read at most: 20M, 100Mbit", 0, 0, 0, 0, 0},
     {'j', "threads", OPT_NUMBER, "N", &threads,
      "threads that read and hash (default: by processors)", 0, 0, 0, 1, 256},
+    {0, "held", OPT_FLAG, NULL, &scan.held,
+     "a mounted source whose writers are held (fsfreeze)", 0, 0, 0, 0, 0},
     {0, "commit", OPT_FLAG, NULL, &do_commit,
      "read acknowledgements, commit them to the map", 0, 0, 0, 0, 0},
     {0, "settle", OPT_FLAG, NULL, &settle,

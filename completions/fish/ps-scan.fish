@@ -14,6 +14,7 @@ complete -c ps-scan -l no-point -d 'converge: send what differs, make no recover
 complete -c ps-scan -l scrub -x -d 'with --changed: read K Nths of the disk besides'
 complete -c ps-scan -l read-rate -x -d 'bytes per second read at most: 20M, 100Mbit'
 complete -c ps-scan -s j -l threads -x -d 'threads that read and hash (default: by processors)'
+complete -c ps-scan -l held -d 'a mounted source whose writers are held (fsfreeze)'
 complete -c ps-scan -l commit -d 'read acknowledgements, commit them to the map'
 complete -c ps-scan -l settle -d 'with --commit: each line states the other side\'s head'
 complete -c ps-scan -l restart -d 'with --commit: if the head does not fit, begin a base behind it'

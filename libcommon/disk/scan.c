@@ -62,7 +62,7 @@ static int check_call(struct job *j, struct err *e)
 
 static int check_mounted(struct job *j, struct err *e)
 {
-	if (!j->src.mounted)
+	if (!j->src.mounted || j->s->held)
 		return 0;
 	if (!j->s->fuzzy) {
 		err_set(e, PS_USAGE, "%s: mounted read-write", j->s->source);

@@ -25,9 +25,10 @@ struct scan {
 	uint64_t scrub_k, scrub_n; /* read so much more of it; 0: nothing */
 	bool full;		   /* begin a new base */
 	bool fuzzy;		   /* a mounted source is allowed */
-	bool no_point;		   /* end without a point */
-	unsigned threads;	   /* 0: by the processors */
-	uint64_t read_rate;	   /* bytes per second; 0: no limit */
+	bool held;	    /* mounted, but nobody can write while we read */
+	bool no_point;	    /* end without a point */
+	unsigned threads;   /* 0: by the processors */
+	uint64_t read_rate; /* bytes per second; 0: no limit */
 };
 
 struct scan_totals {

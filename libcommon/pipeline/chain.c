@@ -21,7 +21,7 @@ static void find_program(const char *name, char path[PROGRAM_SIZE])
 	ssize_t n = readlink("/proc/self/exe", path, PROGRAM_SIZE - 1);
 	char *slash;
 
-	if (n > 0) {
+	if (n > 0 && strchr(name, '/') == NULL) {
 		path[n] = '\0';
 		slash = strrchr(path, '/');
 		n = slash + 1 - path;
@@ -35,7 +35,8 @@ static void find_program(const char *name, char path[PROGRAM_SIZE])
 
 /* In the child: its two ends, its group, its signals, its program. */
 _Noreturn static void become(const struct plan_stage *s, const char *program,
-			     int in, int out, pid_t group, pid_t parent)
+			     const struct chain_io *io, pid_t group,
+			     pid_t parent)
 {
 	sigset_t none;
 	int code;
@@ -44,8 +45,12 @@ _Noreturn static void become(const struct plan_stage *s, const char *program,
 	prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
 	if (getppid() != parent) /* it died before it could be watched */
 		_exit(PS_TEMPFAIL);
-	if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0)
+	if (dup2(io->in, STDIN_FILENO) < 0 ||
+	    dup2(io->out, STDOUT_FILENO) < 0 ||
+	    (io->err >= 0 && dup2(io->err, STDERR_FILENO) < 0))
 		_exit(PS_SOFTWARE);
+	if (io->prepare != NULL)
+		io->prepare(io->ctx);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* execvp takes arguments that it does not change. */
@@ -56,8 +61,8 @@ _Noreturn static void become(const struct plan_stage *s, const char *program,
 	_exit(code);
 }
 
-static int start_stage(struct chain *c, const struct plan_stage *s, int in,
-		       int out, struct err *e)
+static int start_stage(struct chain *c, const struct plan_stage *s,
+		       const struct chain_io *io, struct err *e)
 {
 	struct chain_stage *st = &c->stages[c->n];
 	char program[PROGRAM_SIZE];
@@ -69,7 +74,7 @@ static int start_stage(struct chain *c, const struct plan_stage *s, int in,
 	if (st->pid < 0)
 		return err_sys(e, PS_TEMPFAIL, "cannot start %s", st->name);
 	if (st->pid == 0)
-		become(s, program, in, out, c->group, parent);
+		become(s, program, io, c->group, parent);
 	if (c->group == 0)
 		c->group = st->pid;
 	/* Both sides set it, so that neither depends on who is first. */
@@ -100,30 +105,33 @@ static void end_all(struct chain *c)
 	*c = (struct chain){0};
 }
 
-int chain_start(struct chain *c, const struct plan *p, int out, struct err *e)
+int chain_start(struct chain *c, const struct plan *p,
+		const struct chain_io *io, struct err *e)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	int in = null, rc = 0;
+	int in = -1, rc = 0;
 	unsigned i;
 
 	*c = (struct chain){0};
 	if (null < 0)
 		return err_sys(e, 0, "/dev/null");
 	for (i = 0; i < p->n && rc == 0; i++) {
-		int fds[2] = {-1, out >= 0 ? out : null};
-		bool last = i + 1 == p->n;
+		struct chain_io own = *io;
+		int fds[2] = {-1, -1};
 
-		if (!last)
+		if (i + 1 < p->n)
 			rc = make_pipe(fds, e);
+		own.in = i > 0 ? in : io->in >= 0 ? io->in : null;
+		own.out = fds[1] >= 0 ? fds[1] : io->out >= 0 ? io->out : null;
 		if (rc == 0)
-			rc = start_stage(c, &p->stages[i], in, fds[1], e);
-		if (in != null)
+			rc = start_stage(c, &p->stages[i], &own, e);
+		if (in >= 0)
 			close(in);
-		if (!last && fds[1] >= 0)
+		if (fds[1] >= 0)
 			close(fds[1]);
 		in = fds[0];
 	}
-	if (rc < 0 && in >= 0 && in != null)
+	if (in >= 0)
 		close(in);
 	close(null);
 	if (rc < 0)
@@ -179,4 +187,15 @@ void chain_signal(struct chain *c, int sig)
 		c->stages[i].told = true;
 		kill(c->stages[i].pid, sig);
 	}
+}
+
+void chain_signal_group(struct chain *c, int sig)
+{
+	unsigned i;
+
+	if (c->alive == 0)
+		return;
+	for (i = 0; i < c->n; i++)
+		c->stages[i].told = c->stages[i].told || !c->stages[i].ended;
+	kill(-c->group, sig);
 }

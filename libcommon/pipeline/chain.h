@@ -27,13 +27,24 @@ struct chain {
 	pid_t group; /* 0: none */
 };
 
+/* What the stages are given; descriptors are borrowed. */
+struct chain_io {
+	int in;	 /* read by the first; -1: /dev/null */
+	int out; /* written by the last; -1: /dev/null */
+	int err; /* standard error of all; -1: that of this process */
+	/* Called in each child before its program begins; may be NULL. */
+	void (*prepare)(void *ctx);
+	void *ctx;
+};
+
 /*
- * Starts all stages. The first reads /dev/null, the last writes to `out`
- * (-1: /dev/null). A program is looked for beside the running one, then in
- * PATH. On failure nothing is left running. A program that cannot be run
- * ends with 126 or 127, as a shell would say it. No signal is blocked there.
+ * Starts all stages. A program without '/' in its name is looked for beside
+ * the running one, then in PATH. On failure nothing is left running. A
+ * program that cannot be run ends with 126 or 127, as a shell would say it.
+ * No signal is blocked there.
  */
-int chain_start(struct chain *c, const struct plan *p, int out, struct err *e);
+int chain_start(struct chain *c, const struct plan *p,
+		const struct chain_io *io, struct err *e);
 
 /* A child ended: true when it was one of these. */
 bool chain_reaped(struct chain *c, pid_t pid, int status);
@@ -44,5 +55,7 @@ void chain_tell(struct chain *c, unsigned first, unsigned last);
 unsigned chain_unread(const struct chain *c);
 /* Sends a signal to all that live; they count as told. */
 void chain_signal(struct chain *c, int sig);
+/* The same for all that they have started, too, while one of them lives. */
+void chain_signal_group(struct chain *c, int sig);
 
 #endif

@@ -95,11 +95,12 @@ static void later(struct errands *r, int64_t now, const char *why)
 
 static void begin(struct errands *r, int64_t now)
 {
+	struct chain_io io = {.in = -1, .out = -1, .err = -1};
 	struct err e = {0};
 
 	r->kind->plan(r, &r->disks[r->current], &r->plan);
 	r->deadline = now + r->kind->deadline_s * NS_PER_S;
-	if (chain_start(&r->chain, &r->plan, -1, &e) < 0)
+	if (chain_start(&r->chain, &r->plan, &io, &e) < 0)
 		later(r, now, e.msg);
 }
 

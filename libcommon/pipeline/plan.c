@@ -6,7 +6,14 @@
 
 #include "pipeline/plan.h"
 
-static void add(struct plan_stage *s, const char *word)
+struct plan_stage *plan_stage(struct plan *p, const char *program)
+{
+	assert(p->n < PLAN_STAGES);
+	plan_word(&p->stages[p->n], program);
+	return &p->stages[p->n++];
+}
+
+void plan_word(struct plan_stage *s, const char *word)
 {
 	assert(s->argc < PLAN_ARGS);
 	s->argv[s->argc++] = word;
@@ -16,18 +23,17 @@ static void add(struct plan_stage *s, const char *word)
 static struct plan_stage *stage(struct plan *p, const struct plan_input *in,
 				const char *program, ...)
 {
-	struct plan_stage *s = &p->stages[p->n++];
+	struct plan_stage *s = plan_stage(p, program);
 	const char *word;
 	va_list ap;
 
-	add(s, program);
 	va_start(ap, program);
 	while ((word = va_arg(ap, const char *)) != NULL)
-		add(s, word);
+		plan_word(s, word);
 	va_end(ap);
 	if (in->config != NULL) {
-		add(s, "--config");
-		add(s, in->config);
+		plan_word(s, "--config");
+		plan_word(s, in->config);
 	}
 	return s;
 }
@@ -39,14 +45,14 @@ void plan_chain(const struct plan_input *in, struct plan *ret)
 	memset(ret, 0, sizeof(*ret));
 	s = stage(ret, in, "ps-cache", "follow", "-C", in->cache, NULL);
 	if (in->once)
-		add(s, "--once");
+		plan_word(s, "--once");
 	if (strcmp(in->codec, "none") != 0) {
 		s = stage(ret, in, "ps-compress", "--codec", in->codec, NULL);
 		if (in->level != 0) {
 			snprintf(ret->number, sizeof(ret->number), "%llu",
 				 (unsigned long long)in->level);
-			add(s, "--level");
-			add(s, ret->number);
+			plan_word(s, "--level");
+			plan_word(s, ret->number);
 		}
 	}
 	if (in->key != NULL)
@@ -75,8 +81,8 @@ void plan_map(const struct plan_input *in, const char *machine,
 	s = stage(ret, in, "ps-vault", "map", in->vault, "--machine", machine,
 		  "--disk", disk, "--at", ret->number, "-o", "-", NULL);
 	if (in->key != NULL) {
-		add(s, "-k");
-		add(s, in->key);
+		plan_word(s, "-k");
+		plan_word(s, in->key);
 	}
 	stage(ret, in, "ps-cache", "put-map", machine, disk, "-C", in->cache,
 	      NULL);

@@ -13,7 +13,7 @@
 #include <stdio.h>
 
 #define PLAN_STAGES 5
-#define PLAN_ARGS 16
+#define PLAN_ARGS 40
 
 struct plan_stage {
 	const char *argv[PLAN_ARGS + 1]; /* ends in NULL; borrowed */
@@ -25,6 +25,11 @@ struct plan {
 	unsigned n;
 	char number[24]; /* the text of --level or --at */
 };
+
+/* Another stage, the last one so far; `program` is its first word. */
+struct plan_stage *plan_stage(struct plan *p, const char *program);
+/* Another word of a stage; borrowed. */
+void plan_word(struct plan_stage *s, const char *word);
 
 /* What the chain is made from; all borrowed. */
 struct plan_input {

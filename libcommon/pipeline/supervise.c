@@ -65,7 +65,8 @@ static void go(struct sup *s, enum phase phase, int64_t seconds)
 
 static int start(struct sup *s, struct err *e)
 {
-	int rc = chain_start(&s->chain, &s->plan, s->opt->out, e);
+	struct chain_io io = {.in = -1, .out = s->opt->out, .err = -1};
+	int rc = chain_start(&s->chain, &s->plan, &io, e);
 
 	if (rc == 0) {
 		s->phase = RUNNING;

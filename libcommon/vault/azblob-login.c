@@ -264,7 +264,7 @@ int az_login(struct azblob *az, struct err *e)
 		rc = choose(type, &k, &value, e);
 	if (rc == -PS_NO)
 		return nothing(az, e);
-	if (rc < 0)
+	if (rc < 0 || k == NULL)
 		return rc;
 	if (strcmp(k->type, "string") == 0)
 		rc = take_string(az, value, e);

@@ -222,7 +222,7 @@ int az_put_write(struct store_put *p, const void *buf, size_t n, struct err *e)
 			rc = part_take(p->az->parts, &p->set,
 				       part_size(p->blocks, PART_SIZE),
 				       &p->part, e);
-		if (rc < 0)
+		if (rc != 0)
 			return rc;
 		part = p->part;
 		now = part->size - part->len < n ? part->size - part->len : n;

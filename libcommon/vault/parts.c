@@ -84,7 +84,7 @@ int part_take(struct parts *p, struct part_set *set, size_t size,
 			p->used += size;
 	}
 	pthread_mutex_unlock(&p->lock);
-	if (rc < 0)
+	if (rc != 0)
 		return rc;
 	part->next = NULL;
 	part->set = set;

@@ -215,6 +215,7 @@ int s3_put_write(struct store_put *p, const void *buf, size_t n, struct err *e)
 	const uint8_t *from = buf;
 
 	while (n > 0) {
+		struct part *part;
 		size_t now;
 		int rc = 0;
 
@@ -224,12 +225,13 @@ int s3_put_write(struct store_put *p, const void *buf, size_t n, struct err *e)
 		if (rc == 0 && p->part == NULL)
 			rc = part_take(p->s->parts, &p->set, size_of(p->n),
 				       &p->part, e);
-		if (rc < 0)
+		if (rc != 0)
 			return rc;
-		now = p->part->size - p->part->len;
+		part = p->part;
+		now = part->size - part->len;
 		now = now < n ? now : n;
-		memcpy(p->part->data + p->part->len, from, now);
-		p->part->len += now;
+		memcpy(part->data + part->len, from, now);
+		part->len += now;
 		from += now;
 		n -= now;
 	}

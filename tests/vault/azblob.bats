@@ -149,6 +149,7 @@ prepare() {
 	cat out
 	[ "$(awk '{ print $1, $2 }' out | tr '\n' ,)" = \
 		"ok reach,ok credentials,ok clock,ok write,ok read,ok fence,ok delete," ]
+	grep -q 'a second create is refused' out
 	"$PS_BUILD/tests/vault/list-store" "$V" "" 10 >names
 	[ "$(cat names)" = vault.json ]
 }

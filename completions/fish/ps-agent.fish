@@ -1,0 +1,16 @@
+# Made by scripts/make-completions from the option table of ps-agent.
+complete -c ps-agent -f
+complete -c ps-agent -f -n __fish_use_subcommand -a once -d 'one bookmark of all disks, then end (for cron)'
+complete -c ps-agent -f -n __fish_use_subcommand -a run -d 'bookmarks at the interval, as a service'
+complete -c ps-agent -f -n __fish_use_subcommand -a status -d 'how each disk is'
+complete -c ps-agent -f -n __fish_use_subcommand -a pause -d 'begin no pass, end one that is under way'
+complete -c ps-agent -f -n __fish_use_subcommand -a resume -d 'go on after pause'
+complete -c ps-agent -f -n __fish_use_subcommand -a rescan -d 'read whole disks with the next pass'
+complete -c ps-agent -f -n __fish_use_subcommand -a check -d 'read the configuration, do nothing'
+complete -c ps-agent -s c -l agent-config -r -F -d 'the agent\'s configuration'
+complete -c ps-agent -l json -d 'status: print JSON'
+complete -c ps-agent -s h -l help -d 'print this help'
+complete -c ps-agent -s V -l version -d 'print the version'
+complete -c ps-agent -s q -l quiet -d 'say only what failed'
+complete -c ps-agent -s v -l verbose -d 'say more'
+complete -c ps-agent -l config -r -F -d 'configuration, see ps.yaml(5)'

@@ -1,0 +1,333 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "agent/schedule.h"
+#include "base/durable.h"
+#include "base/notify.h"
+#include "base/units.h"
+
+#define SAVE_NS NS_PER_S /* what only informs is saved at most so often */
+
+void agent_say(struct agent *a, const char *who, const char *fmt, ...)
+{
+	char words[600];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(words, sizeof(words), fmt, ap);
+	va_end(ap);
+	a->loop.say(a, who, words);
+}
+
+int64_t wall_of(int64_t mono)
+{
+	int64_t ns = mono - mono_now_ns();
+
+	return time_now_ns() + (ns > 0 ? ns : 0);
+}
+
+void agent_save(struct agent *a)
+{
+	struct err e = {0};
+
+	a->changed = false;
+	a->saved = mono_now_ns();
+	if (state_write(a->state, a->dirfd, &e) < 0)
+		agent_say(a, NULL, "the state cannot be saved: %s", e.msg);
+}
+
+bool agent_paused(const struct agent *a, const char *disk)
+{
+	return control_paused(&a->control, disk);
+}
+
+/* The gravest: what does not pass by itself, then 75, then 69. */
+void agent_count(struct agent *a, int code)
+{
+	bool old_passes = a->code == PS_UNAVAILABLE || a->code == PS_TEMPFAIL;
+
+	if (code == PS_NO) /* a segment was refused: somebody has to look */
+		code = PS_TEMPFAIL;
+	if (a->code == 0 || (old_passes && code != PS_UNAVAILABLE))
+		a->code = code;
+}
+
+/* ---- one look at everything ---- */
+
+static void step_marks(struct agent *a)
+{
+	struct mark **at = &a->marks, *m;
+
+	while ((m = *at) != NULL) {
+		if (!mark_step(m)) {
+			at = &m->next;
+			continue;
+		}
+		*at = m->next;
+		mark_free(m);
+		a->changed = true;
+	}
+}
+
+/* "3 disks: 2 continuous, 1 initial sync" */
+static void tell_manager(struct agent *a)
+{
+	unsigned counts[WORD_HELD + 1] = {0}, i;
+	char text[400];
+	int n;
+
+	for (i = 0; i < a->ndisks; i++)
+		counts[a->disks[i].st->word]++;
+	n = snprintf(text, sizeof(text), "STATUS=%u disks:", a->ndisks);
+	for (i = 0; i <= WORD_HELD; i++)
+		if (counts[i] > 0 && n < (int)sizeof(text))
+			n += snprintf(text + n, sizeof(text) - (size_t)n,
+				      " %u %s", counts[i],
+				      disk_word_name((enum disk_word)i));
+	notify_state(text);
+}
+
+static int64_t watchdog_ns(void)
+{
+	const char *text = getenv("WATCHDOG_USEC");
+	uint64_t us;
+
+	if (text == NULL || !parse_u64(text, UINT32_MAX * 1000ULL, &us))
+		return 0;
+	return (int64_t)us * 1000 / 2;
+}
+
+static bool over(const struct agent *a)
+{
+	return a->marks == NULL && a->loop.first == NULL &&
+	       (a->stopping || a->once);
+}
+
+static int work(struct agent *a)
+{
+	int64_t watchdog = watchdog_ns(), beat = 0;
+
+	while (true) {
+		int64_t now = mono_now_ns(), until;
+
+		step_marks(a);
+		until = schedule_step(a);
+		step_marks(a);
+		if (a->changed && now - a->saved >= SAVE_NS) {
+			agent_save(a);
+			tell_manager(a);
+		}
+		if (over(a) && (a->stopping || schedule_once_over(a)))
+			break;
+		if (a->changed && a->saved + SAVE_NS < until)
+			until = a->saved + SAVE_NS;
+		if (watchdog > 0 && now >= beat) {
+			notify_state("WATCHDOG=1");
+			beat = now + watchdog;
+		}
+		if (watchdog > 0 && beat < until)
+			until = beat;
+		loop_wait(&a->loop, until);
+	}
+	agent_save(a);
+	return a->reload ? AGENT_RELOAD_CODE : a->once ? a->code : PS_OK;
+}
+
+/* ---- signals ---- */
+
+static const struct agent_run *running; /* there is one agent in a process */
+
+static void stop(struct agent *a)
+{
+	unsigned i;
+
+	for (i = 0; i < a->ndisks; i++)
+		disk_interrupt(&a->disks[i], a->hurry ? 0 : a->conf->stop_s);
+	task_stop(&a->heads);
+}
+
+static void on_signal(void *ctx, int sig)
+{
+	struct agent *a = ctx;
+	char text[80];
+
+	if (sig == SIGHUP) {
+		if (a->once || a->stopping || !running->reload())
+			return;
+		a->reload = true;
+		snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%lld",
+			 (long long)(mono_now_ns() / 1000));
+		notify_state(text);
+	} else {
+		a->hurry = a->stopping;
+		a->reload = false;
+		notify_state("STOPPING=1");
+		if (a->once && a->code == 0)
+			a->code = PS_TEMPFAIL; /* not all was done */
+	}
+	a->stopping = true;
+	stop(a);
+}
+
+static void on_command(void *ctx)
+{
+	struct agent *a = ctx;
+
+	control_seen(&a->control);
+	a->changed = true;
+}
+
+/* ---- beginning and end ---- */
+
+static int open_folder(struct agent *a, struct err *e)
+{
+	/* One that can be asked about without being taken: see status.c. */
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	const char *path = a->conf->state;
+
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return err_sys(e, 0, "%s", path);
+	a->dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (a->dirfd < 0)
+		return err_sys(e, 0, "%s", path);
+	a->lockfd =
+	    openat(a->dirfd, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (a->lockfd < 0)
+		return err_sys(e, 0, "%s/lock", path);
+	if (fcntl(a->lockfd, F_OFD_SETLK, &lock) < 0)
+		return err_set(e, PS_TEMPFAIL,
+			       "%s: another ps-agent works with this state",
+			       path);
+	durable_sweep(a->dirfd);
+	return control_open(&a->control, a->dirfd, e);
+}
+
+/* Entries in the order of the configuration; new ones are empty. */
+static int load_state(struct agent *a, struct err *e)
+{
+	struct agent_state *old = calloc(1, sizeof(*old));
+	struct agent_state *s = calloc(1, sizeof(*s));
+	unsigned i;
+	int rc;
+
+	a->state = s;
+	if (old == NULL || s == NULL) {
+		free(old);
+		return err_set(e, PS_TEMPFAIL, "out of memory");
+	}
+	rc = state_read(old, a->dirfd, e);
+	s->frozen = old->frozen;
+	s->app_ns = old->app_ns;
+	s->bookmark_ns = old->bookmark_ns;
+	for (i = 0; rc == 0 && i < a->conf->ndisks; i++) {
+		const char *name = a->conf->disks[i].name;
+		const struct disk_state *d = state_disk(old, name);
+
+		if (d != NULL)
+			s->disks[i] = *d;
+		snprintf(s->disks[i].name, sizeof(s->disks[i].name), "%s",
+			 name);
+		s->ndisks++;
+	}
+	free(old);
+	return rc;
+}
+
+static int open_disks(struct agent *a, struct err *e)
+{
+	unsigned i;
+	int rc = 0;
+
+	a->disks = calloc(a->conf->ndisks, sizeof(*a->disks));
+	if (a->disks == NULL)
+		return err_set(e, PS_TEMPFAIL, "out of memory");
+	for (i = 0; rc == 0 && i < a->conf->ndisks; i++) {
+		a->ndisks++;
+		rc = disk_open(&a->disks[i], a, &a->conf->disks[i],
+			       &a->state->disks[i], e);
+	}
+	return rc;
+}
+
+static int open_agent(struct agent *a, struct err *e)
+{
+	size_t n = strlen(a->conf->state) + sizeof("/share");
+	int rc = open_folder(a, e);
+
+	if (rc == 0)
+		rc = load_state(a, e);
+	if (rc == 0)
+		rc = open_disks(a, e);
+	if (rc < 0)
+		return rc;
+	a->share = malloc(n);
+	if (a->share == NULL)
+		return err_set(e, PS_TEMPFAIL, "out of memory");
+	snprintf(a->share, n, "%s/share", a->conf->state);
+	limits_open(&a->limits, a->conf, a->state->limits,
+		    sizeof(a->state->limits));
+	if (a->state->limits[0] != '\0')
+		agent_say(a, NULL, "%s", a->state->limits);
+	snprintf(a->port, sizeof(a->port), "%u", (unsigned)a->conf->port);
+	snprintf(a->timeout, sizeof(a->timeout), "%llu",
+		 (unsigned long long)a->conf->timeout_s);
+	a->loop.extra_fd = a->control.watch;
+	return 0;
+}
+
+static void close_agent(struct agent *a)
+{
+	unsigned i;
+
+	for (i = 0; i < a->ndisks; i++)
+		disk_close(&a->disks[i]);
+	free(a->disks);
+	free(a->state);
+	free(a->share);
+	limits_close(&a->limits);
+	control_close(&a->control);
+	loop_close(&a->loop);
+	if (a->lockfd >= 0)
+		close(a->lockfd);
+	if (a->dirfd >= 0)
+		close(a->dirfd);
+}
+
+int agent_run(const struct agent_run *run, struct err *e)
+{
+	struct agent a = {.conf = run->conf,
+			  .ps_config = run->ps_config,
+			  .once = run->once,
+			  .control = {-1, -1},
+			  .limits = {0, -1, -1},
+			  .dirfd = -1,
+			  .lockfd = -1};
+	int rc = loop_open(&a.loop, e);
+
+	if (rc < 0)
+		return rc;
+	running = run;
+	a.loop.signal = on_signal;
+	a.loop.extra = on_command;
+	a.loop.say = run->say;
+	a.loop.ctx = &a;
+	rc = open_agent(&a, e);
+	if (rc == 0) {
+		notify_state("READY=1");
+		mark_thaw(&a);
+		schedule_begin(&a);
+		rc = work(&a);
+	}
+	close_agent(&a);
+	return rc;
+}

@@ -1,0 +1,35 @@
+/*
+ * Commands to an agent are files in the folder `control` of its state: they
+ * work whether or not an agent runs, and outlive both.
+ *
+ *	paused, paused.DISK	no pass begins, one under way is ended
+ *	rescan.DISK		the next pass reads the whole disk
+ */
+#ifndef PS_AGENT_CONTROL_H
+#define PS_AGENT_CONTROL_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+
+struct control {
+	int dirfd;
+	int watch; /* inotify: readable when something changed; -1: none */
+};
+
+/* Makes the folder when it is missing. */
+int control_open(struct control *c, int statefd, struct err *e);
+void control_close(struct control *c);
+/* Takes note of changes: the descriptor is not readable any more. */
+void control_seen(struct control *c);
+
+/* `disk` NULL: all of the machine. */
+int control_pause(struct control *c, const char *disk, struct err *e);
+int control_resume(struct control *c, const char *disk, struct err *e);
+int control_rescan(struct control *c, const char *disk, struct err *e);
+int control_rescan_done(struct control *c, const char *disk, struct err *e);
+
+bool control_paused(const struct control *c, const char *disk);
+bool control_wants_rescan(const struct control *c, const char *disk);
+
+#endif

@@ -1,0 +1,534 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "agent/commands.h"
+#include "base/units.h"
+#include "segment/ack.h"
+
+#define ASK_LIMIT_S 600 /* of what is short by nature; the rest has none */
+#define SHRINKS_MAX 5
+#define SHRINK_ENOUGH (16 * 1024 * 1024) /* bytes: a moment's work */
+
+void disk_error(struct disk *d, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(d->st->error, sizeof(d->st->error), fmt, ap);
+	va_end(ap);
+	d->st->error_ns = time_now_ns();
+	d->agent->changed = true;
+	agent_say(d->agent, d->conf->name, "%s", d->st->error);
+}
+
+static void set_word(struct disk *d, enum disk_word word)
+{
+	if (d->st->word != word)
+		d->agent->changed = true;
+	d->st->word = word;
+}
+
+bool disk_sends(const struct disk *d)
+{
+	return d->phase >= DISK_CHANGES && d->phase <= DISK_LAST;
+}
+
+bool disk_has_provider(const struct disk *d)
+{
+	return strcmp(d->conf->provider, "none") != 0;
+}
+
+/* ---- the end of a round ---- */
+
+void disk_end(struct disk *d)
+{
+	int64_t next = d->wait.next;
+
+	d->phase = DISK_IDLE;
+	d->mark = NULL;
+	d->snapshot[0] = '\0';
+	free(d->source);
+	d->source = NULL;
+	d->st->under_way_ns = 0;
+	d->st->pending.bookmark[0] = '\0';
+	if (d->agent->server.next > next)
+		next = d->agent->server.next;
+	d->st->next_ns = d->failed ? wall_of(next) : 0;
+	d->agent->changed = true;
+}
+
+/* What is done about a failure, by the server's word or the exit code. */
+static void judge(struct disk *d, const struct task_result *r,
+		  const struct report *rep)
+{
+	struct disk_state *st = d->st;
+	struct agent *a = d->agent;
+	uint64_t max = a->conf->max_wait_s;
+
+	snprintf(st->cause, sizeof(st->cause), "%.31s", rep->cause);
+	if (r->code == PS_UNAVAILABLE ||
+	    strcmp(rep->cause, "unreachable") == 0) {
+		snprintf(st->cause, sizeof(st->cause), "unreachable");
+		set_word(d, WORD_DISCONNECTED);
+		/* All disks wait as one; each would ask for the same. */
+		if (mono_now_ns() >= a->server.next)
+			backoff_fail(&a->server, rep->retry_after, max);
+		d->wait.next = 0;
+		return;
+	}
+	if (strcmp(rep->cause, "held") == 0 ||
+	    strcmp(rep->cause, "refused") == 0)
+		set_word(d, WORD_HELD);
+	else if (d->resync)
+		set_word(d, WORD_RESYNC);
+	else if (strcmp(rep->cause, "unseated") == 0)
+		set_word(d, WORD_INITIATING);
+	else if (rep->cause[0] != '\0' && r->code == PS_TEMPFAIL)
+		set_word(d, WORD_THROTTLED);
+	else
+		set_word(d, WORD_STALLED);
+	/* What somebody has to mend is tried again, but seldom. */
+	if (r->code == PS_CONFIG || r->code == PS_NOPERM || r->code == PS_USAGE)
+		d->wait.wait_s = max;
+	backoff_fail(&d->wait, rep->retry_after, max);
+}
+
+void disk_fail(struct disk *d, const struct task_result *r)
+{
+	bool asked = d->phase == DISK_SETTLE || d->phase == DISK_MAP ||
+		     d->phase == DISK_RESTART || d->phase == DISK_SHRINK ||
+		     d->phase == DISK_WINDOW || d->phase == DISK_LAST;
+	struct report rep = {0};
+
+	if (asked)
+		(void)report_read(AT_FDCWD, d->report, &rep);
+	d->failed = true;
+	d->missed = true;
+	agent_count(d->agent, r->code);
+	if (r->interrupted || d->agent->stopping) {
+		/* That was us. */
+		backoff_clear(&d->wait);
+		disk_cleanup(d);
+		return;
+	}
+	judge(d, r, &rep);
+	disk_error(d, "%s%s%s", r->words, rep.cause[0] != '\0' ? ": " : "",
+		   rep.cause);
+	disk_cleanup(d);
+}
+
+/* ---- tasks ---- */
+
+static void on_line(void *ctx, const char *line)
+{
+	struct disk *d = ctx;
+	size_t n = strlen(line);
+	struct ack ack;
+
+	switch (d->phase) {
+	case DISK_TRAITS:
+	case DISK_LIST:
+	case DISK_CREATE:
+		disk_provider_line(d, line);
+		break;
+	case DISK_LOOK:
+		if (d->ntext + n + 2 > sizeof(d->text))
+			break;
+		memcpy(d->text + d->ntext, line, n);
+		d->ntext += n;
+		d->text[d->ntext++] = '\n';
+		d->text[d->ntext] = '\0';
+		break;
+	default:
+		if (ack_parse(&ack, line, NULL) < 0 ||
+		    ack.level == ACK_REFUSED ||
+		    strcmp(ack.disk, d->conf->name) != 0)
+			break;
+		if (ack.seq > d->seq)
+			d->seq = ack.seq;
+		if (ack.head && ack.level == ACK_DURABLE)
+			d->st->acked_seq = ack.seq;
+		if (ack.level == ACK_STORED)
+			d->st->stored_seq = ack.seq;
+	}
+}
+
+static void done(void *ctx, const struct task_result *r);
+
+/* Begins the task whose plan was made. */
+void disk_run(struct disk *d, enum disk_phase phase, uint64_t limit_s)
+{
+	struct task *t = &d->task;
+
+	d->phase = phase;
+	t->who = d->conf->name;
+	t->limit_s = limit_s;
+	t->line = on_line;
+	t->done = done;
+	t->ctx = d;
+	t->env = d->env;
+	t->in_path = phase == DISK_ADOPT ? d->digests : NULL;
+	t->out_path = phase == DISK_CHANGES ? d->changes : NULL;
+	t->prepare = limits_apply;
+	t->prepare_ctx = &d->agent->limits;
+	task_start(&d->agent->loop, t);
+}
+
+/* The report of the one before must not be taken for that of this one. */
+static void ask(struct disk *d, enum disk_phase phase, uint64_t limit_s)
+{
+	(void)unlink(d->report);
+	d->seq = 0;
+	disk_run(d, phase, limit_s);
+}
+
+/* ---- settled with the server ---- */
+
+void disk_settle(struct disk *d)
+{
+	command_settle(d, &d->task.plan);
+	ask(d, DISK_SETTLE, ASK_LIMIT_S);
+}
+
+static void looked(struct disk *d, const struct task_result *r);
+
+static void look(struct disk *d)
+{
+	d->ntext = 0;
+	d->text[0] = '\0';
+	d->scan = (struct scan_status){0};
+	if (access(d->map, F_OK) < 0 && errno == ENOENT) {
+		/* No map yet: nothing was ever sent. */
+		struct task_result none = {.code = PS_NOINPUT};
+
+		looked(d, &none);
+		return;
+	}
+	command_look(d, &d->task.plan);
+	disk_run(d, DISK_LOOK, ASK_LIMIT_S);
+}
+
+static void settled(struct disk *d, const struct task_result *r)
+{
+	/* 65 of ps-scan: this map cannot be brought to the server's head. */
+	if (r->code == PS_DATA && r->stage == 1 && !d->resynced) {
+		d->resync = d->resynced = true;
+		disk_error(d,
+			   "resync: the map does not fit the server's head, "
+			   "its digest map is asked for (%.200s)",
+			   r->words);
+		set_word(d, WORD_RESYNC);
+		command_fetch_map(d, &d->task.plan);
+		ask(d, DISK_MAP, ASK_LIMIT_S);
+		return;
+	}
+	if (r->code != 0) {
+		disk_fail(d, r);
+		return;
+	}
+	backoff_clear(&d->agent->server);
+	look(d);
+}
+
+static void map_fetched(struct disk *d, const struct task_result *r)
+{
+	if (r->code == 0) {
+		command_adopt(d, &d->task.plan);
+		disk_run(d, DISK_ADOPT, ASK_LIMIT_S);
+	} else if (r->code == PS_NO) {
+		disk_error(d, "resync: the server makes no digest map: a new "
+			      "base is begun, everything is sent again");
+		command_restart(d, &d->task.plan);
+		ask(d, DISK_RESTART, ASK_LIMIT_S);
+	} else {
+		disk_fail(d, r);
+	}
+}
+
+/*
+ * A pass may have ended well and its agent been killed before it wrote that
+ * down: nothing is left to read, and the server has what was sent.
+ */
+static void recall_pending(struct disk *d)
+{
+	struct agent_point *p = &d->st->pending;
+
+	if (p->bookmark[0] == '\0')
+		return;
+	p->seq = d->scan.seq;
+	if (d->scan.point && !d->scan.new_base && d->scan.dirty_bytes == 0 &&
+	    (d->st->npoints == 0 ||
+	     d->st->points[d->st->npoints - 1].seq < p->seq))
+		state_point_add(d->st, p);
+	p->bookmark[0] = '\0';
+	d->agent->changed = true;
+}
+
+static void ready(struct disk *d)
+{
+	d->phase = DISK_READY;
+}
+
+static void shrink(struct disk *d)
+{
+	d->shrinks++;
+	command_pass(d, PASS_SHRINK, &d->task.plan);
+	ask(d, DISK_SHRINK, 0);
+}
+
+/* Is what is left to send in the window small, or as small as it gets? */
+static void shrunk(struct disk *d, const struct task_result *r)
+{
+	struct report rep;
+
+	if (r->code != 0) {
+		disk_fail(d, r);
+		return;
+	}
+	(void)report_read(AT_FDCWD, d->report, &rep);
+	if (d->shrinks < SHRINKS_MAX && rep.bytes > SHRINK_ENOUGH &&
+	    (d->shrinks == 1 || rep.bytes < d->last_shrink / 4 * 3)) {
+		d->last_shrink = rep.bytes;
+		shrink(d);
+	} else {
+		ready(d);
+	}
+}
+
+static void last_pass(struct disk *d);
+
+static void looked(struct disk *d, const struct task_result *r)
+{
+	struct disk_state *st = d->st;
+
+	if (r->code == 0 && !scan_status_parse(d->text, &d->scan)) {
+		struct task_result bad = {.code = PS_DATA};
+
+		snprintf(bad.words, sizeof(bad.words),
+			 "ps-scan --status: not understood");
+		disk_fail(d, &bad);
+		return;
+	}
+	if (r->code != 0 && r->code != PS_NOINPUT) {
+		disk_fail(d, r);
+		return;
+	}
+	if (d->source != NULL) { /* between window and last part */
+		last_pass(d);
+		return;
+	}
+	recall_pending(d);
+	st->size = d->scan.size;
+	st->backlog = d->scan.dirty_bytes;
+	st->complete = d->scan.point && !d->scan.new_base;
+	d->full = control_wants_rescan(&d->agent->control, d->conf->name);
+	if (d->resync || (d->scan.seq > 0 && d->scan.new_base))
+		set_word(d, WORD_RESYNC);
+	else if (!st->complete)
+		set_word(d, WORD_INITIAL_SYNC);
+	else
+		set_word(d, d->full ? WORD_RESCAN : WORD_CONTINUOUS);
+	if (!st->complete && d->mark->group) {
+		/* Not with the others: it begins alone. */
+		d->tried = false;
+		disk_cleanup(d);
+		return;
+	}
+	if (d->window_s > 0)
+		shrink(d);
+	else
+		ready(d);
+}
+
+/* ---- the pass ---- */
+
+/*
+ * Everything was read while writers were held and `check` has said so: the
+ * last part reads nothing, it only says that the point is there.
+ */
+static void last_pass(struct disk *d)
+{
+	FILE *f = fopen(d->changes, "we");
+
+	if (f != NULL) {
+		fprintf(f, "0 %llu clean\n", (unsigned long long)d->scan.size);
+		d->listed = fclose(f) == 0;
+	}
+	/* Something has to be read after the check: nobody vouches for it. */
+	if (d->scan.dirty_bytes > 0 || d->scan.new_base || !d->listed)
+		d->reached = CONS_NONE;
+	d->st->pending.consistency = d->reached;
+	command_pass(d, PASS_POINT, &d->task.plan);
+	ask(d, DISK_LAST, 0);
+}
+
+static void pass(struct disk *d)
+{
+	if (d->window_s > 0) {
+		command_pass(d, PASS_WINDOW, &d->task.plan);
+		ask(d, DISK_WINDOW, 0);
+	} else {
+		command_pass(d, PASS_POINT, &d->task.plan);
+		ask(d, DISK_LAST, 0);
+	}
+}
+
+void disk_send(struct disk *d)
+{
+	d->listed = false;
+	if (d->has_changes && d->st->base[0] != '\0' && !d->full) {
+		command_provider(d, "changes", &d->task.plan);
+		disk_run(d, DISK_CHANGES, ASK_LIMIT_S);
+		return;
+	}
+	pass(d);
+}
+
+static void changes_made(struct disk *d, const struct task_result *r)
+{
+	d->listed = r->code == 0;
+	if (r->interrupted) {
+		disk_fail(d, r);
+		return;
+	}
+	if (r->code > PS_NO)
+		agent_say(d->agent, d->conf->name,
+			  "no change list (%s): the whole disk is read",
+			  r->words);
+	pass(d);
+}
+
+/* The last part is durable: the point counts, the base moves on. */
+static void passed(struct disk *d)
+{
+	struct disk_state *st = d->st;
+	char old[SNAPSHOT_SIZE];
+
+	st->pending.seq = d->seq;
+	state_point_add(st, &st->pending);
+	st->pending.bookmark[0] = '\0';
+	st->acked_seq = d->seq;
+	st->complete = true;
+	st->backlog = 0;
+	if (d->mark->app_failed || d->reached >= CONS_CRASH ||
+	    !disk_has_provider(d))
+		st->cause[0] = '\0';
+	if (!d->mark->app_failed && !d->lost)
+		st->error[0] = '\0';
+	set_word(d, WORD_CONTINUOUS);
+	if (d->full)
+		(void)control_rescan_done(&d->agent->control, d->conf->name,
+					  NULL);
+	d->resync = false;
+	d->missed = false;
+	backoff_clear(&d->wait);
+	backoff_clear(&d->agent->heads_wait);
+	snprintf(old, sizeof(old), "%s", st->base);
+	if (d->keeps) {
+		snprintf(st->base, sizeof(st->base), "%s", d->snapshot);
+		d->snapshot[0] = '\0';
+	} else {
+		st->base[0] = '\0';
+	}
+	agent_save(d->agent); /* before the old base goes */
+	if (old[0] != '\0')
+		disk_doom(d, old);
+	disk_cleanup(d);
+}
+
+static void done(void *ctx, const struct task_result *r)
+{
+	struct disk *d = ctx;
+
+	switch (d->phase) {
+	case DISK_SETTLE:
+		settled(d, r);
+		break;
+	case DISK_MAP:
+		map_fetched(d, r);
+		break;
+	case DISK_ADOPT:
+	case DISK_RESTART:
+		(void)unlink(d->digests);
+		if (r->code == 0)
+			disk_settle(d);
+		else
+			disk_fail(d, r);
+		break;
+	case DISK_LOOK:
+		looked(d, r);
+		break;
+	case DISK_SHRINK:
+		shrunk(d, r);
+		break;
+	case DISK_CHANGES:
+		changes_made(d, r);
+		break;
+	case DISK_LAST:
+		if (r->code == 0)
+			passed(d);
+		else
+			disk_fail(d, r);
+		break;
+	case DISK_WINDOW:
+		if (r->code != 0) {
+			disk_fail(d, r);
+			break;
+		}
+		command_provider(d, "check", &d->task.plan);
+		disk_run(d, DISK_CHECK, d->agent->conf->provider_timeout_s);
+		break;
+	case DISK_CHECK:
+		d->lost = r->code != 0;
+		if (d->lost) {
+			d->reached = CONS_NONE;
+			disk_error(d, "the window was not kept: writers were "
+				      "let go before everything was read");
+		}
+		look(d);
+		break;
+	default:
+		disk_provider_done(d, r);
+	}
+}
+
+/* ---- from outside ---- */
+
+void disk_begin(struct disk *d, struct mark *m)
+{
+	d->mark = m;
+	d->failed = d->resynced = d->listed = d->lost = false;
+	d->sweeping = false;
+	d->shrinks = 0;
+	d->st->under_way_ns = time_now_ns();
+	d->st->next_ns = 0;
+	d->agent->changed = true;
+	if (disk_has_provider(d) && (!d->traits_known || !d->swept))
+		disk_traits(d);
+	else
+		disk_settle(d);
+}
+
+void disk_release(struct disk *d)
+{
+	disk_cleanup(d);
+}
+
+void disk_interrupt(struct disk *d, uint64_t drain_s)
+{
+	if (!d->task.running || d->phase == DISK_DELETE ||
+	    d->phase == DISK_CREATE)
+		return; /* these end soon by themselves */
+	if (drain_s > 0 && disk_sends(d) && d->phase != DISK_CHANGES)
+		task_drain(&d->task, drain_s);
+	else
+		task_stop(&d->task);
+}

@@ -1,0 +1,94 @@
+/*
+ * What an agent remembers of its disks, and what `ps-agent status` reads: one
+ * small file, replaced durably. What is not in it is asked again; losing it
+ * costs knowledge of points, never a replica.
+ */
+#ifndef PS_AGENT_STATE_H
+#define PS_AGENT_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "agent/agent-conf.h"
+
+#define STATE_POINTS 64
+#define STATE_FILE "state.json"
+#define LOCK_FILE "lock" /* held by the agent of this folder (F_OFD_SETLK) */
+#define SNAPSHOT_SIZE (NAME_SIZE + 8)
+#define STATE_ERROR 400
+
+/* The words of status. */
+enum disk_word {
+	WORD_INITIATING,
+	WORD_INITIAL_SYNC,
+	WORD_CONTINUOUS,
+	WORD_BACKLOG,
+	WORD_RESCAN,
+	WORD_RESYNC,
+	WORD_PAUSED,
+	WORD_STALLED,
+	WORD_DISCONNECTED,
+	WORD_THROTTLED,
+	WORD_HELD,
+};
+
+const char *disk_word_name(enum disk_word w);
+
+enum consistency_word { CONS_NONE, CONS_CRASH, CONS_APP };
+
+const char *cons_name(enum consistency_word c);
+enum consistency_word cons_parse(const char *text);
+
+/* A recovery point of one disk, complete on the process server. */
+struct agent_point {
+	char bookmark[NAME_SIZE]; /* empty: none */
+	int64_t time_ns;
+	uint64_t seq;
+	enum consistency_word consistency;
+};
+
+struct disk_state {
+	char name[NAME_SIZE];
+	enum disk_word word;
+	char error[STATE_ERROR]; /* of the last pass; empty: none */
+	int64_t error_ns;
+	char cause[32];		    /* what the server said, or "unreachable" */
+	int64_t next_ns;	    /* when it is tried again; 0: not planned */
+	int64_t under_way_ns;	    /* since when a pass runs; 0: none does */
+	bool complete;		    /* initial replication is done */
+	char base[SNAPSHOT_SIZE];   /* snapshot of the last completed pass */
+	struct agent_point pending; /* of the pass under way */
+	struct agent_point points[STATE_POINTS]; /* ascending */
+	unsigned npoints;
+	uint64_t acked_seq, stored_seq; /* the server's heads */
+	uint64_t backlog;		/* bytes to be read and compared */
+	uint64_t size;
+};
+
+struct agent_state {
+	bool frozen;	     /* the pre hook was begun: post has to be run */
+	int64_t app_ns;	     /* time of the last application bookmark */
+	int64_t bookmark_ns; /* time of the last bookmark of all disks */
+	char limits[200];    /* a limit that cannot be kept; or empty */
+	struct disk_state disks[AGENT_DISKS];
+	unsigned ndisks;
+};
+
+/* Reads the file; none at all is an empty state. -PS_DATA: damaged. */
+int state_read(struct agent_state *s, int dirfd, struct err *e);
+int state_write(const struct agent_state *s, int dirfd, struct err *e);
+
+/* The entry of a disk; NULL when there is none. */
+struct disk_state *state_disk(struct agent_state *s, const char *name);
+
+/* The newest point at or below a sequence; NULL: none is known. */
+const struct agent_point *state_point_at(const struct disk_state *d,
+					 uint64_t seq);
+/*
+ * Adds a point. Of those that are stored only the newest is kept; when there
+ * are too many all the same, every second of the older half goes.
+ */
+void state_point_add(struct disk_state *d, const struct agent_point *p);
+
+#endif

@@ -1,0 +1,3 @@
+# agent
+bin_PROGRAMS += tools/ps-agent
+tools_ps_agent_SOURCES = tools/ps-agent.c
