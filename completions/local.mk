@@ -6,6 +6,7 @@ dist_ps_bash_DATA = \
 	completions/bash/ps-cache \
 	completions/bash/ps-compress \
 	completions/bash/ps-encrypt \
+	completions/bash/ps-health \
 	completions/bash/ps-pipeline \
 	completions/bash/ps-receive \
 	completions/bash/ps-restore \
@@ -20,6 +21,7 @@ dist_ps_zsh_DATA = \
 	completions/zsh/_ps-cache \
 	completions/zsh/_ps-compress \
 	completions/zsh/_ps-encrypt \
+	completions/zsh/_ps-health \
 	completions/zsh/_ps-pipeline \
 	completions/zsh/_ps-receive \
 	completions/zsh/_ps-restore \
@@ -34,6 +36,7 @@ dist_ps_fish_DATA = \
 	completions/fish/ps-cache.fish \
 	completions/fish/ps-compress.fish \
 	completions/fish/ps-encrypt.fish \
+	completions/fish/ps-health.fish \
 	completions/fish/ps-pipeline.fish \
 	completions/fish/ps-receive.fish \
 	completions/fish/ps-restore.fish \

@@ -13,4 +13,6 @@ dist_man_MANS += man/ps-vault.1
 dist_man_MANS += man/ps-vault.5
 dist_man_MANS += man/ps-receive.8
 dist_man_MANS += man/cxpsclient.1
+dist_man_MANS += man/ps-store.7
+dist_man_MANS += man/ps-health.1
 dist_man_MANS += man/ps-provider.7

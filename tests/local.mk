@@ -19,11 +19,11 @@ check-local: all
 EXTRA_DIST += tests/style.bats tests/tidy.bats tests/lib/common.bash tests/lib/chain.bash tests/lib/style.bash \
 	tests/lib/tidy
 
-EXTRA_DIST += scripts/check scripts/install-packages \
+EXTRA_DIST += scripts/check scripts/install-packages scripts/install-peers \
 	scripts/make-completions scripts/quickstart scripts/run-test \
 	scripts/run-tests
 
-EXTRA_DIST += bench/compare
+EXTRA_DIST += bench/agents bench/compare bench/rpo
 
 EXTRA_DIST += tests/fuzz/fuzz-reader.c
 

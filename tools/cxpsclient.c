@@ -17,14 +17,14 @@
 #include "base/secret.h"
 #include "base/tool.h"
 #include "base/units.h"
+#include "cxpsclient-test.h"
 #include "net/client.h"
-#include "net/selftest.h"
 #include "segment/ack.h"
 
 static const char *host, *port = "9443", *key_file, *machine, *disk, *ca;
 static const char *derive, *out_file;
-static uint64_t wait_s = 300;
-static bool put, status, list, json;
+static uint64_t wait_s = 300, runs = 1, interval_s = 10;
+static bool put, status, list, map, json, nagios;
 
 static const struct opt opts[] = {
     {'i', "host", OPT_TEXT, "HOST", &host, "the process server", 0,
@@ -32,14 +32,14 @@ static const struct opt opts[] = {
     {'l', "port", OPT_TEXT, "PORT", &port, "its port (default 9443)", 0,
      "client.port", 0, 0, 0},
     {'y', "timeout", OPT_DURATION, "SECS", &wait_s,
-     "longest wait for anything (default 300)", 0, "client.timeout", 0, 1,
-     86400},
+     "time for the self-test, or longest wait for anything (default 300)", 0,
+     "client.timeout", 0, 1, 86400},
     {'P', "passphrase", OPT_FILE, "KEYFILE", &key_file,
      "file with the passphrase or one machine's key", 0, "client.passphrase", 0,
      0, 0},
     {'m', "machine", OPT_TEXT, "M", &machine, "log in as this machine", 0,
      "machine", 0, 0, 0},
-    {'d', "disk", OPT_TEXT, "D", &disk, "with --status: this disk only", 0, 0,
+    {'d', "disk", OPT_TEXT, "D", &disk, "with --status, --map: this disk", 0, 0,
      0, 0, 0},
     {0, "ca", OPT_FILE, "FILE", &ca,
      "who must have signed the server's certificate (PEM)", 0, "client.ca", 0,
@@ -48,14 +48,23 @@ static const struct opt opts[] = {
      0},
     {0, "status", OPT_FLAG, NULL, &status, "print the heads of disks", 0, 0, 0,
      0, 0},
+    {0, "map", OPT_FLAG, NULL, &map, "fetch the digest map of a disk", 0, 0, 0,
+     0, 0},
     {0, "list", OPT_FLAG, NULL, &list,
      "print the heads of all disks that may be seen", 0, 0, 0, 0, 0},
     {0, "derive-key", OPT_TEXT, "M", &derive,
      "make the key of one machine from the passphrase", 0, 0, 0, 0, 0},
     {'o', "output", OPT_FILE, "FILE", &out_file,
-     "with --derive-key: write it there, not to standard output", 0, 0, 0, 0,
-     0},
+     "with --map, --derive-key: write it there, not to standard output", 0, 0,
+     0, 0, 0},
     {0, "json", OPT_FLAG, NULL, &json, "print JSON", 0, 0, 0, 0, 0},
+    {'n', "count", OPT_NUMBER, "N", &runs,
+     "repeat the self-test; 0: until interrupted (default 1)", 0, 0, 0, 0, 0},
+    {0, "interval", OPT_DURATION, "TIME", &interval_s,
+     "with -n: pause between two runs (default 10s)", 0, 0, 0, 0, 86400},
+    {0, "nagios", OPT_FLAG, NULL, &nagios,
+     "self-test as a monitoring plugin: one line, exit codes 0 to 3", 0, 0, 0,
+     0, 0},
     {0},
 };
 
@@ -63,11 +72,13 @@ static const struct opt_tool tool = {
     .name = "cxpsclient",
     .about = "Test the way to a process server, send segments to it, or show "
 	     "what it has.",
-    .synopsis = "-i HOST [-l PORT] [-y SECS] [-P KEYFILE] [--json]\n"
-		"-i HOST [-l PORT] [-y SECS] -P KEYFILE --put [FILE|-]\n"
-		"-i HOST [-l PORT] -P KEYFILE --status [-m M [-d D]] [--json]\n"
-		"-i HOST [-l PORT] -P KEYFILE --list [--json]\n"
-		"--derive-key M -P KEYFILE [-o FILE]",
+    .synopsis =
+	"-i HOST [-l PORT] [-y SECS] [-P KEYFILE] [-n N] [--json|--nagios]\n"
+	"-i HOST [-l PORT] [-y SECS] -P KEYFILE --put [FILE|-]\n"
+	"-i HOST [-l PORT] -P KEYFILE --status [-m M [-d D]] [--json]\n"
+	"-i HOST [-l PORT] -P KEYFILE --map -m M -d D [-o FILE]\n"
+	"-i HOST [-l PORT] -P KEYFILE --list [--json]\n"
+	"--derive-key M -P KEYFILE [-o FILE]",
     .opts = opts,
     .operands = "file",
 };
@@ -76,47 +87,22 @@ static struct client_to to;
 
 /* ---- self-test ---- */
 
-static void print_step(void *ctx, const struct selftest_step *s)
-{
-	static const char *const words[] = {"ok", "warn", "FAILED"};
-	char took[32];
-
-	if (ctx != NULL) {
-		json_array_append_new(
-		    ctx, json_pack(
-			     "{s:s s:s s:f s:s s:s}", "step", s->name, "result",
-			     s->result == SELFTEST_FAILED ? "failed"
-							  : words[s->result],
-			     "seconds", (double)s->took_ns / 1e9, "detail",
-			     s->detail, "hint", s->hint));
-		return;
-	}
-	format_duration((double)s->took_ns / 1e9, took, sizeof(took));
-	printf("%-7s%-10s%9s  %s\n", words[s->result], s->name, took,
-	       s->detail);
-	if (s->hint[0] != '\0')
-		printf("%-26s  next: %s\n", "", s->hint);
-	fflush(stdout);
-}
-
 static int self_test(const struct login_secret *secret)
 {
-	json_t *steps = json ? json_array() : NULL;
-	const char *as = machine;
-	int rc;
+	struct test_options o = {.to = &to,
+				 .secret = secret,
+				 .machine = machine,
+				 .show = json	     ? TEST_JSON
+					 : nagios    ? TEST_NAGIOS
+					 : opt_quiet ? TEST_SHORT
+						     : TEST_LINES,
+				 .runs = runs,
+				 .interval_s = interval_s};
 
-	if (secret != NULL && as == NULL)
-		as = secret->machine[0] != '\0' ? secret->machine
-						: LOGIN_OPERATOR;
-	rc = selftest_run(&to, secret, as, print_step, steps);
-	if (steps != NULL) {
-		json_dumpf(steps, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-		putchar('\n');
-		json_decref(steps);
-	} else if (rc == 0 && secret == NULL) {
-		puts("login and transfer are tested with -P KEYFILE");
-	}
-	return -rc;
+	if (secret != NULL && o.machine == NULL)
+		o.machine = secret->machine[0] != '\0' ? secret->machine
+						       : LOGIN_OPERATOR;
+	return test_run(&o);
 }
 
 /* ---- heads ---- */
@@ -242,6 +228,29 @@ static int show_heads(const struct login_secret *secret, struct err *e)
 
 /* ---- the others ---- */
 
+static int fetch_map(const struct login_secret *secret, struct err *e)
+{
+	bool to_file = out_file != NULL && strcmp(out_file, "-") != 0;
+	uint8_t key[LOGIN_KEY_LEN];
+	struct client c;
+	int rc;
+
+	if (!to_file)
+		tool_no_terminal(STDOUT_FILENO, "a digest map");
+	rc = login_key(secret, machine, key, e);
+	if (rc < 0)
+		return rc;
+	rc = client_open(&c, &to, e);
+	if (rc == 0)
+		rc = client_login(&c, machine, key, e);
+	secret_wipe(key, sizeof(key));
+	if (rc == 0)
+		rc =
+		    client_map(&c, machine, disk, to_file ? out_file : NULL, e);
+	client_close(&c);
+	return rc;
+}
+
 static int put_stream(const struct login_secret *secret, const char *path,
 		      struct err *e)
 {
@@ -303,13 +312,21 @@ static int derive_key(const struct login_secret *secret, struct err *e)
 
 static void check_options(void)
 {
-	if (put + status + list + (derive != NULL) > 1)
-		opt_misuse("--put, --status, --list and --derive-key exclude "
-			   "one another");
+	if (put + status + list + map + (derive != NULL) > 1)
+		opt_misuse("--put, --status, --list, --map and --derive-key "
+			   "exclude one another");
+	if (map && (machine == NULL || disk == NULL))
+		opt_misuse("--map needs --machine and --disk");
 	if (derive == NULL && host == NULL)
 		opt_misuse("-i HOST is missing");
-	if ((put || status || list || derive != NULL) && key_file == NULL)
+	if ((put || status || list || map || derive != NULL) &&
+	    key_file == NULL)
 		opt_misuse("-P KEYFILE is missing");
+	if ((put || status || list || map || derive != NULL) &&
+	    (nagios || runs != 1))
+		opt_misuse("-n and --nagios are for the self-test");
+	if (nagios && (json || runs != 1))
+		opt_misuse("--nagios goes without --json and -n");
 	if (machine != NULL && !login_name_ok(machine))
 		opt_misuse("'%s' is not the name of a machine", machine);
 	if (disk != NULL && !name_ok(disk))
@@ -335,10 +352,14 @@ int main(int argc, char **argv)
 		rc = derive_key(&secret, &e);
 	else if (rc == 0 && (status || list))
 		rc = show_heads(&secret, &e);
+	else if (rc == 0 && map)
+		rc = fetch_map(&secret, &e);
 	else if (rc == 0 && put)
 		rc = put_stream(&secret, argv[first], &e);
 	else if (rc == 0)
 		rc = self_test(key_file != NULL ? &secret : NULL);
 	secret_wipe(&secret, sizeof(secret));
-	return tool_finish(rc < 0 ? tool_fail(&e) : rc);
+	if (rc < 0)
+		rc = nagios ? (tool_fail(&e), NAGIOS_UNKNOWN) : tool_fail(&e);
+	return tool_finish(rc);
 }

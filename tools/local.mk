@@ -6,3 +6,4 @@ include $(srcdir)/tools/restore.mk
 include $(srcdir)/tools/cache.mk
 include $(srcdir)/tools/net.mk
 include $(srcdir)/tools/chain.mk
+include $(srcdir)/tools/health.mk

@@ -16,6 +16,7 @@
 #include "cache/follow.h"
 #include "cache/follower.h"
 #include "cache/intake.h"
+#include "cache/mapfile.h"
 #include "cache/report.h"
 #include "cache/settle.h"
 
@@ -33,8 +34,8 @@ static const struct opt opts[] = {
     {0, "level", OPT_CHOICE, "LEVEL", &level,
      "ack, seat: the level that counts (default: stored)", 0, 0,
      "stored|durable", 0, 0},
-    {0, "json", OPT_FLAG, 0, &json, "list, stat, verify, followers: as JSON", 0,
-     0, 0, 0, 0},
+    {0, "json", OPT_FLAG, 0, &json,
+     "list, stat, maps, verify, followers: as JSON", 0, 0, 0, 0, 0},
     {0, "keep-free", OPT_NUMBER, "PERCENT", &keep_free,
      "init: with less free space nothing is taken (default: 20)", 0, 0, 0, 0,
      100},
@@ -55,6 +56,9 @@ static const struct opt_cmd commands[] = {
     {"ack", "read acknowledgements, remove what is stored"},
     {"seat", "read the vault's heads, go on from there"},
     {"hold", "put a disk on hold"},
+    {"maps", "show digest maps and who asks for one"},
+    {"put-map", "keep a digest map from standard input, for who asked"},
+    {"drop-map", "drop a digest map and the request; REASON refuses it"},
     {"verify", "read everything and find what is damaged"},
     {"followers", "show the names that segments are kept for"},
     {"drop-follower", "forget one of them"},
@@ -74,6 +78,9 @@ static const struct opt_tool tool = {
 		"ack [--for NAME] [--level stored|durable] -C DIR <ACKS >ACKS\n"
 		"seat [--for NAME] [--level stored|durable] -C DIR <ACKS\n"
 		"hold MACHINE DISK REASON -C DIR\n"
+		"maps [--json] [MACHINE] -C DIR\n"
+		"put-map MACHINE DISK -C DIR <DIGESTMAP\n"
+		"drop-map MACHINE DISK [REASON] -C DIR\n"
 		"verify [--json] [MACHINE] -C DIR\n"
 		"followers [--json] -C DIR\n"
 		"drop-follower NAME -C DIR\n",
@@ -258,6 +265,71 @@ static int cmd_hold(char **args)
 	return result(c, cache_hold(c, args[0], args[1], args[2], &e), &e);
 }
 
+static const char *map_state(const struct mapfile_state *s)
+{
+	if (s->wanted)
+		return "wanted";
+	if (s->refused)
+		return "refused";
+	return s->fits ? "ready" : "old";
+}
+
+static int print_map(void *ctx, const struct mapfile_state *s, struct err *e)
+{
+	json_t *list = ctx;
+
+	(void)e;
+	if (list != NULL)
+		json_array_append_new(
+		    list,
+		    json_pack("{s:s, s:s, s:s, s:I, s:I, s:s}", "machine",
+			      s->machine, "disk", s->disk, "state",
+			      map_state(s), "seq", (json_int_t)s->seq, "bytes",
+			      (json_int_t)s->bytes, "reason", s->why));
+	else
+		printf("%s/%s  %s  %llu  %llu bytes%s%s\n", s->machine, s->disk,
+		       map_state(s), (unsigned long long)s->seq,
+		       (unsigned long long)s->bytes,
+		       s->why[0] != '\0' ? "  " : "", s->why);
+	return 0;
+}
+
+static int cmd_maps(char **args)
+{
+	struct cache *c = opened(true);
+	json_t *list = json ? json_array() : NULL;
+	struct err e = {0};
+	int rc = cache_maps(c, args[0], print_map, list, &e);
+
+	if (json && rc == 0) {
+		json_dumpf(list, stdout, JSON_INDENT(2));
+		putchar('\n');
+	}
+	json_decref(list);
+	return result(c, rc, &e);
+}
+
+static int cmd_put_map(char **args)
+{
+	struct cache *c = opened(false);
+	struct io_in in = {0};
+	struct err e = {0};
+	int rc = io_in_open_fd(&in, STDIN_FILENO, "standard input", &e);
+
+	if (rc == 0)
+		rc = cache_map_put(c, args[0], args[1], &in, &e);
+	io_in_close(&in);
+	return result(c, rc, &e);
+}
+
+static int cmd_drop_map(char **args)
+{
+	struct cache *c = opened(false);
+	struct err e = {0};
+
+	return result(c, cache_map_drop(c, args[0], args[1], args[2], &e), &e);
+}
+
 static void print_fault(void *ctx, const struct cache_fault *f)
 {
 	json_t *list = ctx;
@@ -360,6 +432,9 @@ static const struct {
     {"ack", 0, 0, cmd_ack},
     {"seat", 0, 0, cmd_seat},
     {"hold", 3, 3, cmd_hold},
+    {"maps", 0, 1, cmd_maps},
+    {"put-map", 2, 2, cmd_put_map},
+    {"drop-map", 2, 3, cmd_drop_map},
     {"verify", 0, 1, cmd_verify},
     {"followers", 0, 0, cmd_followers},
     {"drop-follower", 1, 1, cmd_drop_follower},

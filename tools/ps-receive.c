@@ -17,10 +17,13 @@
 #include "base/secret.h"
 #include "base/tool.h"
 #include "cache/cache.h"
+#include "net/keeper.h"
+#include "net/sandbox.h"
 #include "net/server.h"
 #include "net/tls.h"
 
 static const char *listen_on, *cache_dir, *cert, *key, *pass_file, *log_dir;
+static const char *user_name;
 static uint64_t max_connections = SERVER_CONNECTIONS;
 static uint64_t login_s = SERVER_LOGIN_S, idle_s = SERVER_IDLE_S;
 static uint64_t log_size = NETLOG_SIZE_DEFAULT;
@@ -39,7 +42,7 @@ static const struct opt opts[] = {
      "file with the passphrase of all logins", 0, "receive.passphrase", 0, 0,
      0},
     {0, "max-connections", OPT_NUMBER, "N", &max_connections,
-     "connections at a time (default 256)", 0, "receive.max-connections", 0, 1,
+     "connections at a time (default 1024)", 0, "receive.max-connections", 0, 1,
      65536},
     {0, "login-timeout", OPT_DURATION, "TIME", &login_s,
      "time to log in, and for a request's head (default 20s)", 0,
@@ -53,6 +56,9 @@ static const struct opt opts[] = {
     {0, "log-size", OPT_SIZE, "SIZE", &log_size,
      "rotate a log of this size (default 16M)", 0, "receive.log-size", 0, 4096,
      0},
+    {0, "user", OPT_TEXT, "NAME", &user_name,
+     "user to become when started as root (default ps-toolkit)", 0,
+     "receive.user", 0, 0, 0},
     {0, "stdio", OPT_FLAG, NULL, &over_stdio,
      "serve one connection on standard input and output", 0, 0, 0, 0, 0},
     {0, "new-cert", OPT_FLAG, NULL, &new_cert,
@@ -123,9 +129,47 @@ static int make_new(struct err *e)
 	return rc;
 }
 
-/* Everything that can be wrong is found before the first connection. */
-static int prepare(struct server *s, struct err *e)
+/* May the user that we are now work with the cache? */
+static int check_cache(const struct sandbox_user *u, struct err *e)
 {
+	struct cache *c;
+	int rc = cache_open(&c, cache_dir, e);
+
+	if (rc == 0)
+		cache_close(c);
+	if (rc == 0 && access(cache_dir, R_OK | W_OK | X_OK) < 0)
+		rc = err_sys(e, PS_NOPERM, "cache %s", cache_dir);
+	if (rc == -PS_NOPERM && u->name[0] != '\0')
+		err_hint(e, "chown -R %s %s, or --user root", u->name,
+			 cache_dir);
+	return rc;
+}
+
+static void say_sandbox(const struct sandbox_user *u)
+{
+	char words[160];
+
+	sandbox_words(words, sizeof(words));
+	tool_note("connections are confined by: %s", words);
+	if (strstr(words, "no ") != NULL)
+		tool_warn("connections are confined by no more than: %s",
+			  words);
+	if (u->stay_root && user_name == NULL)
+		tool_warn("there is no user '%s': this goes on as root, "
+			  "without capabilities",
+			  SANDBOX_USER);
+}
+
+/*
+ * Everything that can be wrong is found before the first connection. The
+ * secrets are read by the keeper alone; what needs root is done before it is
+ * given up.
+ */
+static int prepare(struct server *s, struct keeper *k, int *fd, unsigned *port,
+		   struct err *e)
+{
+	const struct keeper_files files = {cert, key, pass_file};
+	struct sandbox_user user;
 	char default_log[4096];
 	struct cache *c;
 	int rc = cache_open(&c, cache_dir, e);
@@ -133,50 +177,52 @@ static int prepare(struct server *s, struct err *e)
 	if (rc < 0)
 		return rc;
 	cache_close(c);
-	rc = tls_server(&s->tls, cert, key, e);
+	rc = sandbox_user(&user, user_name, e);
 	if (rc == 0)
-		rc = login_secret_read(s->secret, pass_file, e);
-	if (rc == 0 && s->secret->machine[0] != '\0')
-		rc = err_set(e, PS_CONFIG,
-			     "%s: a server needs the passphrase, this is the "
-			     "key of '%s'",
-			     pass_file, s->secret->machine);
+		rc = keeper_start(k, &files, &user, e);
+	if (rc == 0)
+		rc = keeper_tls(&s->tls, cert, e);
+	if (rc == 0 && !over_stdio)
+		rc = server_listen(listen_on, fd, port, e);
+	if (rc == 0)
+		rc = sandbox_drop(&user, e);
+	if (rc == 0)
+		rc = check_cache(&user, e);
 	snprintf(default_log, sizeof(default_log), "%s/.log", cache_dir);
-	return rc < 0 ? rc
-		      : netlog_open(&s->log,
-				    log_dir != NULL ? log_dir : default_log,
-				    log_size, e);
+	if (rc == 0)
+		rc = netlog_open(&s->log,
+				 log_dir != NULL ? log_dir : default_log,
+				 log_size, e);
+	if (rc == 0)
+		say_sandbox(&user);
+	return rc;
 }
 
 static int run(struct err *e)
 {
-	struct login_secret secret = {0};
+	struct keeper keeper = {.fd = -1};
 	struct server s = {.cache = cache_dir,
-			   .secret = &secret,
+			   .keeper = &keeper,
 			   .log = {.dirfd = -1},
 			   .max_connections = (unsigned)max_connections,
 			   .login_s = login_s,
 			   .idle_s = idle_s};
-	int fd = -1, rc = prepare(&s, e);
 	unsigned port = 0;
+	int fd = -1, rc = prepare(&s, &keeper, &fd, &port, e);
 
 	if (rc == 0)
 		server_signals(&s);
 	if (rc == 0 && over_stdio) {
-		session_run(&s, STDIN_FILENO, STDOUT_FILENO, "stdio");
+		rc = server_one(&s, STDIN_FILENO, STDOUT_FILENO, e);
 	} else if (rc == 0) {
-		rc = server_listen(listen_on, &fd, &port, e);
-		if (rc == 0) {
-			/* Whoever waits for the port would wait for ever. */
-			if (printf("%u\n", port) < 0 || fflush(stdout) != 0)
-				rc = err_sys(e, 0, "standard output");
-		}
+		/* Whoever waits for the port would wait for ever. */
+		if (printf("%u\n", port) < 0 || fflush(stdout) != 0)
+			rc = err_sys(e, 0, "standard output");
 		if (rc == 0) {
 			notify_state("READY=1");
 			rc = server_run(&s, fd, e);
 		}
 	}
-	secret_wipe(&secret, sizeof(secret));
 	netlog_close(&s.log);
 	SSL_CTX_free(s.tls);
 	return rc;

@@ -17,6 +17,7 @@
 #include "base/units.h"
 #include "vault/restore-point.h"
 #include "vault/restore.h"
+#include "store-opts.h"
 
 static const char *vault_url, *machine, *disk, *at_text, *key_file, *output;
 static const char *what, *not_older;
@@ -49,6 +50,7 @@ static const struct opt opts[] = {
     {'j', "jobs", OPT_NUMBER, "N", &threads,
      "threads (default: one for each processor, at most 16)", 0, 0, 0, 1,
      RESTORE_THREADS_MAX},
+    STORE_OPTIONS,
     {0, "json", OPT_FLAG, NULL, &json, "print the result as JSON", 0, 0, 0, 0,
      0},
     {0},

@@ -8,15 +8,19 @@
 
 #include "base/bytes.h"
 #include "base/opt.h"
+#include "base/rate.h"
 #include "base/tool.h"
 #include "base/units.h"
 #include "disk/commit.h"
+#include "disk/digestmap.h"
 #include "disk/scan.h"
 #include "disk/status.h"
 
 static struct scan scan = {.consistency = "crash",
 			   .segment_size = SEG_DATA_DEFAULT};
-static bool do_commit, do_digest, do_status, settle, restart, json;
+static bool do_commit, do_digest, do_status, do_adopt, settle, restart, replace;
+static bool json;
+static const char *read_rate, *scrub;
 static uint64_t threads;
 
 static const struct opt opts[] = {
@@ -43,6 +47,12 @@ static const struct opt opts[] = {
      SCAN_SEGMENT_MAX},
     {0, "fuzzy", OPT_FLAG, NULL, &scan.fuzzy,
      "read a device that is mounted; consistency is none then", 0, 0, 0, 0, 0},
+    {0, "no-point", OPT_FLAG, NULL, &scan.no_point,
+     "converge: send what differs, make no recovery point", 0, 0, 0, 0, 0},
+    {0, "scrub", OPT_TEXT, "K/N", &scrub,
+     "with --changed: read K Nths of the disk besides", 0, 0, 0, 0, 0},
+    {0, "read-rate", OPT_TEXT, "RATE", &read_rate,
+     "bytes per second read at most: 20M, 100Mbit", 0, 0, 0, 0, 0},
     {'j', "threads", OPT_NUMBER, "N", &threads,
      "threads that read and hash (default: by processors)", 0, 0, 0, 1, 256},
     {0, "commit", OPT_FLAG, NULL, &do_commit,
@@ -52,6 +62,10 @@ static const struct opt opts[] = {
     {0, "restart", OPT_FLAG, NULL, &restart,
      "with --commit: if the head does not fit, begin a base behind it", 0, 0, 0,
      0, 0},
+    {0, "adopt", OPT_FLAG, NULL, &do_adopt,
+     "make the map from a digest map on standard input", 0, 0, 0, 0, 0},
+    {0, "replace", OPT_FLAG, NULL, &replace,
+     "with --adopt: in place of a map that is there", 0, 0, 0, 0, 0},
     {0, "status", OPT_FLAG, NULL, &do_status, "print what the map knows", 0, 0,
      0, 0, 0},
     {0, "digest", OPT_FLAG, NULL, &do_digest, "print the disk digest of SOURCE",
@@ -63,15 +77,42 @@ static const struct opt opts[] = {
 static const struct opt_tool tool = {
     .name = "ps-scan",
     .about = "Reads a disk and writes what has changed as a segment stream.",
-    .synopsis = "--machine M --disk D --map FILE [options] SOURCE\n"
-		"--commit --map FILE [--settle | --restart]\n"
-		"--status --map FILE [--json]\n"
-		"--digest [--block-size SIZE] SOURCE\n",
+    .synopsis =
+	"--machine M --disk D --map FILE [options] SOURCE\n"
+	"--commit --map FILE [--settle | --restart]\n"
+	"--adopt --map FILE --machine M --disk D [--replace] <DIGESTMAP\n"
+	"--status --map FILE [--json]\n"
+	"--digest [--block-size SIZE] SOURCE\n",
     .opts = opts,
     .operands = "file",
 };
 
 /* ---- what each mode does ---- */
+
+/*
+ * A change list that misses writes is the worst that can happen to a replica:
+ * this is said under -q too.
+ */
+static void warn_scrub(const struct scrub_found *f)
+{
+	uint64_t i;
+
+	if (f->blocks == 0)
+		return;
+	fprintf(stderr,
+		"ps-scan: scrub: %llu blocks differ that no change list has "
+		"named; they are in this pass now. START LENGTH:\n",
+		(unsigned long long)f->blocks);
+	for (i = 0; i < f->ranges && i < SCRUB_SHOWN; i++)
+		fprintf(stderr, "ps-scan: scrub: %llu %llu\n",
+			(unsigned long long)f->at[i].start,
+			(unsigned long long)(f->at[i].end - f->at[i].start));
+	if (f->ranges > SCRUB_SHOWN)
+		fprintf(stderr, "ps-scan: scrub: and %llu ranges more\n",
+			(unsigned long long)(f->ranges - SCRUB_SHOWN));
+	fprintf(stderr, "ps-scan: hint: find out what writes past the change "
+			"list; a pass without --changed reads everything\n");
+}
 
 static int run_scan(void)
 {
@@ -84,8 +125,13 @@ static int run_scan(void)
 	if (rc == 0)
 		rc = scan_run(&scan, &out, &t, &e);
 	io_out_close(&out);
+	warn_scrub(&t.scrub);
 	if (rc < 0)
 		return tool_fail(&e);
+	if (t.last_seq < t.first_seq) {
+		tool_note("nothing differs: nothing sent");
+		return PS_OK;
+	}
 	format_size(t.data_bytes, data, sizeof(data));
 	format_size(t.zero_bytes, zero, sizeof(zero));
 	tool_note("%s: segments %llu to %llu, %s data, %s zero", t.bookmark,
@@ -107,14 +153,31 @@ static int run_commit(void)
 	return commit_run(&c, stdin, stdout, &e) < 0 ? tool_fail(&e) : PS_OK;
 }
 
+static int run_adopt(void)
+{
+	struct digestmap_head h;
+	struct io_in in = {0};
+	struct err e = {0};
+	int rc = io_in_open_fd(&in, STDIN_FILENO, "standard input", &e);
+
+	if (rc == 0)
+		rc = digestmap_adopt(&in, scan.map, scan.machine, scan.disk,
+				     replace, &h, &e);
+	io_in_close(&in);
+	if (rc < 0)
+		return tool_fail(&e);
+	tool_note("%s: %s/%s after segment %llu", scan.map, h.machine, h.disk,
+		  (unsigned long long)h.seq);
+	return PS_OK;
+}
+
 static int run_digest(void)
 {
 	uint8_t digest[SHA256_LEN];
 	char hex[SHA256_HEX];
 	struct err e = {0};
 
-	if (scan_digest(scan.source, scan.block_size, scan.threads, digest,
-			&e) < 0)
+	if (scan_digest(&scan, digest, &e) < 0)
 		return tool_fail(&e);
 	hex_encode(digest, SHA256_LEN, hex);
 	puts(hex);
@@ -125,14 +188,18 @@ static void print_json(const struct map_status *st, const char *hex)
 {
 	const struct map_head *h = &st->head;
 	json_t *o = json_pack(
-	    "{s:s, s:s, s:I, s:I, s:I, s:s, s:b, s:b, s:I, s:I, s:I, s:b}",
+	    "{s:s, s:s, s:I, s:I, s:I, s:s, s:b, s:b, s:I, s:I, s:I, s:b, "
+	    "s:I, s:I, s:I}",
 	    "machine", h->machine, "disk", h->disk, "size",
 	    (json_int_t)h->disk_size, "block_size", (json_int_t)h->block_size,
 	    "seq", (json_int_t)h->seq, "digest", hex, "point", h->has_point,
 	    "new_base", h->restart || h->seq == 0, "sent_seq",
 	    (json_int_t)st->sent_seq, "journal",
 	    (json_int_t)st->journal_entries, "dirty_bytes",
-	    (json_int_t)st->dirty_bytes, "scanning", st->scanning);
+	    (json_int_t)st->dirty_bytes, "scanning", st->scanning,
+	    "scrub_found", (json_int_t)st->scrub.found, "scrub_position",
+	    (json_int_t)st->scrub.position, "scrub_rounds",
+	    (json_int_t)st->scrub.rounds);
 
 	json_dumpf(o, stdout, JSON_INDENT(2));
 	putchar('\n');
@@ -162,6 +229,12 @@ static void print_text(const struct map_status *st, const char *hex)
 	printf("journal   %llu segments not known to be stored\n",
 	       (unsigned long long)st->journal_entries);
 	printf("dirty     %s\n", dirty);
+	if (st->scrub.position > 0 || st->scrub.rounds > 0)
+		printf("scrub     %llu rounds, at byte %llu, %llu blocks found "
+		       "that change lists had missed\n",
+		       (unsigned long long)st->scrub.rounds,
+		       (unsigned long long)st->scrub.position,
+		       (unsigned long long)st->scrub.found);
 	printf("scan      %s\n", st->scanning ? "running" : "not running");
 }
 
@@ -185,11 +258,15 @@ static int run_status(void)
 
 static void check_mode(int operands)
 {
-	bool reads = !do_commit && !do_status;
+	bool reads = !do_commit && !do_status && !do_adopt;
 
-	if (do_commit + do_status + do_digest > 1)
-		opt_misuse("--commit, --status and --digest exclude each "
-			   "other");
+	if (do_commit + do_status + do_digest + do_adopt > 1)
+		opt_misuse("--commit, --status, --digest and --adopt exclude "
+			   "each other");
+	if (replace && !do_adopt)
+		opt_misuse("--replace goes with --adopt");
+	if (do_adopt && (scan.machine == NULL || scan.disk == NULL))
+		opt_misuse("--machine and --disk are needed");
 	if ((settle || restart) && !do_commit)
 		opt_misuse("--settle and --restart go with --commit");
 	if (settle && restart)
@@ -209,6 +286,12 @@ static void check_scan(void)
 {
 	if (scan.machine == NULL || scan.disk == NULL)
 		opt_misuse("--machine and --disk are needed");
+	if (scan.no_point && scan.bookmark != NULL)
+		opt_misuse("--no-point makes no point: no --bookmark");
+	if (scrub != NULL && !scrub_parse(scrub, &scan.scrub_k, &scan.scrub_n))
+		opt_misuse("--scrub: '%s' is not K/N, such as 1/30", scrub);
+	if (scrub != NULL && scan.fuzzy)
+		opt_misuse("--scrub compares what stands still: no --fuzzy");
 	if (scan.full && scan.changed != NULL)
 		opt_misuse("--full reads everything: no --changed");
 	tool_no_terminal(STDOUT_FILENO, "a segment stream");
@@ -222,9 +305,13 @@ int main(int argc, char **argv)
 	first = opt_parse(&tool, argc, argv);
 	check_mode(argc - first);
 	scan.threads = (unsigned)threads;
+	if (read_rate != NULL && !parse_rate(read_rate, &scan.read_rate))
+		opt_misuse("--read-rate: '%s' is not a rate", read_rate);
 	scan.source = argv[first];
 	if (do_commit)
 		return tool_finish(run_commit());
+	if (do_adopt)
+		return tool_finish(run_adopt());
 	if (do_status)
 		return tool_finish(run_status());
 	if (do_digest)

@@ -12,9 +12,15 @@
 #include "base/rate.h"
 #include "base/tool.h"
 #include "base/units.h"
+#include "vault/probe.h"
 #include "vault/upload.h"
+#include "store-opts.h"
+
+/* What --probe writes. */
+#define PROBE_BYTES (16u << 20)
 
 static const char *vault_url, *limit_rate;
+static bool probe;
 
 static const struct opt options[] = {
     {0, "vault", OPT_TEXT, "VAULT", &vault_url,
@@ -22,13 +28,19 @@ static const struct opt options[] = {
     {0, "limit-rate", OPT_TEXT, "RATE", &limit_rate,
      "bytes per second at most: 20M, 100Mbit", NULL, "upload.limit-rate", 0, 0,
      0},
+    {'j', "jobs", OPT_NUMBER, "N", &store_settings.jobs,
+     "transfers at a time (4)", NULL, "upload.jobs", 0, 1, STORE_JOBS_MAX},
+    {0, "probe", OPT_FLAG, NULL, &probe,
+     "try the store step by step and say how fast it is", 0, 0, 0, 0, 0},
+    STORE_OPTIONS,
     {0},
 };
 
 static const struct opt_tool tool = {
     .name = "ps-upload",
     .about = "Store a stream of segments in a vault.",
-    .synopsis = "[--limit-rate RATE] VAULT [FILE]",
+    .synopsis = "[--limit-rate RATE] [-j N] VAULT [FILE]\n"
+		"--probe VAULT\n",
     .opts = options,
     .operands = "file",
 };
@@ -37,6 +49,22 @@ static int print_ack(void *ctx, const struct ack *a, struct err *e)
 {
 	(void)ctx;
 	return ack_print(stdout, a, e);
+}
+
+static void tell_step(void *ctx, const char *step, bool ok, const char *words)
+{
+	(void)ctx;
+	printf("%-4s %-12s %s\n", ok ? "ok" : "no", step, words);
+	fflush(stdout);
+}
+
+static int run_probe(void)
+{
+	struct err e = {0};
+
+	if (probe_run(vault_url, PROBE_BYTES, tell_step, NULL, &e) < 0)
+		return tool_finish(tool_fail(&e));
+	return tool_finish(PS_OK);
 }
 
 /* The operands: VAULT (unless it is configured) and FILE. */
@@ -92,8 +120,13 @@ int main(int argc, char **argv)
 	file = operands(argc, argv, opt_parse(&tool, argc, argv));
 	if (limit_rate != NULL && !parse_rate(limit_rate, &u.rate))
 		opt_misuse("'%s' is not a rate", limit_rate);
+	store_settings.rate = u.rate;
+	if (probe)
+		return run_probe();
 	if (vault_open(&v, vault_url, &e) < 0)
 		tool_die(&e);
+	if (v.store->ops->paced)
+		u.rate = 0;
 	if (v.single_writer)
 		tool_warn("this vault's store refuses no second create: see "
 			  "to it that no other ps-upload writes to it");

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/opt.h"
 #include "base/progress.h"
@@ -176,6 +177,22 @@ static int which_seq(const struct request *r, uint64_t *ret, struct err *e)
 	return rc;
 }
 
+/* As a stream on standard output. */
+static int print_map(const struct request *r, uint64_t *seq, struct err *e)
+{
+	struct vault v = r->vault;
+	struct io_out out;
+	int rc;
+
+	tool_no_terminal(STDOUT_FILENO, "a digest map");
+	rc = io_out_open_fd(&out, STDOUT_FILENO, "standard output", e);
+	if (rc == 0)
+		rc = vault_digestmap(&v, r->machine, r->disk, *seq, r->keys,
+				     &out, seq, e);
+	io_out_close(&out);
+	return rc;
+}
+
 int cmd_map(const struct request *r, struct err *e)
 {
 	struct vault v = r->vault;
@@ -185,7 +202,9 @@ int cmd_map(const struct request *r, struct err *e)
 	if (r->output == NULL)
 		opt_misuse("map needs -o FILE");
 	rc = which_seq(r, &seq, e);
-	if (rc == 0)
+	if (rc == 0 && strcmp(r->output, "-") == 0)
+		rc = print_map(r, &seq, e);
+	else if (rc == 0)
 		rc = vault_map(&v, r->machine, r->disk, seq, r->keys, r->output,
 			       &seq, e);
 	if (rc == 0)

@@ -10,6 +10,7 @@
 #include "base/tool.h"
 #include "base/units.h"
 #include "ps-vault.h"
+#include "store-opts.h"
 
 static const char *vault_url, *key_file, *at_text, *limit_rate;
 static struct request request;
@@ -30,12 +31,13 @@ static const struct opt options[] = {
      0, 0, 0, 0},
     {0, "data", OPT_FLAG, NULL, &request.data,
      "verify: expand every record and check each block", 0, 0, 0, 0, 0},
-    {'o', "output", OPT_FILE, "FILE", &request.output, "map: the file to write",
-     0, 0, 0, 0, 0},
+    {'o', "output", OPT_FILE, "FILE", &request.output,
+     "map: the file to write (-: as a stream)", 0, 0, 0, 0, 0},
     {0, "limit-rate", OPT_TEXT, "RATE", &limit_rate,
      "copy: bytes per second at most, as 20M or 100Mbit", 0, 0, 0, 0, 0},
     {'n', "dry-run", OPT_FLAG, NULL, &request.dry_run,
      "copy: say what there is to copy", 0, 0, 0, 0, 0},
+    STORE_OPTIONS,
     {0, "json", OPT_FLAG, NULL, &request.json, "print JSON", 0, 0, 0, 0, 0},
     {0},
 };

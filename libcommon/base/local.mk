@@ -3,6 +3,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/base/bytes.c libcommon/base/bytes.h \
 	libcommon/base/conf.c libcommon/base/conf.h \
 	libcommon/base/crc32c.c \
+	libcommon/base/crc64.c libcommon/base/crc64.h \
 	libcommon/base/digest.c libcommon/base/digest.h \
 	libcommon/base/durable.c libcommon/base/durable.h \
 	libcommon/base/err.c libcommon/base/err.h \

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -16,6 +17,21 @@
 void secret_wipe(void *p, size_t n)
 {
 	OPENSSL_cleanse(p, n);
+}
+
+char *secret_from_env(const char *name)
+{
+	char *value = getenv(name);
+	char *copy;
+
+	if (value == NULL || *value == '\0')
+		return NULL;
+	copy = strdup(value);
+	if (copy != NULL) {
+		secret_wipe(value, strlen(value));
+		unsetenv(name);
+	}
+	return copy;
 }
 
 void secret_trim(char *text)

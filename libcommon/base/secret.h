@@ -14,6 +14,13 @@
 int secret_read(const char *path, char *buf, size_t size, size_t *ret_len,
 		struct err *e);
 
+/*
+ * Takes a secret out of the environment: a copy for free(3), NULL when it is
+ * not set or empty. It is overwritten where it stood, so that children and
+ * /proc/PID/environ do not have it.
+ */
+char *secret_from_env(const char *name);
+
 /* Takes the newline or spaces at the end off a line of text. */
 void secret_trim(char *text);
 

@@ -13,6 +13,7 @@
 #include "base/durable.h"
 #include "base/io.h"
 #include "base/units.h"
+#include "cache/counters.h"
 #include "cache/folder.h"
 
 #define ABOUT_FILE "cache.json"
@@ -212,6 +213,7 @@ int cache_open_any(struct cache **ret, const char *dir, struct err *e)
 		return rc;
 	}
 	c->failed = marked_failed(c->dirfd);
+	counters_open(c);
 	*ret = c;
 	return 0;
 }
@@ -250,6 +252,7 @@ void cache_close(struct cache *c)
 		return;
 	while (c->leases != NULL)
 		cache_release(c->leases);
+	counters_close(c);
 	if (c->dirfd >= 0)
 		close(c->dirfd);
 	free(c->path);
@@ -269,26 +272,42 @@ int cache_check_failed(struct cache *c, struct err *e)
  * Not by durable_write: that would take the mark away again when the very
  * fault it tells of hits it too.
  */
-int cache_note_failure(struct cache *c, int rc, struct err *e)
+void cache_mark_failed(struct cache *c, const char *words)
 {
 	char text[600], now[TIME_TEXT];
 	int fd, n;
 
-	if (rc != -PS_STORAGE || c->failed)
-		return rc;
 	c->failed = true;
 	fd = openat(c->dirfd, FAILED_FILE,
 		    O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return rc;
+		return;
 	format_time(time_now_ns(), now);
-	n = snprintf(text, sizeof(text), "%s %s\n", now,
-		     e != NULL ? e->msg : "stable storage failed");
+	n = snprintf(text, sizeof(text), "%s %.512s\n", now, words);
 	if (io_write_full(fd, text, (size_t)n) == 0)
 		(void)fsync(fd);
 	close(fd);
 	(void)fsync(c->dirfd);
+}
+
+int cache_note_failure(struct cache *c, int rc, struct err *e)
+{
+	const char *words = e != NULL ? e->msg : "stable storage failed";
+
+	if (rc != -PS_STORAGE || c->failed)
+		return rc;
+	if (c->help.failed == NULL) {
+		cache_mark_failed(c, words);
+		return rc;
+	}
+	c->failed = true;
+	c->help.failed(c->help.ctx, words);
 	return rc;
+}
+
+void cache_help(struct cache *c, const struct cache_help *help)
+{
+	c->help = *help;
 }
 
 /* ---- room ---- */

@@ -20,6 +20,7 @@
 #define PS_CACHE_CACHE_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "segment/ack.h"
 #include "segment/reader.h"
@@ -50,6 +51,28 @@ int cache_limits(const char *dir, struct cache_limits *ret, struct err *e);
 /* -PS_CONFIG: not a cache; -PS_STORAGE: marked failed. */
 int cache_open(struct cache **ret, const char *dir, struct err *e);
 void cache_close(struct cache *c);
+
+/*
+ * For a process that may do nothing outside of its machine's folder: who does
+ * for it what it must not. `end_holder` ends who holds the disk's lease (of
+ * this process's machine); `failed` marks the cache.
+ */
+struct cache_help {
+	void *ctx;
+	int (*end_holder)(void *ctx, const char *disk, bool force,
+			  struct err *e);
+	void (*failed)(void *ctx, const char *words);
+};
+void cache_help(struct cache *c, const struct cache_help *help);
+
+/*
+ * A descriptor of a machine's folder, which is made when it is missing; of
+ * the whole cache when `machine` is NULL.
+ */
+int cache_folder(struct cache *c, const char *machine, struct err *e);
+
+/* Marks a cache failed: nothing more is taken. */
+void cache_mark_failed(struct cache *c, const char *words);
 
 /* What a process server knows of a disk. */
 struct cache_head {
@@ -89,6 +112,13 @@ struct cache_lease;
 int cache_take(struct cache *c, const char *machine, const char *disk,
 	       struct cache_lease **ret, struct err *e);
 void cache_release(struct cache_lease *l);
+
+/*
+ * Sends SIGTERM (`force`: SIGKILL) to the process that holds a disk's lease,
+ * unless it is `except`. That nobody holds it is success.
+ */
+int cache_end_holder(struct cache *c, const char *machine, const char *disk,
+		     bool force, pid_t except, struct err *e);
 
 enum cache_verdict {
 	CACHE_DURABLE,	 /* on stable storage, now or before */

@@ -30,6 +30,16 @@ static int open_folder(int at, const char *name, bool create, struct err *e)
 	return fd >= 0 ? fd : err_sys(e, 0, "folder %s", name);
 }
 
+int cache_folder(struct cache *c, const char *machine, struct err *e)
+{
+	if (machine == NULL)
+		return open_folder(c->dirfd, ".", false, e);
+	if (!cache_machine_ok(machine))
+		return err_set(e, PS_USAGE, "'%.80s' cannot be a machine here",
+			       machine);
+	return open_folder(c->dirfd, machine, true, e);
+}
+
 static int only_names(const struct dirent *ent)
 {
 	return name_ok(ent->d_name) && ent->d_type != DT_REG;
@@ -98,9 +108,14 @@ int folder_lock(struct folder *f, bool exclusive, struct err *e)
 {
 	int64_t end = mono_now_ns() + LOCK_WAIT_S * NS_PER_S;
 	struct timespec pause = {0, 200000};
+	/* Who only looks may have no right to write. */
 	int fd =
-	    openat(f->dirfd, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	    openat(f->dirfd, LOCK_FILE,
+		   (exclusive ? O_RDWR : O_RDONLY) | O_CREAT | O_CLOEXEC, 0600);
 
+	/* Nobody has locked it yet, and we may not make what locks. */
+	if (fd < 0 && errno == EACCES && !exclusive)
+		return 0;
 	if (fd < 0)
 		return err_sys(e, 0, "%s/%s: lock", f->machine, f->disk);
 	while (flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0) {

@@ -5,11 +5,13 @@
  * Two locks for each disk. The lease (.lease, fcntl) belongs to the one
  * process that adds segments; it names its holder, who can be ended. The lock
  * (.lock, flock) is held for moments, by whoever rewrites the head or removes
- * segments, and shared by whoever reads both together. Temporary files may be
- * swept by who has both.
+ * segments, and shared by whoever reads both together. Temporary files of the
+ * dead are swept by who has the lease.
  */
 #ifndef PS_CACHE_FOLDER_H
 #define PS_CACHE_FOLDER_H
+
+#include <stdatomic.h>
 
 #include "cache/cache.h"
 #include "cache/head.h"
@@ -22,7 +24,10 @@ struct cache {
 	char *path;
 	struct cache_limits limits;
 	bool failed;
+	_Atomic uint64_t *counters; /* counters.h; NULL: none */
+	bool counting;		    /* they may be written */
 	struct cache_lease *leases; /* of this process, last used first */
+	struct cache_help help;	    /* zero: we do all ourselves */
 };
 
 /*

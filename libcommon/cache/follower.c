@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/durable.h"
+#include "cache/counters.h"
 #include "cache/follower.h"
 
 static int only_names(const struct dirent *ent)
@@ -145,6 +146,23 @@ static void remember(struct folder *f, struct folder_state *s, size_t n)
 	}
 }
 
+static int remove_stored(struct folder *f, uint64_t seq, struct err *e)
+{
+	char name[SPOOL_NAME_SIZE];
+	struct stat st;
+	int rc;
+
+	spool_name(seq, name);
+	if (fstatat(f->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		st.st_size = 0;
+	rc = spool_remove(f->dirfd, seq, e);
+	if (rc < 0)
+		return rc;
+	counter_add(f->c, COUNTER_STORED_BYTES, (uint64_t)st.st_size);
+	counter_add(f->c, COUNTER_STORED_SEGMENTS, 1);
+	return 0;
+}
+
 int follower_retire(struct folder *f, struct folder_state *s,
 		    const struct follower_list *all, struct err *e)
 {
@@ -163,7 +181,7 @@ int follower_retire(struct folder *f, struct folder_state *s,
 	s->head.initial = s->initial;
 	rc = head_write(f->dirfd, &s->head, e);
 	for (i = 0; i < gone && rc == 0; i++)
-		rc = spool_remove(f->dirfd, s->list.seqs[i], e);
+		rc = remove_stored(f, s->list.seqs[i], e);
 	if (rc < 0)
 		err_prefix(e, "%s/%s", f->machine, f->disk);
 	return cache_note_failure(f->c, rc, e);

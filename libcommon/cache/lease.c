@@ -53,20 +53,35 @@ struct ending {
 	int64_t until; /* how long to wait for that */
 };
 
+static int signal_holder(struct cache_lease *l, pid_t pid, int sig,
+			 struct err *e)
+{
+	const struct cache_help *help = &l->f.c->help;
+
+	if (help->end_holder != NULL)
+		return help->end_holder(help->ctx, l->f.disk, sig == SIGKILL,
+					e);
+	if (kill(pid, sig) < 0 && errno != ESRCH)
+		return err_sys(e, PS_TEMPFAIL, "cannot end process %ld",
+			       (long)pid);
+	return 0;
+}
+
 /* Asks the holder, then forces it. */
-static int end_holder(struct ending *w, pid_t pid, struct err *e)
+static int end_holder(struct cache_lease *l, struct ending *w, pid_t pid,
+		      struct err *e)
 {
 	bool asked = w->pid == pid;
-	int sig = asked ? SIGKILL : SIGTERM;
+	int sig = asked ? SIGKILL : SIGTERM, rc;
 
 	if (asked && mono_now_ns() < w->until)
 		return 0;
 	if (asked && w->killed)
 		return err_set(e, PS_TEMPFAIL, "process %ld does not end",
 			       (long)pid);
-	if (kill(pid, sig) < 0 && errno != ESRCH)
-		return err_sys(e, PS_TEMPFAIL, "cannot end process %ld",
-			       (long)pid);
+	rc = signal_holder(l, pid, sig, e);
+	if (rc < 0)
+		return rc;
 	w->pid = pid;
 	w->killed = sig == SIGKILL;
 	w->until =
@@ -74,12 +89,13 @@ static int end_holder(struct ending *w, pid_t pid, struct err *e)
 	return 0;
 }
 
-static int lock_lease(int fd, struct err *e)
+static int lock_lease(struct cache_lease *l, struct err *e)
 {
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	int64_t end = mono_now_ns() + 60 * NS_PER_S; /* many rivals in a row */
 	struct timespec pause = {0, 1000000};
 	struct ending w = {0};
+	int fd = l->fd;
 
 	while (fcntl(fd, F_SETLK, &lock) < 0) {
 		pid_t pid;
@@ -93,13 +109,40 @@ static int lock_lease(int fd, struct err *e)
 		if (pid == 0)
 			continue;
 		rc = mono_now_ns() < end
-			 ? end_holder(&w, pid, e)
+			 ? end_holder(l, &w, pid, e)
 			 : err_set(e, PS_TEMPFAIL, "taken again and again");
 		if (rc < 0)
 			return rc;
 		nanosleep(&pause, NULL);
 	}
 	return 0;
+}
+
+int cache_end_holder(struct cache *c, const char *machine, const char *disk,
+		     bool force, pid_t except, struct err *e)
+{
+	struct folder f;
+	int fd, rc = folder_open(&f, c, machine, disk, false, e);
+	pid_t pid = 0;
+
+	if (rc <= 0)
+		return rc;
+	rc = 0;
+	fd = openat(f.dirfd, LEASE_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0) {
+		pid = holder(fd, e);
+		close(fd);
+	} else if (errno != ENOENT) {
+		rc = err_sys(e, 0, "lease");
+	}
+	folder_close(&f);
+	if (pid < 0)
+		return (int)pid;
+	if (pid > 0 && pid != except &&
+	    kill(pid, force ? SIGKILL : SIGTERM) < 0 && errno != ESRCH)
+		rc = err_sys(e, PS_TEMPFAIL, "cannot end process %ld",
+			     (long)pid);
+	return rc;
 }
 
 int lease_refresh(struct cache_lease *l, struct err *e)
@@ -109,7 +152,7 @@ int lease_refresh(struct cache_lease *l, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	durable_sweep(l->f.dirfd);
+	durable_sweep_dead(l->f.dirfd); /* a digest map may be on its way */
 	rc = folder_state(&l->f, &s, e);
 	folder_unlock(&l->f);
 	if (rc < 0)
@@ -130,7 +173,7 @@ static int take(struct cache_lease *l, struct err *e)
 	    openat(l->f.dirfd, LEASE_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (l->fd < 0)
 		return err_sys(e, 0, "lease");
-	rc = lock_lease(l->fd, e);
+	rc = lock_lease(l, e);
 	if (rc == 0)
 		rc = folder_sync_path(&l->f, e);
 	if (rc == 0)

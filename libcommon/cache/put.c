@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/durable.h"
 #include "base/io.h"
+#include "cache/counters.h"
 #include "cache/folder.h"
 #include "cache/put.h"
 
@@ -277,6 +278,8 @@ static int take_segment(struct put *p, struct err *e)
 	memcpy(l->last.digest, p->digest, SHA256_LEN);
 	l->initial = p->r->header.initial && !p->r->trailer.last_part;
 	l->bytes += p->r->trailer.seg_len;
+	counter_add(p->c, COUNTER_ACCEPTED_BYTES, p->r->trailer.seg_len);
+	counter_add(p->c, COUNTER_ACCEPTED_SEGMENTS, 1);
 	return 0;
 }
 

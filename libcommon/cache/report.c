@@ -55,6 +55,43 @@ static int read_view(struct folder *f, struct view *v, struct err *e)
 	return rc;
 }
 
+struct viewing {
+	cache_view_fn *fn;
+	void *ctx;
+};
+
+static int show_view(void *ctx, struct folder *f, struct err *e)
+{
+	struct viewing *w = ctx;
+	struct cache_disk_view d;
+	struct view v;
+	int rc = read_view(f, &v, e);
+
+	if (rc < 0)
+		return rc;
+	d = (struct cache_disk_view){.machine = f->machine,
+				     .disk = f->disk,
+				     .seated = v.s.seated,
+				     .held = v.s.head.held,
+				     .initial = v.s.initial,
+				     .reason = v.s.head.reason,
+				     .accepted = v.s.last.seq,
+				     .stored = v.s.head.stored.seq,
+				     .segments = v.s.list.n,
+				     .bytes = v.bytes,
+				     .oldest = v.oldest};
+	rc = w->fn(w->ctx, &d, e);
+	folder_state_free(&v.s);
+	return rc;
+}
+
+int cache_views(struct cache *c, cache_view_fn *fn, void *ctx, struct err *e)
+{
+	struct viewing w = {fn, ctx};
+
+	return folder_each(c, NULL, show_view, &w, e);
+}
+
 static double age_s(const struct report *r, int64_t time)
 {
 	return time < r->now ? (double)(r->now - time) / NS_PER_S : 0;

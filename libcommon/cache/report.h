@@ -23,6 +23,21 @@ struct cache_health {
 int cache_report_stat(struct cache *c, bool json, FILE *out,
 		      struct cache_health *ret, struct err *e);
 
+/* What the cache knows of a disk, and what waits there. */
+struct cache_disk_view {
+	const char *machine, *disk;
+	bool seated, held, initial;
+	const char *reason;	   /* of the hold */
+	uint64_t accepted, stored; /* sequences */
+	uint64_t segments, bytes;
+	int64_t oldest; /* arrival of the oldest, ns since 1970; 0: none */
+};
+
+typedef int cache_view_fn(void *ctx, const struct cache_disk_view *v,
+			  struct err *e);
+/* Each disk, in order of names. */
+int cache_views(struct cache *c, cache_view_fn *fn, void *ctx, struct err *e);
+
 /* Each segment (of a machine, of a disk, or NULL). */
 int cache_report_list(struct cache *c, const char *machine, const char *disk,
 		      bool json, FILE *out, struct err *e);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -18,6 +19,7 @@ struct map_build {
 	struct durable file;
 	int dirfd;
 	struct map map; /* over file.fd; head is what will be written */
+	bool anonymous; /* map.fd is a file of its own, without a name */
 };
 
 static int open_dir(const char *path, int *ret, char name[256], struct err *e)
@@ -92,6 +94,60 @@ int map_build_begin(struct map_build **ret, const char *path,
 	return rc;
 }
 
+/*
+ * A file without a name: it goes with its descriptor, however we end. Not
+ * under /tmp, which may be memory: a dense disk of 16 TiB has 4 GiB of it.
+ */
+static int open_anonymous(struct map_build *b, struct err *e)
+{
+	const char *dir = getenv("TMPDIR");
+	char *path;
+
+	if (asprintf(&path, "%s/ps-map.XXXXXX",
+		     dir != NULL && *dir != '\0' ? dir : "/var/tmp") < 0)
+		return err_sys(e, PS_TEMPFAIL, "temporary map");
+	b->map.path = path;
+	b->map.fd = mkostemp(path, O_CLOEXEC);
+	if (b->map.fd < 0)
+		return err_sys(e, 0, "%s", path);
+	(void)unlink(path);
+	b->anonymous = true;
+	return 0;
+}
+
+int map_build_anonymous(struct map_build **ret, const char *machine,
+			const char *disk, uint64_t disk_size,
+			uint32_t block_size, struct err *e)
+{
+	struct map_build *b = calloc(1, sizeof(*b));
+	int rc;
+
+	if (b == NULL)
+		return err_sys(e, PS_TEMPFAIL, "temporary map");
+	b->dirfd = b->file.fd = b->map.fd = -1;
+	rc = head_fill(&b->map.head, machine, disk, disk_size, block_size, e);
+	if (rc == 0)
+		rc = open_anonymous(b, e);
+	if (rc == 0)
+		rc = map_reset(&b->map, disk_size, e);
+	if (rc < 0)
+		map_build_abort(b);
+	else
+		*ret = b;
+	return rc;
+}
+
+void map_build_hand_over(struct map_build *b, uint64_t seq,
+			 const uint8_t digest[SHA256_LEN], int has_point,
+			 struct map *ret)
+{
+	b->map.head.seq = seq;
+	b->map.head.has_point = has_point != 0;
+	memcpy(b->map.head.digest, digest, SHA256_LEN);
+	*ret = b->map;
+	free(b);
+}
+
 int map_build_put(struct map_build *b, uint64_t first, uint64_t nblocks,
 		  const uint8_t *digests, struct err *e)
 {
@@ -164,6 +220,8 @@ void map_build_abort(struct map_build *b)
 	if (b == NULL)
 		return;
 	durable_abort(&b->file);
+	if (b->anonymous)
+		close(b->map.fd);
 	if (b->dirfd >= 0)
 		close(b->dirfd);
 	free(b->map.path);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "disk/commit.h"
+#include "disk/dirty.h"
 #include "disk/settle.h"
 
 #define SEQ(n) ((unsigned long long)(n))
@@ -241,13 +242,40 @@ static int end_of_acks(struct job *j, struct err *e)
 	return 0;
 }
 
+/*
+ * No line came. That is fine behind a pass without point that had nothing to
+ * send; it left a note, which is good for one time.
+ */
+static int end_of_silence(struct job *j, struct err *e)
+{
+	struct dirty d = {0};
+	bool fine = false;
+	int rc = 0;
+
+	if (j->have_map) {
+		rc = journal_lock(&j->l.journal, LOCK_STATE, e);
+		if (rc < 0)
+			return rc;
+		rc = dirty_load(&d, &j->l.journal, j->l.map.head.id, e);
+		fine = rc > 0 && d.nothing_sent;
+		d.nothing_sent = false;
+		if (fine)
+			rc = dirty_save(&d, &j->l.journal, e);
+		dirty_free(&d);
+		journal_unlock(&j->l.journal, LOCK_STATE);
+	}
+	if (rc < 0 || fine)
+		return rc < 0 ? rc : 0;
+	return err_set(e, PS_TEMPFAIL, "%s: nothing was said about this disk",
+		       j->c->map);
+}
+
 static int finish(struct job *j, struct err *e)
 {
 	int rc = open_map(j, e);
 
 	if (rc == 0 && j->lines == 0)
-		rc = err_set(e, PS_TEMPFAIL,
-			     "%s: nothing was said about this disk", j->c->map);
+		rc = end_of_silence(j, e);
 	else if (rc == 0 && !j->have_map)
 		rc = end_without_map(j, e);
 	else if (rc == 0 && j->refused.seq == 0 && j->have_head)

@@ -13,7 +13,7 @@
 
 /*
  *	0	magic
- *	8	version (4), reserved (4)
+ *	8	version (4), flags (4)
  *	16	id of the map
  *	32	number of the open generation
  *	40	ranges frozen (4), ranges open (4)
@@ -24,6 +24,7 @@ static const uint8_t dirty_magic[8] = {'P',  'S',  'D',	 'L',
 				       '\r', '\n', 0x1a, '\n'};
 #define DIRTY_NAME "dirty"
 #define DIRTY_VERSION 1
+#define DIRTY_NOTHING_SENT 1u
 #define DIRTY_HEAD 48u
 #define DIRTY_RANGE 16u
 #define DIRTY_MAX (DIRTY_HEAD + 2 * RANGES_MAX * DIRTY_RANGE + 4)
@@ -61,6 +62,7 @@ static int unpack(struct dirty *d, const uint8_t *b, size_t len,
 	if (frozen > RANGES_MAX || open > RANGES_MAX ||
 	    len != DIRTY_HEAD + ((size_t)frozen + open) * DIRTY_RANGE + 4)
 		return 0;
+	d->nothing_sent = (get_le32(b + 12) & DIRTY_NOTHING_SENT) != 0;
 	d->open_no = get_le64(b + 32);
 	rc = unpack_ranges(&d->frozen, b + DIRTY_HEAD, frozen, e);
 	if (rc == 0)
@@ -123,6 +125,7 @@ int dirty_save(struct dirty *d, struct journal *j, struct err *e)
 		return err_sys(e, PS_TEMPFAIL, "%s/" DIRTY_NAME, j->path);
 	memcpy(buf, dirty_magic, sizeof(dirty_magic));
 	put_le32(buf + 8, DIRTY_VERSION);
+	put_le32(buf + 12, d->nothing_sent ? DIRTY_NOTHING_SENT : 0);
 	memcpy(buf + 16, d->id, MAP_ID_LEN);
 	put_le64(buf + 32, d->open_no);
 	put_le32(buf + 40, (uint32_t)d->frozen.n);
@@ -146,6 +149,7 @@ int dirty_freeze(struct dirty *d, uint64_t *ret_generation, struct err *e)
 		return rc;
 	ranges_tidy(&d->frozen);
 	ranges_clear(&d->open);
+	d->nothing_sent = false;
 	*ret_generation = d->open_no++;
 	return 0;
 }

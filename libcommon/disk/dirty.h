@@ -12,6 +12,8 @@
 #ifndef PS_DISK_DIRTY_H
 #define PS_DISK_DIRTY_H
 
+#include <stdbool.h>
+
 #include "disk/journal.h"
 #include "disk/map.h"
 #include "disk/ranges.h"
@@ -21,6 +23,11 @@ struct dirty {
 	uint64_t open_no;     /* number of the open generation, from 1 */
 	struct ranges frozen; /* of generation open_no - 1 */
 	struct ranges open;
+	/*
+	 * The last pass was one without point that had nothing to send, and
+	 * nobody who waits for its acknowledgements has been told yet.
+	 */
+	bool nothing_sent;
 };
 
 /*

@@ -20,7 +20,7 @@
 
 /*
  *	0	magic
- *	8	version (4), reserved (4)
+ *	8	version (4), flags (4)
  *	16	generation
  *	24	length of the tail
  *	32	header of the segment, then its tail, then a CRC-32C of it all
@@ -28,6 +28,7 @@
 static const uint8_t entry_magic[8] = {'P',  'S',  'J',	 'N',
 				       '\r', '\n', 0x1a, '\n'};
 #define ENTRY_VERSION 1
+#define ENTRY_ENDS 1u
 #define ENTRY_HEAD 32u
 #define ENTRY_LEAST (ENTRY_HEAD + SEG_HEADER_LEN + SEG_TAIL_LEN + 4)
 /* Pages, directory and trailer of what ps-scan makes are far below. */
@@ -152,7 +153,7 @@ bool journal_locked(const struct journal *j, enum journal_lock which)
 
 /* ---- entries ---- */
 
-int journal_put(struct journal *j, uint64_t generation,
+int journal_put(struct journal *j, uint64_t generation, bool ends,
 		const struct seg_header *h, const uint8_t *tail, size_t len,
 		struct err *e)
 {
@@ -168,6 +169,7 @@ int journal_put(struct journal *j, uint64_t generation,
 		return err_sys(e, PS_TEMPFAIL, "%s", j->path);
 	memcpy(buf, entry_magic, sizeof(entry_magic));
 	put_le32(buf + 8, ENTRY_VERSION);
+	put_le32(buf + 12, ends ? ENTRY_ENDS : 0);
 	put_le64(buf + 16, generation);
 	put_le64(buf + 24, len);
 	seg_header_pack(h, buf + ENTRY_HEAD);
@@ -225,6 +227,7 @@ static int entry_unpack(struct journal_entry *en, size_t len, struct err *e)
 	    get_le64(b + 24) != len - ENTRY_HEAD - SEG_HEADER_LEN - 4 ||
 	    get_le32(b + len - 4) != crc32c(0, b, len - 4))
 		return err_set(e, PS_DATA, "damaged journal entry");
+	en->ends = (get_le32(b + 12) & ENTRY_ENDS) != 0;
 	en->generation = get_le64(b + 16);
 	en->tail = b + ENTRY_HEAD + SEG_HEADER_LEN;
 	en->tail_len = (size_t)get_le64(b + 24);

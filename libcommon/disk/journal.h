@@ -3,6 +3,7 @@
  *
  *	SEQ	one sent segment, 20 digits: its header, index and trailer
  *	dirty	the dirty list (disk/dirty.h)
+ *	scrub	where scrubbing stands (disk/scrub.h)
  *	lock	locks of scan, commit and state
  *
  * An entry is durable before the segment's trailer leaves ps-scan, so whatever
@@ -50,6 +51,7 @@ bool journal_locked(const struct journal *j, enum journal_lock which);
 
 struct journal_entry {
 	uint64_t generation; /* of the dirty list that its pass froze */
+	bool ends; /* the last one of its pass, with a point or without */
 	struct seg_header header;
 	struct seg_trailer trailer;
 	/* private: the whole file, and the pages in it */
@@ -58,8 +60,11 @@ struct journal_entry {
 	size_t tail_len;
 };
 
-/* Puts one entry on stable storage, replacing one of the same sequence. */
-int journal_put(struct journal *j, uint64_t generation,
+/*
+ * Puts one entry on stable storage, replacing one of the same sequence.
+ * `ends`: it is the last one of its pass.
+ */
+int journal_put(struct journal *j, uint64_t generation, bool ends,
 		const struct seg_header *h, const uint8_t *tail, size_t len,
 		struct err *e);
 /* -PS_NOINPUT: no such entry; -PS_DATA: damaged. Free with entry_free. */

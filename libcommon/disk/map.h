@@ -135,6 +135,18 @@ int map_build_commit(struct map_build *b, uint64_t seq,
 		     struct err *e);
 void map_build_abort(struct map_build *b);
 
+/*
+ * The same without a name, in $TMPDIR or /var/tmp, gone when it is closed;
+ * nothing of it is synced. Instead of a commit the open map is handed over
+ * (its header only in memory, without group digests); that frees b.
+ */
+int map_build_anonymous(struct map_build **ret, const char *machine,
+			const char *disk, uint64_t disk_size,
+			uint32_t block_size, struct err *e);
+void map_build_hand_over(struct map_build *b, uint64_t seq,
+			 const uint8_t digest[SHA256_LEN], int has_point,
+			 struct map *ret);
+
 /* A map of a disk of which nothing was sent yet; -PS_NO when one exists. */
 int map_create(const char *path, const char *machine, const char *disk,
 	       uint64_t disk_size, uint32_t block_size, struct err *e);

@@ -17,7 +17,7 @@ static int segment_begin(struct pass *p, struct err *e)
 }
 
 /* Closes the open segment and prepares the header of the one behind it. */
-static int segment_end(struct pass *p, const uint8_t *disk_digest,
+static int segment_end(struct pass *p, bool ends, const uint8_t *disk_digest,
 		       struct err *e)
 {
 	struct seg_trailer t = {.last_part = disk_digest != NULL,
@@ -31,9 +31,11 @@ static int segment_end(struct pass *p, const uint8_t *disk_digest,
 		t.nmembers = p->nmembers;
 	}
 	rc = seg_writer_tail(p->writer, &t, disk_digest, &tail, &len, e);
+	if (rc == 0 && p->leaving != NULL)
+		rc = p->leaving(p->leaving_ctx, e);
 	if (rc == 0)
-		rc = journal_put(p->journal, p->generation, &p->header, tail,
-				 len, e);
+		rc = journal_put(p->journal, p->generation, ends, &p->header,
+				 tail, len, e);
 	if (rc == 0)
 		rc = seg_writer_end(p->writer, e);
 	if (rc < 0)
@@ -54,7 +56,7 @@ static int make_room(struct pass *p, uint64_t len, struct err *e)
 	    (seg_writer_records(p->writer) >= SEG_SCAN_RECORDS_MAX ||
 	     (seg_writer_data_bytes(p->writer) > 0 &&
 	      seg_writer_data_bytes(p->writer) + len > p->segment_size))) {
-		int rc = segment_end(p, NULL, e);
+		int rc = segment_end(p, false, NULL, e);
 
 		if (rc < 0)
 			return rc;
@@ -112,10 +114,12 @@ int pass_end(struct pass *p, const uint8_t disk_digest[SHA256_LEN],
 {
 	int rc = zero_flush(p, e);
 
+	if (rc == 0 && p->no_point && !p->open && p->header.kind != SEG_BASE)
+		return 0;
 	if (rc == 0)
 		rc = segment_begin(p, e);
 	if (rc == 0)
-		rc = segment_end(p, disk_digest, e);
+		rc = segment_end(p, true, p->no_point ? NULL : disk_digest, e);
 	return rc;
 }
 

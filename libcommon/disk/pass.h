@@ -18,9 +18,13 @@ struct pass {
 	uint64_t segment_size;
 	struct seg_member *members;
 	uint32_t nmembers;
+	bool no_point; /* the pass ends without the last-part flag */
 	bool open;
 	uint64_t zero_at, zero_len; /* gathered and not yet written */
 	uint64_t data_bytes, zero_bytes;
+	/* Called before a segment may leave; NULL: nobody. */
+	int (*leaving)(void *ctx, struct err *e);
+	void *leaving_ctx;
 };
 
 /* For sweep: ctx is a struct pass. */
@@ -28,7 +32,11 @@ int pass_data(void *ctx, uint64_t offset, uint32_t len, const void *bytes,
 	      const uint8_t *digests, struct err *e);
 int pass_zero(void *ctx, uint64_t offset, uint64_t len, struct err *e);
 
-/* The last part, which may be empty. */
+/*
+ * The last part, which may be empty. A pass without point ends with the
+ * segment that is open; when none is, nothing is written, unless the pass
+ * begins a base: the other side must hear of that.
+ */
 int pass_end(struct pass *p, const uint8_t disk_digest[SHA256_LEN],
 	     struct err *e);
 

@@ -15,6 +15,7 @@
 #include "disk/dirty.h"
 #include "disk/pass.h"
 #include "disk/scan.h"
+#include "disk/scrub.h"
 #include "disk/sweep.h"
 
 struct job {
@@ -28,6 +29,13 @@ struct job {
 	uint32_t block_size;
 	uint8_t consistency;
 	bool base; /* the pass begins with a base segment */
+	/* scrubbing, when the slice is not empty */
+	struct scrub_state scrub;
+	struct range slice;
+	struct ranges reads; /* dirty ranges and the slice */
+	struct scrub_found found;
+	uint64_t counted; /* of found.blocks: on stable storage */
+	size_t hint;
 };
 
 /* ---- checks: nothing has been changed yet but that a map may be new ---- */
@@ -182,6 +190,66 @@ static int freeze(struct job *j, struct err *e)
 	return rc;
 }
 
+/* ---- scrubbing ---- */
+
+/* A pass that reads all anyway has no list that could have missed anything. */
+static int scrub_begin(struct job *j, struct err *e)
+{
+	const struct scan *s = j->s;
+	int rc;
+
+	if (s->scrub_n == 0 || s->changed == NULL || j->base)
+		return 0;
+	scrub_load(&j->journal, &j->scrub);
+	j->slice = scrub_slice(&j->scrub, j->src.size, j->block_size,
+			       s->scrub_k, s->scrub_n);
+	rc = ranges_add_all(&j->reads, &j->dirty.frozen, e);
+	if (rc == 0)
+		rc = ranges_add(&j->reads, j->slice.start, j->slice.end, e);
+	ranges_tidy(&j->reads);
+	return rc;
+}
+
+static int scrub_data(void *ctx, uint64_t offset, uint32_t len,
+		      const void *bytes, const uint8_t *digests, struct err *e)
+{
+	struct job *j = ctx;
+
+	scrub_note(&j->found, &j->dirty.frozen, &j->hint, j->block_size, offset,
+		   offset + len);
+	return pass_data(&j->pass, offset, len, bytes, digests, e);
+}
+
+static int scrub_zero(void *ctx, uint64_t offset, uint64_t len, struct err *e)
+{
+	struct job *j = ctx;
+
+	scrub_note(&j->found, &j->dirty.frozen, &j->hint, j->block_size, offset,
+		   offset + len);
+	return pass_zero(&j->pass, offset, len, e);
+}
+
+/* What was found is counted before it can be repaired, and so unseen. */
+static int scrub_count(void *ctx, struct err *e)
+{
+	struct job *j = ctx;
+
+	if (j->found.blocks == j->counted)
+		return 0;
+	j->scrub.found += j->found.blocks - j->counted;
+	j->counted = j->found.blocks;
+	return scrub_save(&j->journal, &j->scrub, e);
+}
+
+/* The journal has all that the slice brought: the next one may come. */
+static int scrub_end(struct job *j, struct err *e)
+{
+	if (j->slice.end == 0)
+		return 0;
+	scrub_advance(&j->scrub, &j->slice, j->src.size);
+	return scrub_save(&j->journal, &j->scrub, e);
+}
+
 /* ---- the pass ---- */
 
 static int random_bytes(void *p, size_t n, struct err *e)
@@ -232,17 +300,36 @@ static int prepare_header(struct job *j, struct err *e)
 	return 0;
 }
 
+/*
+ * A pass without point for which the map has all: no acknowledgement will
+ * end it, so its generation goes now, and --commit finds a note.
+ */
+static int nothing_sent(struct job *j, struct err *e)
+{
+	int rc = journal_lock(&j->journal, LOCK_STATE, e);
+
+	if (rc < 0)
+		return rc;
+	dirty_forget(&j->dirty, j->pass.generation);
+	j->dirty.nothing_sent = true;
+	rc = dirty_save(&j->dirty, &j->journal, e);
+	journal_unlock(&j->journal, LOCK_STATE);
+	return rc;
+}
+
 static int make_pass(struct job *j, struct io_out *out, struct scan_totals *ret,
 		     struct err *e)
 {
+	bool scrub = j->slice.end > 0;
 	struct sweep sweep = {.src = &j->src,
 			      .map = j->base ? NULL : &j->map,
-			      .ranges = &j->dirty.frozen,
+			      .ranges = scrub ? &j->reads : &j->dirty.frozen,
 			      .block_size = j->block_size,
 			      .threads = j->s->threads,
-			      .data = pass_data,
-			      .zero = pass_zero,
-			      .ctx = &j->pass};
+			      .read_rate = j->s->read_rate,
+			      .data = scrub ? scrub_data : pass_data,
+			      .zero = scrub ? scrub_zero : pass_zero,
+			      .ctx = scrub ? (void *)j : &j->pass};
 	int rc = prepare_header(j, e);
 
 	if (rc == 0)
@@ -250,6 +337,9 @@ static int make_pass(struct job *j, struct io_out *out, struct scan_totals *ret,
 	if (rc < 0)
 		return rc;
 	j->pass.journal = &j->journal;
+	j->pass.leaving = scrub_count;
+	j->pass.leaving_ctx = j;
+	j->pass.no_point = j->s->no_point;
 	j->pass.segment_size = j->s->segment_size;
 	ret->first_seq = j->pass.header.seq;
 	ret->read_bytes = ranges_bytes(sweep.ranges);
@@ -260,6 +350,11 @@ static int make_pass(struct job *j, struct io_out *out, struct scan_totals *ret,
 	if (rc == 0)
 		rc = pass_end(&j->pass, ret->disk_digest, e);
 	ret->last_seq = j->pass.header.seq - 1;
+	if (rc == 0 && ret->last_seq < ret->first_seq)
+		rc = nothing_sent(j, e);
+	if (rc == 0)
+		rc = scrub_end(j, e);
+	ret->scrub = j->found;
 	ret->data_bytes = j->pass.data_bytes;
 	ret->zero_bytes = j->pass.zero_bytes;
 	return rc;
@@ -295,6 +390,8 @@ static int prepare(struct job *j, struct err *e)
 		rc = freeze(j, e);
 		journal_unlock(&j->journal, LOCK_STATE);
 	}
+	if (rc == 0)
+		rc = scrub_begin(j, e);
 	return rc;
 }
 
@@ -303,6 +400,7 @@ static void job_close(struct job *j)
 	seg_writer_free(j->pass.writer);
 	free(j->pass.members);
 	ranges_free(&j->changes);
+	ranges_free(&j->reads);
 	dirty_free(&j->dirty);
 	map_close(&j->map);
 	journal_close(&j->journal);
@@ -335,18 +433,18 @@ int scan_run(const struct scan *s, struct io_out *out, struct scan_totals *ret,
 	return rc;
 }
 
-int scan_digest(const char *source, uint64_t block_size, unsigned threads,
-		uint8_t ret[SHA256_LEN], struct err *e)
+int scan_digest(const struct scan *s, uint8_t ret[SHA256_LEN], struct err *e)
 {
 	struct ranges all = {0};
 	struct source src;
 	struct sweep sweep = {.src = &src,
 			      .ranges = &all,
-			      .block_size = block_size != 0
-						? (uint32_t)block_size
+			      .block_size = s->block_size != 0
+						? (uint32_t)s->block_size
 						: SEG_BLOCK_DEFAULT,
-			      .threads = threads};
-	int rc = source_open(&src, source, e);
+			      .threads = s->threads,
+			      .read_rate = s->read_rate};
+	int rc = source_open(&src, s->source, e);
 
 	if (rc < 0)
 		return rc;

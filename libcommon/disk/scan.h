@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "base/io.h"
+#include "disk/scrub.h"
 #include "segment/format.h"
 
 /* Least data in a segment, so that a disk does not fall to pieces. */
@@ -21,16 +22,20 @@ struct scan {
 	const char *members;	 /* "M/D,..." or NULL: this disk */
 	uint64_t block_size;	 /* 0: of the map, or the default */
 	uint64_t segment_size;
-	bool full;	  /* begin a new base */
-	bool fuzzy;	  /* a mounted source is allowed */
-	unsigned threads; /* 0: by the processors */
+	uint64_t scrub_k, scrub_n; /* read so much more of it; 0: nothing */
+	bool full;		   /* begin a new base */
+	bool fuzzy;		   /* a mounted source is allowed */
+	bool no_point;		   /* end without a point */
+	unsigned threads;	   /* 0: by the processors */
+	uint64_t read_rate;	   /* bytes per second; 0: no limit */
 };
 
 struct scan_totals {
-	uint64_t first_seq, last_seq;
+	uint64_t first_seq, last_seq; /* last < first: nothing was sent */
 	uint64_t data_bytes, zero_bytes, read_bytes;
 	char bookmark[NAME_SIZE];
 	uint8_t disk_digest[SHA256_LEN];
+	struct scrub_found scrub; /* also after a failure */
 };
 
 /*
@@ -43,8 +48,7 @@ struct scan_totals {
 int scan_run(const struct scan *s, struct io_out *out, struct scan_totals *ret,
 	     struct err *e);
 
-/* The disk digest of a source. block_size 0: the default. */
-int scan_digest(const char *source, uint64_t block_size, unsigned threads,
-		uint8_t ret[SHA256_LEN], struct err *e);
+/* The disk digest of s->source; of s also block size, threads, rate. */
+int scan_digest(const struct scan *s, uint8_t ret[SHA256_LEN], struct err *e);
 
 #endif

@@ -45,15 +45,17 @@ static int forward_one(struct ledger *l, uint64_t seq, bool *ret_last,
 		       struct err *e)
 {
 	struct journal_entry en;
+	bool ends;
 	int rc = journal_get(&l->journal, seq, &en, e);
 
 	if (rc < 0)
 		return rc;
 	rc = map_apply(&l->map, &en, e);
-	if (rc == 0 && en.trailer.last_part)
+	ends = en.ends || en.trailer.last_part;
+	if (rc == 0 && ends)
 		rc = forget_generation(l, en.generation, e);
 	if (rc == 0)
-		*ret_last = en.trailer.last_part;
+		*ret_last = ends;
 	journal_entry_free(&en);
 	return rc;
 }

@@ -19,8 +19,8 @@ struct mark {
 
 /*
  * Commits journal entries up to the mark, which must be at or behind the
- * map's. When the last part of a pass is among them, its generation of the
- * dirty list goes. *ret_last: the newest one was a last part.
+ * map's. When the end of a pass is among them, its generation of the dirty
+ * list goes. *ret_last: the newest one ended its pass.
  */
 int ledger_forward(struct ledger *l, const struct mark *to, bool *ret_last,
 		   struct err *e);

@@ -26,6 +26,7 @@ static int look(struct journal *j, struct map *m, struct map_status *st,
 	if (j->n > 0 && j->seqs[j->n - 1] > st->sent_seq)
 		st->sent_seq = j->seqs[j->n - 1];
 	st->head = m->head;
+	scrub_load(j, &st->scrub);
 	st->scanning = journal_locked(j, LOCK_SCAN);
 	return rc;
 }

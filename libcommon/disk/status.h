@@ -3,13 +3,15 @@
 #define PS_DISK_STATUS_H
 
 #include "disk/map.h"
+#include "disk/scrub.h"
 
 struct map_status {
 	struct map_head head;
 	uint64_t dirty_bytes; /* that the next pass reads at least */
 	uint64_t journal_entries;
 	uint64_t sent_seq; /* newest one that was sent, or head.seq */
-	bool scanning;	   /* a pass is running */
+	struct scrub_state scrub;
+	bool scanning; /* a pass is running */
 };
 
 /* Changes nothing. -PS_NOINPUT: there is no map. */

@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/pool.h"
 #include "base/progress.h"
+#include "base/rate.h"
 #include "disk/digest.h"
 #include "disk/sweep.h"
 
@@ -37,6 +38,7 @@ struct run {
 	uint64_t map_data; /* first block behind `map_looked` with an entry */
 	uint64_t map_looked;
 	uint64_t done;
+	struct rate rate;
 };
 
 /* ---- in the workers ---- */
@@ -252,6 +254,7 @@ static int submit_reads(struct run *r, uint64_t from, uint64_t to,
 
 		if (end > to)
 			end = to;
+		rate_take(&r->rate, (size_t)(end - from));
 		rc = submit(r, from, end, false, e);
 		if (rc < 0)
 			return rc;
@@ -430,7 +433,8 @@ int sweep_run(const struct sweep *s, uint8_t ret_disk_digest[SHA256_LEN],
 	struct run r = {.s = s,
 			.size = s->src->size,
 			.bs = s->block_size,
-			.group = NO_GROUP};
+			.group = NO_GROUP,
+			.rate.per_second = s->read_rate};
 	uint64_t pos = 0;
 	size_t i;
 	int rc = run_open(&r, e);

@@ -21,7 +21,8 @@ struct sweep {
 	const struct map *map;	     /* NULL: all counts as zero */
 	const struct ranges *ranges; /* tidy */
 	uint32_t block_size;
-	unsigned threads; /* 0: by the processors */
+	unsigned threads;   /* 0: by the processors */
+	uint64_t read_rate; /* bytes per second; 0: no limit */
 
 	/* Blocks that differ, side by side, at most 1 MiB. May be NULL. */
 	int (*data)(void *ctx, uint64_t offset, uint32_t len, const void *bytes,

@@ -75,7 +75,9 @@ static int connect_one(const struct addrinfo *a, int64_t wait_ns)
 int client_tcp(struct client *c, const struct client_to *to,
 	       const struct addrinfo *list, struct err *e)
 {
+	int64_t end = mono_now_ns() + to->wait_ns, left;
 	const struct addrinfo *a;
+	int n = 0;
 
 	memset(&c->conn, 0, sizeof(c->conn));
 	memset(&c->in, 0, sizeof(c->in));
@@ -85,8 +87,13 @@ int client_tcp(struct client *c, const struct client_to *to,
 	snprintf(c->peer, sizeof(c->peer), "%.255s port %.8s", to->host,
 		 to->port);
 	errno = EHOSTUNREACH;
-	for (a = list; a != NULL && c->fd < 0; a = a->ai_next)
-		c->fd = connect_one(a, to->wait_ns);
+	for (a = list; a != NULL; a = a->ai_next)
+		n++;
+	/* One that does not answer leaves time for those behind it. */
+	for (a = list; a != NULL && c->fd < 0; a = a->ai_next, n--) {
+		left = end - mono_now_ns();
+		c->fd = connect_one(a, left > 0 ? left / n : 0);
+	}
 	return c->fd < 0 ? err_sys(e, PS_UNAVAILABLE, "%s", c->peer) : 0;
 }
 
@@ -189,20 +196,34 @@ static int read_body(struct client *c, struct client_answer *a, struct err *e)
 			     &a->len, e);
 }
 
-int client_answer(struct client *c, struct client_answer *a, struct err *e)
+int client_answer_head(struct client *c, struct err *e)
 {
-	const char *field;
-	uint64_t n;
 	int rc = http_read_head(&c->in, HTTP_ANSWER, &c->head, NULL, NULL, e);
 
-	*a = (struct client_answer){0};
 	if (rc == 0)
 		return err_set(e, PS_UNAVAILABLE,
 			       "%s: the server closed the "
 			       "connection",
 			       c->peer);
-	if (rc > 0)
-		rc = read_body(c, a, e);
+	return rc < 0 ? rc : 0;
+}
+
+int client_answer(struct client *c, struct client_answer *a, struct err *e)
+{
+	int rc = client_answer_head(c, e);
+
+	*a = (struct client_answer){0};
+	return rc < 0 ? rc : client_answer_body(c, a, e);
+}
+
+int client_answer_body(struct client *c, struct client_answer *a, struct err *e)
+{
+	const char *field;
+	uint64_t n;
+	int rc;
+
+	*a = (struct client_answer){0};
+	rc = read_body(c, a, e);
 	if (rc < 0) {
 		client_answer_free(a);
 		return rc;

@@ -67,6 +67,10 @@ int client_send_head(struct client *c, const char *method, const char *path,
 		     struct err *e);
 /* Reads one answer. */
 int client_answer(struct client *c, struct client_answer *a, struct err *e);
+/* The same in two halves: c->head tells what to do with the body. */
+int client_answer_head(struct client *c, struct err *e);
+int client_answer_body(struct client *c, struct client_answer *a,
+		       struct err *e);
 void client_answer_free(struct client_answer *a);
 /* client_send and client_answer. */
 int client_ask(struct client *c, const char *method, const char *path,
@@ -78,6 +82,14 @@ int client_ask(struct client *c, const char *method, const char *path,
  */
 int client_judge(const struct client *c, const struct client_answer *a,
 		 struct err *e);
+
+/*
+ * Fetches the digest map of a disk into a file, whole or not at all, or
+ * (path NULL) to standard output. -PS_TEMPFAIL: asked for, or the disk has
+ * to wait; -PS_NO: the server makes none; -PS_DATA: damaged on its way.
+ */
+int client_map(struct client *c, const char *machine, const char *disk,
+	       const char *path, struct err *e);
 
 /* ---- a stream of segments ---- */
 

@@ -47,6 +47,12 @@ int conn_open(struct conn *c, SSL_CTX *ctx, int rfd, int wfd, const char *peer,
 	return 0;
 }
 
+int conn_open_plain(struct conn *c, int fd, const char *peer, struct err *e)
+{
+	*c = (struct conn){.plain = true, .rfd = fd, .wfd = fd, .peer = peer};
+	return set_nonblock(fd) < 0 ? err_sys(e, 0, "%s", peer) : 0;
+}
+
 /* ---- waiting ---- */
 
 static int timed_out(struct conn *c, struct err *e)
@@ -206,7 +212,7 @@ void conn_linger(struct conn *c)
 	int64_t end = mono_now_ns() + LINGER_NS, left;
 	char drop[16384];
 
-	if (c->broken)
+	if (c->broken || c->plain)
 		return;
 	SSL_shutdown(c->ssl);
 	c->broken = true; /* nothing more is sent */
@@ -235,6 +241,25 @@ int conn_exporter(struct conn *c, uint8_t out[CONN_EXPORTER_LEN], struct err *e)
 
 /* ---- bytes ---- */
 
+/* What read or write said without TLS: as outcome(). */
+static ssize_t plain_outcome(struct conn *c, ssize_t n, short again,
+			     short *want, struct err *e)
+{
+	if (n > 0)
+		return n;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+		*want = again;
+		return 0;
+	}
+	/* The other half has closed before it read all. */
+	if (n == 0 || (again == POLLIN && errno == ECONNRESET)) {
+		c->eof = true;
+		return 0;
+	}
+	c->broken = true;
+	return err_sys(e, PS_UNAVAILABLE, "%s", c->peer);
+}
+
 ssize_t conn_try_read(struct conn *c, void *buf, size_t n, short *want,
 		      struct err *e)
 {
@@ -244,6 +269,13 @@ ssize_t conn_try_read(struct conn *c, void *buf, size_t n, short *want,
 		return 0;
 	if (n > INT_MAX)
 		n = INT_MAX;
+	if (c->plain) {
+		ssize_t got =
+		    plain_outcome(c, read(c->rfd, buf, n), POLLIN, want, e);
+
+		c->in_bytes += got > 0 ? (uint64_t)got : 0;
+		return got;
+	}
 	errno = 0;
 	ERR_clear_error();
 	ret = SSL_read(c->ssl, buf, (int)n);
@@ -260,6 +292,13 @@ ssize_t conn_try_write(struct conn *c, const void *buf, size_t n, short *want,
 
 	if (n > INT_MAX)
 		n = INT_MAX;
+	if (c->plain) {
+		ssize_t put = plain_outcome(
+		    c, send(c->wfd, buf, n, MSG_NOSIGNAL), POLLOUT, want, e);
+
+		c->out_bytes += put > 0 ? (uint64_t)put : 0;
+		return put;
+	}
 	errno = 0;
 	ERR_clear_error();
 	ret = SSL_write(c->ssl, buf, (int)n);

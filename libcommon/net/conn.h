@@ -17,13 +17,14 @@
 #define CONN_EXPORTER_LEN 32
 
 struct conn {
-	SSL *ssl;
-	int rfd, wfd;		      /* the caller's; may be the same */
-	const char *peer;	      /* for messages; the caller's */
-	int64_t deadline_ns;	      /* of mono_now_ns(); 0: none */
-	int64_t idle_ns;	      /* longest wait without a byte; 0: none */
-	bool eof;		      /* the peer has closed its side */
-	bool broken;		      /* an error: nothing more can be sent */
+	SSL *ssl;	     /* NULL when plain */
+	bool plain;	     /* inside the server: somebody else does the TLS */
+	int rfd, wfd;	     /* the caller's; may be the same */
+	const char *peer;    /* for messages; the caller's */
+	int64_t deadline_ns; /* of mono_now_ns(); 0: none */
+	int64_t idle_ns;     /* longest wait without a byte; 0: none */
+	bool eof;	     /* the peer has closed its side */
+	bool broken;	     /* an error: nothing more can be sent */
 	uint64_t in_bytes, out_bytes; /* inside TLS */
 	/*
 	 * Server only (else NULL): set by the handler of SIGTERM, which is
@@ -43,6 +44,8 @@ struct conn {
 /* Takes descriptors over which TLS is spoken, and makes them non-blocking. */
 int conn_open(struct conn *c, SSL_CTX *ctx, int rfd, int wfd, const char *peer,
 	      struct err *e);
+/* The same without TLS, over one descriptor. */
+int conn_open_plain(struct conn *c, int fd, const char *peer, struct err *e);
 /* -PS_PROTOCOL when the peer speaks no TLS 1.3; else as conn_read. */
 int conn_accept(struct conn *c, struct err *e);
 /* `host` is the name to verify when the context verifies. */

@@ -246,6 +246,7 @@ const char *http_reason(unsigned status)
 		const char *words;
 	} reasons[] = {
 	    {200, "OK"},
+	    {202, "Accepted"},
 	    {201, "Created"},
 	    {204, "No Content"},
 	    {400, "Bad Request"},

@@ -13,6 +13,7 @@
 #include "base/io.h"
 #include "base/tool.h"
 #include "base/units.h"
+#include "net/channel.h"
 #include "net/log.h"
 
 #define LINE_MAX_LEN 2048
@@ -100,17 +101,14 @@ static void append(const struct netlog *l, const char *name, char *line,
 	close(fd);
 }
 
-void netlog_err(const struct netlog *l, const char *peer, const char *fmt, ...)
+void netlog_put_err(const struct netlog *l, pid_t pid, const char *peer,
+		    const char *words)
 {
-	char words[1024], line[LINE_MAX_LEN], now[TIME_TEXT];
-	va_list ap;
+	char line[LINE_MAX_LEN], now[TIME_TEXT];
 	int n;
 
-	va_start(ap, fmt);
-	vsnprintf(words, sizeof(words), fmt, ap);
-	va_end(ap);
 	format_time(time_now_ns() / 1000000 * 1000000, now);
-	n = snprintf(line, sizeof(line), "%s\t%d\t%s\t%s", now, (int)getpid(),
+	n = snprintf(line, sizeof(line), "%s\t%d\t%s\t%s", now, (int)pid,
 		     peer != NULL ? peer : "-", words);
 	append(l, "cxps.err", line, n);
 	if (peer != NULL)
@@ -119,20 +117,45 @@ void netlog_err(const struct netlog *l, const char *peer, const char *fmt, ...)
 		tool_warn("%s", words);
 }
 
+void netlog_err(const struct netlog *l, const char *peer, const char *fmt, ...)
+{
+	char words[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(words, sizeof(words), fmt, ap);
+	va_end(ap);
+	if (l->channel > 0)
+		channel_say(l->channel, CHANNEL_ERR, words);
+	else
+		netlog_put_err(l, getpid(), peer, words);
+}
+
+void netlog_put_xfer(const struct netlog *l, const char *peer,
+		     const char *words)
+{
+	char line[LINE_MAX_LEN], now[TIME_TEXT];
+	int n;
+
+	format_time(time_now_ns() / 1000000 * 1000000, now);
+	n = snprintf(line, sizeof(line), "%s\t%s\t%s", now, peer, words);
+	append(l, "cxps.xfer", line, n);
+}
+
 void netlog_xfer(const struct netlog *l, const struct netlog_xfer *x)
 {
-	char line[LINE_MAX_LEN], now[TIME_TEXT], seq[24] = "-";
-	int n;
+	char line[LINE_MAX_LEN], seq[24] = "-";
 
 	if (x->seq != 0)
 		snprintf(seq, sizeof(seq), "%llu", (unsigned long long)x->seq);
-	format_time(time_now_ns() / 1000000 * 1000000, now);
-	n = snprintf(line, sizeof(line),
-		     "%s\t%s\t%s\t%s\t%.1024s\t%u\t%llu\t%llu\t%.3f\t%s\t%s",
-		     now, x->peer, x->machine[0] != '\0' ? x->machine : "-",
-		     x->method, x->path, x->status,
-		     (unsigned long long)x->in_bytes,
-		     (unsigned long long)x->out_bytes, (double)x->took_ns / 1e9,
-		     seq, x->digest != NULL ? x->digest : "-");
-	append(l, "cxps.xfer", line, n);
+	snprintf(line, sizeof(line),
+		 "%s\t%s\t%.1024s\t%u\t%llu\t%llu\t%.3f\t%s\t%s",
+		 x->machine[0] != '\0' ? x->machine : "-", x->method, x->path,
+		 x->status, (unsigned long long)x->in_bytes,
+		 (unsigned long long)x->out_bytes, (double)x->took_ns / 1e9,
+		 seq, x->digest != NULL ? x->digest : "-");
+	if (l->channel > 0)
+		channel_say(l->channel, CHANNEL_XFER, line);
+	else
+		netlog_put_xfer(l, x->peer, line);
 }

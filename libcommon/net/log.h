@@ -2,8 +2,10 @@
  * The two logs of a process server, as administrators know them: cxps.err
  * (what went wrong) and cxps.xfer (one tab-separated line for each request).
  *
- * All processes append, each line with one write. A file that has grown to
- * its limit is renamed to NAME.1, .1 to .2 and so on, under a lock.
+ * The listener writes them, each line with one write; the processes of
+ * connections, which may open no file there, send it their lines. A file that
+ * has grown to its limit is renamed to NAME.1, .1 to .2 and so on, under a
+ * lock.
  *
  * cxps.xfer: time, peer, machine, method, path, status, bytes in, bytes out,
  * seconds, then for a segment sequence and digest ("-" where there is none).
@@ -13,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 
@@ -22,6 +25,7 @@
 struct netlog {
 	int dirfd;	/* -1: no files */
 	uint64_t limit; /* bytes of a file */
+	int channel;	/* > 0: lines go to the listener (net/channel.h) */
 };
 
 /* Makes the folder when it is not there. */
@@ -36,6 +40,10 @@ void netlog_close(struct netlog *l);
 void netlog_err(const struct netlog *l, const char *peer, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The same for a line that process `pid` has sent. */
+void netlog_put_err(const struct netlog *l, pid_t pid, const char *peer,
+		    const char *words);
+
 struct netlog_xfer {
 	const char *peer, *machine, *method, *path;
 	unsigned status;
@@ -46,5 +54,8 @@ struct netlog_xfer {
 };
 
 void netlog_xfer(const struct netlog *l, const struct netlog_xfer *x);
+/* A line that was sent, without time and peer. */
+void netlog_put_xfer(const struct netlog *l, const char *peer,
+		     const char *words);
 
 #endif

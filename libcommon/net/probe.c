@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/channel.h"
 #include "net/session.h"
 
 struct probe *probe_find(struct probes *p, const char *id)
@@ -55,6 +56,10 @@ static int grow_probe(struct session *s, struct probe *it, size_t *cap,
 			       SERVER_PROBE_MAX);
 	if (more > room)
 		more = room;
+	/* All connections together are bounded too, by the listener. */
+	if (channel_ask(s->srv->log.channel, CHANNEL_PROBES,
+			s->probes.bytes - it->len + more, "", e) < 0)
+		return -e->code;
 	p = realloc(it->data, more);
 	if (p == NULL)
 		return err_sys(e, PS_TEMPFAIL, "probe");
@@ -88,6 +93,14 @@ static int read_probe(struct session *s, struct probe *it, struct err *e)
 	return (int)got;
 }
 
+/* The others may have its memory. */
+static void drop(struct session *s, struct probe *it)
+{
+	probe_delete(&s->probes, it);
+	(void)channel_ask(s->srv->log.channel, CHANNEL_PROBES, s->probes.bytes,
+			  "", NULL);
+}
+
 static void put(struct session *s, const char *id)
 {
 	struct probe *it = probe_find(&s->probes, id);
@@ -95,7 +108,7 @@ static void put(struct session *s, const char *id)
 	int rc;
 
 	if (it != NULL)
-		probe_delete(&s->probes, it);
+		drop(s, it);
 	it = probe_new(&s->probes, id);
 	if (it == NULL) {
 		session_say(s, 507, "at most %u probes", PROBES_MAX);
@@ -103,9 +116,13 @@ static void put(struct session *s, const char *id)
 	}
 	rc = read_probe(s, it, &e);
 	if (rc < 0) {
-		probe_delete(&s->probes, it);
+		drop(s, it);
 		s->end = true;
-		session_say(s, e.code == PS_DATA ? 413 : 400, "%s", e.msg);
+		session_say(s,
+			    e.code == PS_DATA	    ? 413
+			    : e.code == PS_TEMPFAIL ? 507
+						    : 400,
+			    "%s", e.msg);
 		return;
 	}
 	session_say(s, 201, "probe\t%s\t%zu", id, it->len);
@@ -152,7 +169,7 @@ void session_probe(struct session *s)
 		session_answer(
 		    s, &(struct answer){200, it->data, it->len, NULL, 0, true});
 	} else if (strcmp(method, "DELETE") == 0) {
-		probe_delete(&s->probes, it);
+		drop(s, it);
 		session_say(s, 200, "deleted\t%s", id);
 	} else {
 		session_say(s, 405, "no such method");

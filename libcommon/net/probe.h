@@ -1,7 +1,7 @@
 /*
  * Probe objects: bytes that the self-test of a client puts, reads back and
- * deletes. They live in the memory of the connection's process, bounded, and
- * go with it.
+ * deletes. They live in the memory of the connection's process, bounded
+ * (for all connections together too), and go with it.
  */
 #ifndef PS_NET_PROBE_H
 #define PS_NET_PROBE_H

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,15 +14,20 @@
 #include "net/selftest.h"
 #include "net/tls.h"
 
-/* ASR's registration refuses clocks that differ by more. */
-#define CLOCK_MAX_S 900
-#define CERT_WARN_DAYS 60
-#define PROBE_SMALL (1024 * 1024u)
+/*
+ * Throughput is measured with four times as much as long as that can be
+ * expected to take no longer than RATE_NS: little on a slow line, up to
+ * PROBE_LARGE on a fast one.
+ */
+#define PROBE_SMALL (64 * 1024u)
 #define PROBE_LARGE (16 * 1024 * 1024u)
-#define FAST_ENOUGH_NS (NS_PER_S / 4)
+#define READ_SIZE (64 * 1024u)
+#define RATE_NS (2 * NS_PER_S)
+#define TLS_NS (30 * NS_PER_S)
 
 struct test {
-	const struct client_to *to;
+	struct client_to to; /* wait_ns: what is left for all steps */
+	int64_t end_ns;
 	const struct login_secret *secret;
 	const char *machine;
 	struct addrinfo *list;
@@ -52,6 +58,17 @@ static void warn(struct test *t, const char *hint)
 	snprintf(t->step.hint, sizeof(t->step.hint), "%s", hint);
 }
 
+/* What is left of the time becomes the limit of each wait. */
+static int set_time(struct test *t, struct err *e)
+{
+	t->to.wait_ns = t->end_ns - mono_now_ns();
+	if (t->to.wait_ns <= 0)
+		return err_set(e, PS_UNAVAILABLE, "no time is left");
+	if (t->c.fd >= 0)
+		t->c.conn.deadline_ns = t->end_ns;
+	return 0;
+}
+
 /* ---- getting there ---- */
 
 static int step_resolve(struct test *t, struct err *e)
@@ -59,7 +76,7 @@ static int step_resolve(struct test *t, struct err *e)
 	char host[64] = "";
 	const struct addrinfo *a;
 	size_t n = 0;
-	int rc = client_resolve(t->to, &t->list, e);
+	int rc = client_resolve(&t->to, &t->list, e);
 
 	if (rc < 0)
 		return rc;
@@ -75,36 +92,94 @@ static int step_resolve(struct test *t, struct err *e)
 	return 0;
 }
 
+/* What a connection that could not be made says about the way. */
+static void hint_tcp(const struct test *t, struct err *e)
+{
+	if (e->sys == ECONNREFUSED)
+		err_hint(e,
+			 "the host answers, nobody listens there: is "
+			 "ps-receive running, with this port (%s)? Or a "
+			 "firewall refuses it: allow inbound TCP %s on the "
+			 "process server",
+			 t->to.port, t->to.port);
+	else if (e->sys == ETIMEDOUT)
+		err_hint(e,
+			 "nothing answers: a firewall that drops, or a "
+			 "wrong address; allow inbound TCP %s on the process "
+			 "server and on the way (perimeter network), and "
+			 "check that its address is static, without NAT",
+			 t->to.port);
+}
+
 static int step_tcp(struct test *t, struct err *e)
 {
-	int rc = client_tcp(&t->c, t->to, t->list, e);
+	int rc = client_tcp(&t->c, &t->to, t->list, e);
 
 	if (rc == 0)
 		detail(t, "connected to %s", t->c.peer);
+	else
+		hint_tcp(t, e);
 	return rc;
+}
+
+/* How long the certificate lives: negative when it is over. */
+static int cert_days(struct test *t, int *ret, struct err *e)
+{
+	X509 *cert = SSL_get1_peer_certificate(t->c.conn.ssl);
+	int days = 0, seconds = 0;
+	bool ok = cert != NULL && ASN1_TIME_diff(&days, &seconds, NULL,
+						 X509_get0_notAfter(cert)) == 1;
+
+	X509_free(cert);
+	*ret = seconds < 0 ? days - 1 : days;
+	return ok ? 0 : err_set(e, PS_PROTOCOL, "no certificate");
+}
+
+static int judge_cert(struct test *t, int days, struct err *e)
+{
+	if (days < 0) {
+		err_set(e, PS_NOPERM, "the certificate expired %d days ago",
+			-days);
+		err_hint(
+		    e, "renew it on the process server: ps-receive "
+		       "--new-cert, and restart (or a clock is wrong: compare "
+		       "both); sources without --ca still get through");
+		return -PS_NOPERM;
+	}
+	if (days < SELFTEST_CERT_SOON_DAYS)
+		warn(t, "the certificate ends soon: renew it now (ps-receive "
+			"--new-cert)");
+	else if (days < SELFTEST_CERT_WARN_DAYS)
+		warn(t, "plan to renew the certificate: ps-receive --new-cert");
+	return 0;
 }
 
 static int step_tls(struct test *t, struct err *e)
 {
-	int rc = client_tls(&t->c, e), days = 0, seconds = 0;
-	X509 *cert;
+	struct err late;
+	int rc, days = 0;
 
+	/* Leaves time to find out who it is that does not answer. */
+	t->to.wait_ns = t->to.wait_ns / 2 < TLS_NS ? t->to.wait_ns / 2 : TLS_NS;
+	rc = client_tls(&t->c, e);
+	if (rc == -PS_NOPERM)
+		err_hint(e,
+			 "the certificate is not what --ca asks for: another "
+			 "server, a proxy that looks into TLS, or one that "
+			 "was renewed");
+	else if (rc < 0 && set_time(t, &late) == 0) {
+		selftest_why_no_tls(&t->to, t->list, e);
+		rc = -e->code;
+	}
+	t->c.conn.idle_ns = t->end_ns - mono_now_ns();
+	if (rc == 0)
+		rc = cert_days(t, &days, e);
 	if (rc < 0)
 		return rc;
-	cert = SSL_get1_peer_certificate(t->c.conn.ssl);
-	if (cert == NULL || ASN1_TIME_diff(&days, &seconds, NULL,
-					   X509_get0_notAfter(cert)) != 1) {
-		X509_free(cert);
-		return err_set(e, PS_PROTOCOL, "no certificate");
-	}
-	X509_free(cert);
-	detail(t, "%s, %s, certificate %s %d days",
+	detail(t, "%s, %s, certificate valid for %d days",
 	       SSL_get_version(t->c.conn.ssl), SSL_get_cipher(t->c.conn.ssl),
-	       days < 0 || seconds < 0 ? "expired for" : "valid for",
-	       days < 0 ? -days : days);
-	if (days < CERT_WARN_DAYS)
-		warn(t, "renew the certificate: ps-receive --new-cert");
-	return 0;
+	       days);
+	return judge_cert(t, days, e);
 }
 
 static int step_browser(struct test *t, struct err *e)
@@ -126,8 +201,10 @@ static int step_browser(struct test *t, struct err *e)
 			     "answered %u, a process server answers 400",
 			     a.status);
 	if (a.status == 407)
-		err_hint(e, "a proxy in between wants to be authenticated: "
-			    "take it out of the way to port 9443");
+		err_hint(e,
+			 "a proxy in between wants to be authenticated: take "
+			 "it out of the way to port %s",
+			 t->to.port);
 	client_answer_free(&a);
 	client_close(&t->c);
 	return rc;
@@ -139,9 +216,15 @@ static int step_clock(struct test *t, struct err *e)
 
 	if (t->date == 0)
 		return err_set(e, PS_PROTOCOL, "the server told no time");
-	detail(t, "the server is %" PRId64 " s %s", diff < 0 ? -diff : diff,
-	       diff < 0 ? "behind" : "ahead");
-	if (diff < -CLOCK_MAX_S || diff > CLOCK_MAX_S)
+	if (diff < 0)
+		diff = -diff;
+	detail(t, "the server is %" PRId64 " s %s", diff,
+	       t->date * NS_PER_S < t->date_ns ? "behind" : "ahead");
+	if (diff >= SELFTEST_CLOCK_MAX_S)
+		return err_set(e, PS_CONFIG,
+			       "%s: the clocks must not differ by 15 minutes",
+			       t->step.detail);
+	if (diff > SELFTEST_CLOCK_WARN_S)
 		warn(t, "set both clocks by NTP: bookmarks carry the time of "
 			"the source");
 	return 0;
@@ -153,7 +236,8 @@ static int step_login(struct test *t, struct err *e)
 	int rc = login_key(t->secret, t->machine, key, e);
 
 	if (rc == 0)
-		rc = client_open(&t->c, t->to, e);
+		rc = client_open(&t->c, &t->to, e);
+	t->c.conn.deadline_ns = t->end_ns;
 	if (rc == 0)
 		rc = client_login(&t->c, t->machine, key, e);
 	secret_wipe(key, sizeof(key));
@@ -189,19 +273,6 @@ static int put_probe(struct test *t, size_t n, struct err *e)
 	return rc;
 }
 
-static int get_probe(struct test *t, struct err *e)
-{
-	struct client_answer a;
-	int rc = ask(t, "GET", t->path, NULL, 0, &a, e);
-
-	if (rc < 0)
-		return rc;
-	if (a.len != t->len || memcmp(a.body, t->data, a.len) != 0)
-		rc = err_set(e, PS_DATA, "what came back is not what was sent");
-	client_answer_free(&a);
-	return rc;
-}
-
 static int step_put(struct test *t, struct err *e)
 {
 	uint64_t id;
@@ -211,7 +282,7 @@ static int step_put(struct test *t, struct err *e)
 	    RAND_bytes(t->data, PROBE_LARGE) != 1)
 		return tls_err(e, PS_SOFTWARE, "random numbers");
 	snprintf(t->path, sizeof(t->path), "/v1/probe/p%016" PRIx64, id);
-	rc = put_probe(t, 64 * 1024, e);
+	rc = put_probe(t, PROBE_SMALL, e);
 	if (rc == 0)
 		detail(t, "64 KiB of random bytes");
 	return rc;
@@ -232,10 +303,64 @@ static int step_list(struct test *t, struct err *e)
 	return rc;
 }
 
+/* Reads the body and compares it; false in *whole when the time is over. */
+static int compare_body(struct test *t, struct http_body *body, int64_t end_ns,
+			bool *whole, struct err *e)
+{
+	uint8_t *buf = t->data + PROBE_LARGE;
+	uint64_t at = 0;
+	ssize_t got = 1;
+
+	*whole = false;
+	while (mono_now_ns() < end_ns) {
+		got = http_body_read(body, buf, READ_SIZE, e);
+		if (got < 0)
+			return (int)got;
+		if (got == 0)
+			break;
+		if (at + (uint64_t)got > t->len ||
+		    memcmp(buf, t->data + at, (size_t)got) != 0)
+			return err_set(e, PS_DATA,
+				       "what came back is not what was sent");
+		at += (uint64_t)got;
+	}
+	*whole = got == 0;
+	if (*whole && at != t->len)
+		return err_set(e, PS_DATA, "only %" PRIu64 " bytes came back",
+			       at);
+	t->len = (size_t)at;
+	return 0;
+}
+
+/* Reads the probe back, for as long as `end_ns` says. */
+static int get_probe(struct test *t, int64_t end_ns, bool *whole, struct err *e)
+{
+	struct http_body body;
+	int rc = client_send(&t->c, "GET", t->path, NULL, 0, e);
+
+	if (rc == 0)
+		rc = http_read_head(&t->c.in, HTTP_ANSWER, &t->c.head, NULL,
+				    NULL, e);
+	if (rc == 0)
+		return err_set(e, PS_UNAVAILABLE,
+			       "%s: the server closed the connection",
+			       t->c.peer);
+	if (rc < 0)
+		return rc;
+	if (t->c.head.status != 200)
+		return err_set(e, PS_PROTOCOL, "%s: answered %u", t->c.peer,
+			       t->c.head.status);
+	http_body_begin(&body, &t->c.in, &t->c.head, CLIENT_ANSWER_MAX);
+	return compare_body(t, &body, end_ns, whole, e);
+}
+
 static int step_get(struct test *t, struct err *e)
 {
-	int rc = get_probe(t, e);
+	bool whole;
+	int rc = get_probe(t, t->end_ns, &whole, e);
 
+	if (rc == 0 && !whole)
+		rc = err_set(e, PS_UNAVAILABLE, "%s: timed out", t->c.peer);
 	if (rc == 0)
 		detail(t, "the same bytes came back");
 	return rc;
@@ -264,35 +389,45 @@ static int step_delete(struct test *t, struct err *e)
 
 static void detail_rate(struct test *t, int64_t took_ns)
 {
-	char size[24], rate[24];
+	char size[24];
 
+	if (took_ns <= 0)
+		took_ns = 1;
+	t->step.rate = (double)t->len * (double)NS_PER_S / (double)took_ns;
 	format_size(t->len, size, sizeof(size));
-	format_size((uint64_t)((double)t->len * 1e9 /
-			       (double)(took_ns > 0 ? took_ns : 1)),
-		    rate, sizeof(rate));
-	detail(t, "%s/s (%s)", rate, size);
+	detail(t, "%.*f MB/s (%s)", t->step.rate < 10e6 ? 3 : 1,
+	       t->step.rate / 1e6, size);
 }
 
-/* A slow line is measured with little, a fast one with more. */
 static int step_upload(struct test *t, struct err *e)
 {
-	int64_t begin = mono_now_ns();
-	int rc = put_probe(t, PROBE_SMALL, e);
+	int64_t took = 0;
+	size_t n;
+	int rc = 0;
 
-	if (rc == 0 && mono_now_ns() - begin < FAST_ENOUGH_NS) {
-		begin = mono_now_ns();
-		rc = put_probe(t, PROBE_LARGE, e);
+	for (n = PROBE_SMALL; rc == 0; n *= 4) {
+		int64_t begin = mono_now_ns();
+
+		rc = put_probe(t, n, e);
+		took = mono_now_ns() - begin;
+		if (n == PROBE_LARGE || 4 * took > RATE_NS)
+			break;
 	}
 	if (rc == 0)
-		detail_rate(t, mono_now_ns() - begin);
+		detail_rate(t, took);
 	return rc;
 }
 
+/* What was uploaded last; the last step may leave the rest of it. */
 static int step_download(struct test *t, struct err *e)
 {
 	int64_t begin = mono_now_ns();
-	int rc = get_probe(t, e);
+	bool whole;
+	int rc = get_probe(t, begin + RATE_NS, &whole, e);
 
+	if (rc == 0 && t->len == 0)
+		rc = err_set(e, PS_UNAVAILABLE, "%s: nothing came in time",
+			     t->c.peer);
 	if (rc == 0)
 		detail_rate(t, mono_now_ns() - begin);
 	return rc;
@@ -305,31 +440,41 @@ static const struct {
 	step_fn *run;
 	bool login; /* this one and those behind it need a secret */
 	const char *hint;
-} steps[] = {
+} steps[SELFTEST_STEPS] = {
     {"resolve", step_resolve, false,
      "check the name, DNS and /etc/hosts; a process server has a static "
      "address"},
     {"tcp", step_tcp, false,
-     "is ps-receive running? check routes, NAT and firewalls on both sides "
-     "(inbound TCP 9443 on the server)"},
+     "check routes, NAT and firewalls on both sides: inbound TCP 9443 must be "
+     "allowed on the process server"},
     {"tls", step_tls, false,
      "is it ps-receive that listens there? a proxy or a firewall that looks "
      "into TLS must be out of the way"},
     {"browser", step_browser, false,
      "is it ps-receive that listens there? (407: a proxy in between)"},
-    {"clock", step_clock, false, "is it ps-receive that listens there?"},
+    {"clock", step_clock, false,
+     "set both clocks by NTP: bookmarks carry the time of the source, and "
+     "registration refuses such clocks"},
     {"login", step_login, true,
      "compare the passphrase with the server's -P file; see cxps.err there"},
     {"put", step_put, true, "see cxps.err and cxps.xfer on the server"},
     {"list", step_list, true, "see cxps.err and cxps.xfer on the server"},
-    {"get", step_get, true, "see cxps.err and cxps.xfer on the server"},
+    {"get", step_get, true,
+     "see cxps.err and cxps.xfer on the server; bytes that change: its memory "
+     "may be bad"},
     {"delete", step_delete, true, "see cxps.err and cxps.xfer on the server"},
     {"upload", step_upload, true,
-     "does it end while sending much? check MTU, timeouts of firewalls and "
-     "cxps.err on the server"},
+     "does it end while sending much? check MTU, timeouts of firewalls, "
+     "anti-virus software, and cxps.err on the server"},
     {"download", step_download, true,
-     "does it end while receiving much? check MTU and timeouts of firewalls"},
+     "does it end while receiving much? check MTU, timeouts of firewalls and "
+     "anti-virus software"},
 };
+
+const char *selftest_name(unsigned i)
+{
+	return steps[i].name;
+}
 
 static int run_step(struct test *t, size_t i, selftest_fn *report, void *ctx)
 {
@@ -338,7 +483,9 @@ static int run_step(struct test *t, size_t i, selftest_fn *report, void *ctx)
 	int rc;
 
 	t->step = (struct selftest_step){.name = steps[i].name};
-	rc = steps[i].run(t, &e);
+	rc = set_time(t, &e);
+	if (rc == 0)
+		rc = steps[i].run(t, &e);
 	t->step.took_ns = mono_now_ns() - begin;
 	if (rc < 0) {
 		t->step.result = SELFTEST_FAILED;
@@ -353,15 +500,16 @@ static int run_step(struct test *t, size_t i, selftest_fn *report, void *ctx)
 int selftest_run(const struct client_to *to, const struct login_secret *secret,
 		 const char *machine, selftest_fn *report, void *ctx)
 {
-	struct test t = {.to = to, .secret = secret, .machine = machine};
-	size_t i, n = sizeof(steps) / sizeof(steps[0]);
+	struct test t = {.to = *to, .secret = secret, .machine = machine};
+	size_t i;
 	int rc = 0;
 
 	t.c.fd = -1;
-	t.data = malloc(PROBE_LARGE);
+	t.end_ns = mono_now_ns() + to->wait_ns;
+	t.data = malloc(PROBE_LARGE + READ_SIZE);
 	if (t.data == NULL)
 		return -PS_TEMPFAIL;
-	for (i = 0; i < n && rc == 0; i++)
+	for (i = 0; i < SELFTEST_STEPS && rc == 0; i++)
 		if (!steps[i].login || secret != NULL)
 			rc = run_step(&t, i, report, ctx);
 	client_close(&t.c);

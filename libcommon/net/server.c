@@ -1,29 +1,28 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/notify.h"
-#include "base/tool.h"
 #include "base/units.h"
-#include "net/server.h"
+#include "net/gate.h"
+#include "net/guests.h"
+#include "net/session.h"
 
-#define BACKLOG 128
-#define PEER_SIZE 80
 #define KILLED_WAIT_S 5
+#define TICK_MS 5000
 
 static volatile sig_atomic_t stopping;
 
@@ -35,7 +34,7 @@ static void on_stop(int sig)
 
 static void on_child(int sig)
 {
-	(void)sig; /* only to wake ppoll */
+	(void)sig; /* only to wake the wait */
 }
 
 void server_signals(struct server *s)
@@ -68,158 +67,7 @@ bool server_stopping(const struct server *s)
 	return *s->stop != 0;
 }
 
-/* ---- listening ---- */
-
-/* Cuts "[ADDR:]PORT"; addr is empty when there is none. */
-static int split_address(const char *where, char *addr, size_t size,
-			 const char **ret_port, struct err *e)
-{
-	const char *colon = strrchr(where, ':');
-	const char *port = colon != NULL ? colon + 1 : where;
-	size_t n = colon != NULL ? (size_t)(colon - where) : 0;
-	uint64_t number;
-
-	if (n >= 2 && where[0] == '[' && where[n - 1] == ']') {
-		where++;
-		n -= 2;
-	}
-	if (!parse_u64(port, 65535, &number) || n >= size ||
-	    (colon != NULL && n == 0))
-		return err_set(e, PS_USAGE, "'%s' is not [ADDR:]PORT", where);
-	memcpy(addr, where, n);
-	addr[n] = '\0';
-	*ret_port = port;
-	return 0;
-}
-
-static int listen_on(const struct addrinfo *a, bool both)
-{
-	int fd =
-	    socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int on = 1, off = 0;
-
-	if (fd < 0)
-		return -1;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (a->ai_family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, both ? &off : &on,
-			   sizeof(on));
-	if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 &&
-	    listen(fd, BACKLOG) == 0)
-		return fd;
-	on = errno;
-	close(fd);
-	errno = on;
-	return -1;
-}
-
-/* Without an address: IPv6 that takes IPv4 too, else IPv4 alone. */
-static int listen_any(const char *port, struct err *e)
-{
-	static const int families[] = {AF_INET6, AF_INET};
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-				 .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-	struct addrinfo *list;
-	int fd = -1;
-	unsigned i;
-
-	for (i = 0; i < 2 && fd < 0; i++) {
-		hints.ai_family = families[i];
-		if (getaddrinfo(NULL, port, &hints, &list) != 0)
-			continue;
-		fd = listen_on(list, true);
-		freeaddrinfo(list);
-	}
-	return fd >= 0 ? fd : err_sys(e, PS_UNAVAILABLE, "port %s", port);
-}
-
-static int listen_addr(const char *addr, const char *port, struct err *e)
-{
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-				 .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-	struct addrinfo *list, *a;
-	int fd = -1, rc = getaddrinfo(addr, port, &hints, &list);
-
-	if (rc != 0)
-		return err_set(e, PS_UNAVAILABLE, "%s: %s", addr,
-			       gai_strerror(rc));
-	for (a = list; a != NULL && fd < 0; a = a->ai_next)
-		fd = listen_on(a, false);
-	if (fd < 0)
-		fd = err_sys(e, PS_UNAVAILABLE, "%s port %s", addr, port);
-	freeaddrinfo(list);
-	return fd;
-}
-
-int server_listen(const char *where, int *ret_fd, unsigned *ret_port,
-		  struct err *e)
-{
-	struct sockaddr_storage own = {0};
-	socklen_t len = sizeof(own);
-	const char *port = "";
-	char addr[256];
-	int fd, rc = split_address(where, addr, sizeof(addr), &port, e);
-
-	if (rc < 0)
-		return rc;
-	fd = addr[0] == '\0' ? listen_any(port, e) : listen_addr(addr, port, e);
-	if (fd < 0)
-		return fd;
-	if (getsockname(fd, (struct sockaddr *)&own, &len) < 0) {
-		rc = err_sys(e, 0, "%s", where);
-		close(fd);
-		return rc;
-	}
-	/* The port stands at the same place for both families. */
-	*ret_port = ntohs(own.ss_family == AF_INET6
-			      ? ((struct sockaddr_in6 *)&own)->sin6_port
-			      : ((struct sockaddr_in *)&own)->sin_port);
-	*ret_fd = fd;
-	return 0;
-}
-
-/* ---- one process for each connection ---- */
-
-struct children {
-	struct child {
-		pid_t pid; /* 0: free */
-		uint64_t number;
-	} * slots;
-	uint8_t *known; /* shared with them: this one has logged in */
-	unsigned n, max;
-	uint64_t begun;
-};
-
-static int make_children(struct children *kids, unsigned max, struct err *e)
-{
-	void *p;
-
-	*kids = (struct children){.max = max};
-	p = mmap(NULL, max, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-		 -1, 0);
-	if (p == MAP_FAILED)
-		return err_sys(e, PS_TEMPFAIL, "connections");
-	kids->known = p;
-	kids->slots = calloc(max, sizeof(*kids->slots));
-	return kids->slots != NULL ? 0 : err_sys(e, PS_TEMPFAIL, "connections");
-}
-
-static void free_children(struct children *kids)
-{
-	free(kids->slots);
-	if (kids->known != NULL)
-		munmap(kids->known, kids->max);
-}
-
-void server_logged_in(struct server *s)
-{
-	if (s->known == NULL)
-		return;
-	__atomic_store_n(&s->known[s->slot], 1, __ATOMIC_RELAXED);
-	/* Nothing that happens in here later concerns the others. */
-	munmap(s->known, s->max_connections);
-	s->known = NULL;
-}
+/* ---- the processes of a connection ---- */
 
 static void name_peer(const struct sockaddr_storage *a, socklen_t len,
 		      char out[PEER_SIZE])
@@ -248,195 +96,293 @@ static void tune(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
 }
 
-/* In the child: nothing of the parent but its secret and its settings. */
-static void serve_child(struct server *s, struct children *kids, int listen_fd,
-			int fd, pid_t parent, const char *peer)
+/* In a child: alone with its descriptors, of which fds[0] is its channel. */
+static void begin_child(struct guests *g, const char *name, pid_t parent,
+			int *fds, size_t n)
 {
+	struct err e = {0};
+
+	prctl(PR_SET_NAME, name, 0, 0, 0);
 	signal(SIGCHLD, SIG_DFL);
-	free(kids->slots);
-	close(listen_fd);
 	prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
-	if (getppid() == parent) { /* else it died before we asked */
-		tune(fd);
-		session_run(s, fd, fd, peer);
-	}
-	close(fd);
+	/* Else it died before we asked. */
+	if (getppid() != parent || sandbox_descriptors(fds, n, g->null, &e) < 0)
+		_exit(PS_TEMPFAIL);
+	g->srv->log.channel = fds[0];
+	g->srv->log.dirfd = -1;
+}
+
+static _Noreturn void be_gate(struct guests *g, const struct guest *it,
+			      int fds[5], pid_t parent)
+{
+	char peer[PEER_SIZE];
+	struct gate gate = {.peer = peer};
+	struct err e = {0};
+
+	snprintf(peer, sizeof(peer), "%s", it->peer);
+	begin_child(g, "ps-gate", parent, fds, 5);
+	gate.rfd = fds[1];
+	gate.wfd = fds[2];
+	gate.keeper = fds[3];
+	gate.relay = fds[4];
+	if (sandbox_enter(SANDBOX_GATE, -1, &e) < 0)
+		netlog_err(&g->srv->log, peer, "%s", e.msg);
+	else
+		gate_run(g->srv, &gate);
 	exit(PS_OK);
 }
 
-/* Ends the connection that has been longest without a login: its slot. */
-static bool end_stranger(struct server *s, struct children *kids,
-			 unsigned *ret_slot)
+static _Noreturn void be_worker(struct guests *g, const struct guest *it,
+				int fds[2], pid_t parent)
 {
-	struct child *c, *oldest = NULL;
-	unsigned i;
+	char peer[PEER_SIZE], machine[NAME_SIZE];
 
-	for (i = 0; i < kids->max; i++) {
-		c = &kids->slots[i];
-		if (c->pid != 0 &&
-		    !__atomic_load_n(&kids->known[i], __ATOMIC_RELAXED) &&
-		    (oldest == NULL || c->number < oldest->number))
-			oldest = c;
+	memcpy(peer, it->peer, sizeof(peer));
+	memcpy(machine, it->machine, sizeof(machine));
+	begin_child(g, "ps-worker", parent, fds, 2);
+	session_run(g->srv, fds[1], machine, peer);
+	exit(PS_OK);
+}
+
+/* The process that talks to the peer: 0 or -CODE. */
+static int start_gate(struct guests *g, struct guest *it, int rfd, int wfd,
+		      struct err *e)
+{
+	int channel[2] = {-1, -1}, relay[2] = {-1, -1};
+	pid_t parent = getpid();
+	int keeper, rc = 0;
+
+	keeper = keeper_channel(g->srv->keeper, it->number, e);
+	if (keeper < 0)
+		return keeper;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) <
+		0 ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, relay) < 0) {
+		rc = err_sys(e, PS_TEMPFAIL, "closed: no channel for it");
+	} else {
+		it->gate.pid = fork();
+		if (it->gate.pid == 0)
+			be_gate(
+			    g, it,
+			    (int[5]){channel[1], rfd, wfd, keeper, relay[1]},
+			    parent);
+		if (it->gate.pid < 0)
+			rc = err_sys(e, PS_TEMPFAIL,
+				     "closed: no process for it");
 	}
-	if (oldest == NULL)
-		return false;
-	kill(oldest->pid, SIGKILL);
-	while (waitpid(oldest->pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	netlog_err(&s->log, NULL,
-		   "all connections taken: process %d, not logged in, ended",
-		   (int)oldest->pid);
-	oldest->pid = 0;
-	kids->n--;
-	*ret_slot = (unsigned)(oldest - kids->slots);
-	return true;
+	close(keeper);
+	close(channel[1]);
+	close(relay[1]);
+	if (rc == 0) {
+		it->relay = relay[0];
+		guests_hear(g, it, &it->gate, channel[0]);
+	} else {
+		it->gate.pid = 0;
+		close(channel[0]);
+		close(relay[0]);
+	}
+	return rc;
 }
 
-/*
- * A place for one more. Whoever can reach the port can fill all of them for
- * as long as a login may take: strangers must make room, machines keep theirs.
- */
-static bool find_slot(struct server *s, struct children *kids,
-		      unsigned *ret_slot)
+/* The process that serves who has logged in. */
+static void start_worker(struct guests *g, struct guest *it)
 {
-	unsigned i;
+	int channel[2];
+	pid_t parent = getpid();
 
-	if (kids->n == kids->max)
-		return end_stranger(s, kids, ret_slot);
-	for (i = 0; kids->slots[i].pid != 0; i++)
-		;
-	*ret_slot = i;
-	return true;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) <
+	    0) {
+		guests_log(g, it, getpid(), "closed: no channel for it");
+	} else {
+		it->worker.pid = fork();
+		if (it->worker.pid == 0)
+			be_worker(g, it, (int[2]){channel[1], it->relay},
+				  parent);
+		close(channel[1]);
+		if (it->worker.pid > 0) {
+			guests_hear(g, it, &it->worker, channel[0]);
+		} else {
+			close(channel[0]);
+			it->worker.pid = 0;
+			guests_log(g, it, getpid(),
+				   "closed: no process for it");
+		}
+	}
+	close(it->relay);
+	it->relay = -1;
 }
 
-static void take_one(struct server *s, struct children *kids, int listen_fd)
+/* ---- events ---- */
+
+static void take_one(struct guests *g, int listen_fd)
 {
 	struct sockaddr_storage from = {0};
 	struct timespec pause = {0, 100000000};
 	socklen_t len = sizeof(from);
-	pid_t parent = getpid(), pid;
 	char peer[PEER_SIZE];
-	unsigned slot;
+	struct guest *it;
+	struct err e = {0};
 	int fd =
 	    accept4(listen_fd, (struct sockaddr *)&from, &len, SOCK_CLOEXEC);
 
 	if (fd < 0) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
 		    errno == ENOBUFS) {
-			netlog_err(&s->log, NULL, "accept: %s",
+			netlog_err(&g->srv->log, NULL, "accept: %s",
 				   strerror(errno));
 			nanosleep(&pause, NULL);
 		}
 		return;
 	}
 	name_peer(&from, len, peer);
-	if (!find_slot(s, kids, &slot)) {
-		netlog_err(&s->log, peer, "closed: %u connections already",
-			   kids->n);
-		close(fd);
-		return;
-	}
-	fflush(NULL);
-	kids->known[slot] = 0;
-	s->slot = slot;
-	pid = fork();
-	if (pid == 0)
-		serve_child(s, kids, listen_fd, fd, parent, peer);
-	if (pid < 0)
-		netlog_err(&s->log, peer, "closed: no process for it: %s",
-			   strerror(errno));
-	else {
-		kids->slots[slot] = (struct child){pid, kids->begun++};
-		kids->n++;
+	it = guests_admit(g, &from, peer);
+	if (it != NULL) {
+		tune(fd);
+		if (start_gate(g, it, fd, fd, &e) < 0) {
+			guests_log(g, it, getpid(), e.msg);
+			guests_free(g, it);
+		}
 	}
 	close(fd);
 }
 
-static void reap(const struct server *s, struct children *kids)
+static int hear_keeper(struct guests *g, struct err *e)
 {
-	int status;
-	unsigned i;
-	pid_t pid;
+	struct keeper_notice n;
+	struct guest *it;
+	int rc = keeper_heard(g->srv->keeper, &n, e);
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		for (i = 0; i < kids->max && kids->slots[i].pid != pid; i++)
-			;
-		if (i == kids->max)
-			continue;
-		kids->slots[i].pid = 0;
-		kids->n--;
-		/* A disk that was taken over kills its former holder. */
-		if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
-			netlog_err(&s->log, NULL,
-				   "connection process %d ended by signal %d",
-				   (int)pid, WTERMSIG(status));
-		else if (WIFEXITED(status) && WEXITSTATUS(status) != PS_OK)
-			netlog_err(&s->log, NULL,
-				   "connection process %d ended with code %d",
-				   (int)pid, WEXITSTATUS(status));
-	}
+	if (rc <= 0)
+		return rc;
+	n.machine[sizeof(n.machine) - 1] = '\0';
+	it = guests_logged_in(g, n.id, n.machine);
+	if (it != NULL)
+		start_worker(g, it);
+	return 0;
 }
 
-static void signal_all(const struct children *kids, int sig)
+/* Waits for one event, and does what it asks for. */
+static int turn(struct guests *g, int listen_fd, struct err *e)
 {
-	unsigned i;
+	struct epoll_event ev;
+	int n = epoll_pwait(g->epoll, &ev, 1, TICK_MS, &g->srv->wait_mask);
 
-	for (i = 0; i < kids->max; i++)
-		if (kids->slots[i].pid != 0)
-			kill(kids->slots[i].pid, sig);
+	guests_reap(g);
+	hush_tick(g->hush, mono_now_ns());
+	if (n <= 0)
+		return 0;
+	if (ev.data.u64 == GUESTS_LISTEN)
+		take_one(g, listen_fd);
+	else if (ev.data.u64 == GUESTS_KEEPER)
+		return hear_keeper(g, e);
+	else
+		guests_event(g, ev.data.u64);
+	return 0;
 }
 
-/* Waits until all have ended: true, or until the time is over: false. */
-static bool wait_all(struct server *s, struct children *kids, unsigned seconds)
+/* ---- the end ---- */
+
+/* Until all have ended: true, or until the time is over: false. */
+static bool wait_all(struct guests *g, unsigned seconds)
 {
-	int64_t end = mono_now_ns() + seconds * NS_PER_S, left;
+	int64_t end = mono_now_ns() + seconds * NS_PER_S;
+	struct err e = {0};
 
-	while (reap(s, kids), kids->n > 0) {
-		struct timespec ts;
-
-		left = end - mono_now_ns();
-		if (left <= 0)
+	while (guests_reap(g), g->n > 0) {
+		if (mono_now_ns() >= end)
 			return false;
-		ts.tv_sec = (time_t)(left / NS_PER_S);
-		ts.tv_nsec = (long)(left % NS_PER_S);
-		(void)ppoll(NULL, 0, &ts, &s->wait_mask);
+		if (turn(g, -1, &e) < 0)
+			return false;
 	}
 	return true;
 }
 
-static void stop_all(struct server *s, struct children *kids)
+static void stop_all(struct guests *g)
 {
-	signal_all(kids, SIGTERM);
-	if (wait_all(s, kids, SERVER_STOP_S))
+	guests_signal(g, SIGTERM);
+	if (wait_all(g, SERVER_STOP_S))
 		return;
-	netlog_err(&s->log, NULL, "%u connections did not finish in time",
-		   kids->n);
-	signal_all(kids, SIGKILL);
-	wait_all(s, kids, KILLED_WAIT_S);
+	netlog_err(&g->srv->log, NULL, "%u connections did not finish in time",
+		   g->n);
+	guests_signal(g, SIGKILL);
+	wait_all(g, KILLED_WAIT_S);
+}
+
+/* Each connection has up to three descriptors here. */
+static void raise_descriptors(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur < l.rlim_max) {
+		l.rlim_cur = l.rlim_max < 262144 ? l.rlim_max : 262144;
+		(void)setrlimit(RLIMIT_NOFILE, &l);
+	}
+}
+
+/* The listener's own place: its files are the cache and the logs. */
+static int lock_listener(const struct server *s, struct err *e)
+{
+	int dirs[2], rc;
+
+	dirs[0] = open(s->cache, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dirs[0] < 0)
+		return err_sys(e, 0, "cache %s", s->cache);
+	dirs[1] = s->log.dirfd;
+	rc = sandbox_listener(dirs, dirs[1] >= 0 ? 2 : 1, e);
+	close(dirs[0]);
+	return rc;
+}
+
+/* Until the signal, or until the one connection is over. */
+static int run(struct guests *g, int listen_fd, struct err *e)
+{
+	int rc = 0;
+
+	while (rc == 0 && !server_stopping(g->srv) &&
+	       (listen_fd >= 0 || g->n > 0))
+		rc = turn(g, listen_fd, e);
+	if (listen_fd >= 0) {
+		notify_state("STOPPING=1");
+		close(listen_fd);
+	}
+	stop_all(g);
+	return rc;
 }
 
 int server_run(struct server *s, int listen_fd, struct err *e)
 {
-	struct pollfd p = {listen_fd, POLLIN, 0};
-	struct children kids;
-	int rc = make_children(&kids, s->max_connections, e);
+	struct guests g;
+	int rc;
 
-	if (rc < 0) {
-		free_children(&kids);
+	raise_descriptors();
+	rc = guests_open(&g, s, listen_fd, e);
+	if (rc < 0)
 		return rc;
-	}
-	s->known = kids.known;
-	while (!server_stopping(s)) {
-		int n = ppoll(&p, 1, NULL, &s->wait_mask);
+	rc = lock_listener(s, e);
+	if (rc == 0)
+		rc = run(&g, listen_fd, e);
+	guests_close(&g);
+	return rc;
+}
 
-		reap(s, &kids);
-		if (n > 0)
-			take_one(s, &kids, listen_fd);
-	}
-	notify_state("STOPPING=1");
-	close(listen_fd);
-	stop_all(s, &kids);
-	s->known = NULL;
-	free_children(&kids);
-	return 0;
+int server_one(struct server *s, int rfd, int wfd, struct err *e)
+{
+	struct sockaddr_storage nobody = {0};
+	struct guest *it;
+	struct guests g;
+	int rc = guests_open(&g, s, -1, e);
+
+	if (rc < 0)
+		return rc;
+	rc = lock_listener(s, e);
+	it = rc == 0 ? guests_admit(&g, &nobody, "stdio") : NULL;
+	if (it != NULL)
+		rc = start_gate(&g, it, rfd, wfd, e);
+	/* The peer must see the end when the gate has closed. */
+	if (rc == 0 && (dup2(g.null, rfd) < 0 || dup2(g.null, wfd) < 0))
+		rc = err_sys(e, 0, "stdio");
+	if (rc == 0)
+		rc = run(&g, -1, e);
+	guests_close(&g);
+	return rc;
 }

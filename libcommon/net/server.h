@@ -1,8 +1,16 @@
 /*
- * The process server's side: a listener that forks one process for each
- * connection, and the life of one connection (session.c, session-put.c,
- * probe.c). Blocking code; crash, memory and rights of a connection are its
- * own.
+ * The process server's side, as processes that trust each other as little as
+ * can be:
+ *
+ *	listener  accepts, decides who may come in (door.h), writes the logs;
+ *		  hears no byte of a peer
+ *	keeper	  one; holds the private key and the root of the logins
+ *		  (keeper.h)
+ *	gate	  one for each connection; TLS and login (gate.h), has no files
+ *	worker	  one for each connection that has logged in; serves it
+ *		  (session.c, session-put.c, probe.c), has its machine's folder
+ *
+ * Blocking code; crash, memory and rights of a connection are its own.
  *
  * Before login a peer may log in, and nothing else: everything else is
  * answered 400, which is also what administrators look for with a browser.
@@ -10,6 +18,7 @@
  *	POST   /v1/login				net/login.h
  *	PUT    /v1/machines/M/disks/D/segments/SEQ	one segment
  *	GET    /v1/machines/M/disks/D			its head
+ *	GET    /v1/machines/M/disks/D/map		its digest map
  *	GET    /v1/machines/M, /v1/machines		all heads
  *	GET    /v1/probe				ids of the probes
  *	PUT    /v1/probe/ID, GET, DELETE		for the self-test
@@ -19,6 +28,9 @@
  * the line `stored`, both marked as heads (segment/ack.h); or the line
  * `refused M D 0 0... unseated`. When the disk is on hold, a line `refused`
  * with the reason ("held: ...") follows.
+ *
+ * A digest map is answered 200 with the file, 202 (Retry-After) when it was
+ * asked for, 404 when nobody makes it or it cannot be made.
  *
  * Status of a PUT, and what it means for the sender:
  *
@@ -43,24 +55,23 @@
 #include <openssl/ssl.h>
 
 #include "net/log.h"
-#include "net/login.h"
 
-#define SERVER_CONNECTIONS 256
+/* One for each disk of 225 machines with four disks, and some to spare. */
+#define SERVER_CONNECTIONS 1024
 #define SERVER_LOGIN_S 20 /* from accept until logged in */
 #define SERVER_IDLE_S 300 /* without one byte from the peer */
 #define SERVER_STOP_S 30  /* for connections to finish after SIGTERM */
-#define SERVER_PROBE_MAX (16 * 1024 * 1024u) /* bytes, all probes together */
+#define SERVER_PROBE_MAX (16 * 1024 * 1024u) /* bytes, of a connection */
+
+struct keeper;
 
 struct server {
-	const char *cache; /* folder */
-	SSL_CTX *tls;
-	struct login_secret *secret; /* the root */
+	const char *cache;	     /* folder */
+	SSL_CTX *tls;		     /* its key is the keeper's */
+	const struct keeper *keeper; /* net/keeper.h */
 	struct netlog log;
-	unsigned max_connections;
+	unsigned max_connections; /* logged in; strangers come on top */
 	uint64_t login_s, idle_s;
-	/* set by server_run(): what all connections share, and our place */
-	uint8_t *known; /* NULL: nothing is shared */
-	unsigned slot;
 	/* set by server_signals() */
 	const volatile sig_atomic_t *stop;
 	sigset_t wait_mask; /* SIGTERM and SIGCHLD come in during waits only */
@@ -87,13 +98,14 @@ int server_listen(const char *where, int *ret_fd, unsigned *ret_port,
  */
 int server_run(struct server *s, int listen_fd, struct err *e);
 
-/*
- * In the process of a connection: its peer has logged in. Without that it is
- * ended, the oldest first, when all connections are taken and one more comes.
- */
-void server_logged_in(struct server *s);
+/* The same for one connection that is there. */
+int server_one(struct server *s, int rfd, int wfd, struct err *e);
 
-/* One connection from its TLS handshake to its end; says all in the logs. */
-void session_run(struct server *s, int rfd, int wfd, const char *peer);
+/*
+ * The process of a worker: serves `machine` until its end, over a descriptor
+ * that speaks plain HTTP; says all in the logs.
+ */
+void session_run(struct server *s, int fd, const char *machine,
+		 const char *peer);
 
 #endif

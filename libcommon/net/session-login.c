@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/secret.h"
+#include "net/keeper.h"
 #include "net/session.h"
 
 /* A wrong guess costs this long, and a new connection. */
@@ -50,9 +50,8 @@ static int first_step(struct session *s, struct login *l)
 		session_say(s, 400, "Bad Request");
 		return -1;
 	}
-	if (login_nonce(l->server_nonce, &e) < 0 ||
-	    conn_exporter(&s->conn, l->exporter, &e) < 0 ||
-	    login_key(s->srv->secret, l->machine, l->key, &e) < 0) {
+	if (keeper_nonce(s->keeper, l->server_nonce, &e) < 0 ||
+	    conn_exporter(&s->conn, l->exporter, &e) < 0) {
 		netlog_err(&s->srv->log, s->peer, "%s", e.msg);
 		s->end = true;
 		session_say(s, 500, "%s", e.msg);
@@ -69,6 +68,7 @@ static int second_step(struct session *s, struct login *l)
 	uint8_t theirs[LOGIN_PROOF_LEN], ours[LOGIN_PROOF_LEN];
 	char line[LOGIN_LINE_SIZE];
 	struct err e = {0};
+	int rc;
 
 	if (login_message(s, line) < 0)
 		return -1;
@@ -77,12 +77,13 @@ static int second_step(struct session *s, struct login *l)
 		session_say(s, 400, "Bad Request");
 		return -1;
 	}
-	if (login_proof(l, false, ours, &e) < 0 ||
-	    !login_proof_ok(theirs, ours)) {
+	rc = keeper_prove(s->keeper, l, theirs, ours, &e);
+	if (rc == 0) {
 		refuse(s, l->machine);
 		return -1;
 	}
-	if (login_proof(l, true, ours, &e) < 0) {
+	if (rc < 0) {
+		netlog_err(&s->srv->log, s->peer, "%s", e.msg);
 		s->end = true;
 		session_say(s, 500, "%s", e.msg);
 		return -1;
@@ -101,8 +102,5 @@ int session_login(struct session *s)
 
 	if (rc == 0)
 		rc = second_step(s, &l);
-	secret_wipe(&l, sizeof(l));
-	/* From here on nobody in this process can log in as another. */
-	secret_wipe(s->srv->secret, sizeof(*s->srv->secret));
 	return rc;
 }

@@ -4,10 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
+#include <unistd.h>
 
-#include "base/secret.h"
 #include "base/units.h"
+#include "net/channel.h"
+#include "net/sandbox.h"
 #include "net/session.h"
 
 #define DRAIN_MAX (128 * 1024 * 1024u) /* of a body that nobody wants */
@@ -78,6 +79,27 @@ void session_answer(struct session *s, const struct answer *a)
 		netlog_err(&s->srv->log, s->peer, "answer not sent: %s", e.msg);
 	}
 	log_request(s, a->status);
+}
+
+void session_stream(struct session *s, uint64_t len, session_send_fn *send,
+		    void *ctx)
+{
+	const struct answer a = {.status = 200, .len = len, .binary = true};
+	char out[1024];
+	struct err e = {0};
+	int n, rc;
+
+	s->answered = true;
+	s->end |= server_stopping(s->srv);
+	n = answer_head(s, &a, out, sizeof(out));
+	rc = conn_write(&s->conn, out, (size_t)n, &e);
+	if (rc == 0)
+		rc = send(ctx, &s->conn, &e);
+	if (rc < 0) {
+		s->end = true;
+		netlog_err(&s->srv->log, s->peer, "answer not sent: %s", e.msg);
+	}
+	log_request(s, a.status);
 }
 
 void session_say(struct session *s, unsigned status, const char *fmt, ...)
@@ -296,6 +318,8 @@ static void machines(struct session *s)
 		session_say(s, 400, "not the name of a disk");
 	else if (s->nparts == 5 && get)
 		session_head(s);
+	else if (s->nparts == 6 && is_part(s, 5, "map") && get)
+		session_map(s);
 	else if (s->nparts == 7 && is_part(s, 5, "segments") && put)
 		session_put(s);
 	else
@@ -324,62 +348,87 @@ static void dispatch(struct session *s)
 	}
 }
 
-static void serve(struct session *s)
+static void serve(struct session *s, const struct err *why)
 {
-	struct err e = {0};
-
-	if (cache_open(&s->cache, s->srv->cache, &e) < 0) {
-		netlog_err(&s->srv->log, s->peer, "%s", e.msg);
-		s->cache = NULL;
-	}
 	while (!s->end && session_next(s) > 0) {
 		if (s->cache == NULL) {
 			s->end = true;
-			session_say(s, 500, "%s", e.msg);
+			session_say(s, 500, "%s", why->msg);
 			break;
 		}
 		dispatch(s);
 		session_drain(s);
 	}
-	if (s->cache != NULL)
-		cache_close(s->cache);
 }
 
-void session_run(struct server *srv, int rfd, int wfd, const char *peer)
+/* ---- the process ---- */
+
+static int end_holder(void *ctx, const char *disk, bool force, struct err *e)
+{
+	const struct session *s = ctx;
+
+	return channel_ask(s->srv->log.channel, CHANNEL_END_HOLDER, force, disk,
+			   e);
+}
+
+static void storage_failed(void *ctx, const char *words)
+{
+	const struct session *s = ctx;
+
+	(void)channel_ask(s->srv->log.channel, CHANNEL_FAILED, 0, words, NULL);
+}
+
+/* Opens what this login may see, and locks the door behind us. */
+static int enter(struct session *s, struct err *why, struct err *e)
+{
+	bool all = strcmp(s->machine, LOGIN_OPERATOR) == 0;
+	enum sandbox_role role = all ? SANDBOX_OPERATOR : SANDBOX_WORKER;
+	int dirfd = -1, rc;
+
+	if (cache_open(&s->cache, s->srv->cache, why) < 0) {
+		netlog_err(&s->srv->log, s->peer, "%s", why->msg);
+		s->cache = NULL;
+	} else {
+		cache_help(s->cache,
+			   &(struct cache_help){s, end_holder, storage_failed});
+		dirfd = cache_folder(s->cache, all ? NULL : s->machine, NULL);
+	}
+	/* A name that no machine can have here has no folder. */
+	rc = sandbox_enter(dirfd >= 0 ? role : SANDBOX_GATE, dirfd, e);
+	if (dirfd >= 0)
+		close(dirfd);
+	return rc;
+}
+
+void session_run(struct server *srv, int fd, const char *machine,
+		 const char *peer)
 {
 	struct session *s = calloc(1, sizeof(*s));
-	struct err e = {0};
+	struct err e = {0}, why = {0};
 	int rc;
 
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (s == NULL) {
 		netlog_err(&srv->log, peer, "out of memory");
 		return;
 	}
 	s->srv = srv;
 	s->peer = peer;
-	rc = conn_open(&s->conn, srv->tls, rfd, wfd, peer, &e);
+	snprintf(s->machine, sizeof(s->machine), "%s", machine);
+	rc = conn_open_plain(&s->conn, fd, peer, &e);
 	if (rc == 0)
 		rc = http_in_open(&s->in, conn_read, &s->conn, &e);
-	if (rc == 0) {
-		s->conn.stop = srv->stop;
-		s->conn.mask = &srv->wait_mask;
-		s->conn.deadline_ns =
-		    mono_now_ns() + (int64_t)srv->login_s * NS_PER_S;
-		rc = conn_accept(&s->conn, &e);
-	}
+	if (rc == 0)
+		rc = enter(s, &why, &e);
 	if (rc < 0) {
 		netlog_err(&srv->log, peer, "%s", e.msg);
-	} else if (session_login(s) == 0) {
-		server_logged_in(srv);
-		s->conn.deadline_ns = 0;
+	} else {
+		s->conn.stop = srv->stop;
+		s->conn.mask = &srv->wait_mask;
 		s->conn.idle_ns = (int64_t)srv->idle_s * NS_PER_S;
-		serve(s);
+		serve(s, &why);
 	}
-	secret_wipe(srv->secret, sizeof(*srv->secret));
-	if (s->conn.ssl != NULL)
-		conn_linger(&s->conn);
-	conn_close(&s->conn);
+	if (s->cache != NULL)
+		cache_close(s->cache);
 	http_in_close(&s->in);
 	probes_free(&s->probes);
 	free(s);

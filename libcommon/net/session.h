@@ -1,6 +1,8 @@
 /*
- * What the parts of one server connection share (session.c, session-login.c,
- * session-put.c, probe.c). Private to libcommon/net.
+ * What the parts of one server connection share, both in the process that
+ * does its TLS and login (gate.c, session-login.c) and in the one that serves
+ * who has logged in (session.c, session-put.c, probe.c). Private to
+ * libcommon/net.
  */
 #ifndef PS_NET_SESSION_H
 #define PS_NET_SESSION_H
@@ -8,6 +10,7 @@
 #include "cache/cache.h"
 #include "net/conn.h"
 #include "net/http.h"
+#include "net/login.h"
 #include "net/probe.h"
 #include "net/server.h"
 
@@ -31,6 +34,7 @@ struct session {
 	int nparts;
 	char machine[NAME_SIZE]; /* logged in as; empty: not yet */
 	bool end;		 /* the connection ends after the answer */
+	int keeper;		 /* in the gate: channel of the login */
 	struct cache *cache;
 	struct probes probes;
 	struct stalled stalled[SESSION_STALLED_MAX];
@@ -71,6 +75,16 @@ void session_drain(struct session *s);
 /* Until the peer has logged in: 0, or -1 when the session is over. */
 int session_login(struct session *s);
 
+/*
+ * Answers 200 with a body of `len` bytes, which `send` writes to the
+ * connection.
+ */
+typedef int session_send_fn(void *ctx, struct conn *conn, struct err *e);
+void session_stream(struct session *s, uint64_t len, session_send_fn *send,
+		    void *ctx);
+
+/* GET of a digest map. */
+void session_map(struct session *s);
 /* PUT of a segment. */
 void session_put(struct session *s);
 /* Everything under /v1/probe. */

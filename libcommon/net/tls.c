@@ -78,7 +78,7 @@ static int use_key(SSL_CTX *ctx, const char *path, struct err *e)
 	return rc;
 }
 
-int tls_server(SSL_CTX **ret, const char *cert, const char *key, struct err *e)
+int tls_server_public(SSL_CTX **ret, const char *cert, struct err *e)
 {
 	SSL_CTX *ctx = context(TLS_server_method());
 	int rc = 0;
@@ -89,8 +89,22 @@ int tls_server(SSL_CTX **ret, const char *cert, const char *key, struct err *e)
 		rc = err_sys(e, 0, "%s", cert);
 	else if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
 		rc = tls_err(e, PS_CONFIG, cert);
-	if (rc == 0)
-		rc = use_key(ctx, key, e);
+	if (rc < 0) {
+		SSL_CTX_free(ctx);
+		return rc;
+	}
+	*ret = ctx;
+	return 0;
+}
+
+int tls_server(SSL_CTX **ret, const char *cert, const char *key, struct err *e)
+{
+	SSL_CTX *ctx;
+	int rc = tls_server_public(&ctx, cert, e);
+
+	if (rc < 0)
+		return rc;
+	rc = use_key(ctx, key, e);
 	if (rc == 0 && SSL_CTX_check_private_key(ctx) != 1)
 		rc = tls_err(e, PS_CONFIG, key);
 	if (rc < 0) {

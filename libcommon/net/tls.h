@@ -18,6 +18,9 @@
  */
 int tls_server(SSL_CTX **ret, const char *cert, const char *key, struct err *e);
 
+/* The same without a key: net/keeper.h adds one. */
+int tls_server_public(SSL_CTX **ret, const char *cert, struct err *e);
+
 /* `ca`: PEM file of who may sign the server's certificate; NULL: anybody. */
 int tls_client(SSL_CTX **ret, const char *ca, struct err *e);
 

@@ -43,10 +43,10 @@ void plan_chain(const struct plan_input *in, struct plan *ret)
 	if (strcmp(in->codec, "none") != 0) {
 		s = stage(ret, in, "ps-compress", "--codec", in->codec, NULL);
 		if (in->level != 0) {
-			snprintf(ret->level, sizeof(ret->level), "%llu",
+			snprintf(ret->number, sizeof(ret->number), "%llu",
 				 (unsigned long long)in->level);
 			add(s, "--level");
-			add(s, ret->level);
+			add(s, ret->number);
 		}
 	}
 	if (in->key != NULL)
@@ -62,6 +62,24 @@ void plan_seat(const struct plan_input *in, const char *machine,
 	stage(ret, in, "ps-vault", "head", in->vault, "--machine", machine,
 	      "--disk", disk, NULL);
 	stage(ret, in, "ps-cache", "seat", "-C", in->cache, NULL);
+}
+
+void plan_map(const struct plan_input *in, const char *machine,
+	      const char *disk, uint64_t seq, struct plan *ret)
+{
+	struct plan_stage *s;
+
+	memset(ret, 0, sizeof(*ret));
+	snprintf(ret->number, sizeof(ret->number), "%llu",
+		 (unsigned long long)seq);
+	s = stage(ret, in, "ps-vault", "map", in->vault, "--machine", machine,
+		  "--disk", disk, "--at", ret->number, "-o", "-", NULL);
+	if (in->key != NULL) {
+		add(s, "-k");
+		add(s, in->key);
+	}
+	stage(ret, in, "ps-cache", "put-map", machine, disk, "-C", in->cache,
+	      NULL);
 }
 
 static bool plain(const char *word)

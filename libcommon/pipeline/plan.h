@@ -13,7 +13,7 @@
 #include <stdio.h>
 
 #define PLAN_STAGES 5
-#define PLAN_ARGS 12
+#define PLAN_ARGS 16
 
 struct plan_stage {
 	const char *argv[PLAN_ARGS + 1]; /* ends in NULL; borrowed */
@@ -23,7 +23,7 @@ struct plan_stage {
 struct plan {
 	struct plan_stage stages[PLAN_STAGES];
 	unsigned n;
-	char level[24]; /* the text of --level */
+	char number[24]; /* the text of --level or --at */
 };
 
 /* What the chain is made from; all borrowed. */
@@ -43,6 +43,10 @@ void plan_chain(const struct plan_input *in, struct plan *ret);
 /* ps-vault head ... | ps-cache seat: seats one disk. */
 void plan_seat(const struct plan_input *in, const char *machine,
 	       const char *disk, struct plan *ret);
+
+/* ps-vault map ... | ps-cache put-map: the digest map after segment `seq`. */
+void plan_map(const struct plan_input *in, const char *machine,
+	      const char *disk, uint64_t seq, struct plan *ret);
 
 /*
  * Prints a plan as one command line of the shell, each word quoted where it

@@ -12,6 +12,7 @@
 
 #include "base/notify.h"
 #include "base/units.h"
+#include "pipeline/mapper.h"
 #include "pipeline/supervise.h"
 #include "pipeline/verdict.h"
 
@@ -19,6 +20,8 @@
 #define STEADY_S 60 /* a run of this length begins a new row */
 #define KILL_S 5    /* between SIGTERM and SIGKILL */
 #define WAIT_FIRST_NS (NS_PER_S / 4) /* before the first restart */
+
+#define ERRANDS 2
 
 enum phase {
 	RUNNING,
@@ -32,7 +35,7 @@ struct sup {
 	const struct supervise *opt;
 	struct plan plan;
 	struct chain chain;
-	struct seater seater;
+	struct errands errands[ERRANDS]; /* seats and digest maps */
 	int sigfd;
 	enum phase phase;
 	int64_t begun, until; /* mono_now_ns */
@@ -159,12 +162,16 @@ static void on_signal(struct sup *s, int sig)
 
 static void reap(struct sup *s)
 {
+	unsigned i;
 	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if (!chain_reaped(&s->chain, pid, status))
-			(void)seater_reaped(&s->seater, pid, status);
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		bool ours = chain_reaped(&s->chain, pid, status);
+
+		for (i = 0; i < ERRANDS && !ours; i++)
+			ours = errands_reaped(&s->errands[i], pid, status);
+	}
 }
 
 /* Waits for signals, until a time at the latest. */
@@ -240,10 +247,13 @@ static int loop(struct sup *s, struct err *e)
 	int rc = 0;
 
 	while (rc == 0 && s->phase != FINISHED) {
+		bool errands = !s->opt->in.once && s->stops == 0;
 		int64_t until = s->until;
+		unsigned i;
 
-		if (!s->opt->in.once && s->stops == 0) {
-			int64_t next = seater_step(&s->seater, mono_now_ns());
+		for (i = 0; i < ERRANDS && errands; i++) {
+			int64_t next =
+			    errands_step(&s->errands[i], mono_now_ns());
 
 			until = next < until ? next : until;
 		}
@@ -253,19 +263,31 @@ static int loop(struct sup *s, struct err *e)
 	return rc;
 }
 
+static bool any_alive(const struct sup *s)
+{
+	bool alive = s->chain.alive > 0;
+	unsigned i;
+
+	for (i = 0; i < ERRANDS; i++)
+		alive = alive || s->errands[i].chain.alive > 0;
+	return alive;
+}
+
 /* No child outlives us. */
 static void end_children(struct sup *s)
 {
 	int64_t until = mono_now_ns() + KILL_S * NS_PER_S;
+	unsigned i;
 
 	chain_signal(&s->chain, SIGTERM);
-	seater_stop(&s->seater);
-	while ((s->chain.alive > 0 || s->seater.chain.alive > 0) &&
-	       mono_now_ns() < until)
+	for (i = 0; i < ERRANDS; i++)
+		errands_stop(&s->errands[i]);
+	while (any_alive(s) && mono_now_ns() < until)
 		wait_for_signals(s, until);
 	chain_signal(&s->chain, SIGKILL);
-	chain_signal(&s->seater.chain, SIGKILL);
-	while (s->chain.alive > 0 || s->seater.chain.alive > 0)
+	for (i = 0; i < ERRANDS; i++)
+		chain_signal(&s->errands[i].chain, SIGKILL);
+	while (any_alive(s))
 		wait_for_signals(s, INT64_MAX);
 }
 
@@ -285,7 +307,8 @@ int supervise_run(const struct supervise *opt, struct err *e)
 	if (s.sigfd < 0)
 		return err_sys(e, 0, "signalfd");
 	plan_chain(&opt->in, &s.plan);
-	seater_init(&s.seater, &opt->in, opt->seat, opt->say, opt->ctx);
+	seater_init(&s.errands[0], &opt->in, opt->seat, opt->say, opt->ctx);
+	mapper_init(&s.errands[1], &opt->in, opt->say, opt->ctx);
 	rc = start(&s, e);
 	if (rc == 0) {
 		tell(&s, "READY=1", NULL);

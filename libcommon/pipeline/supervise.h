@@ -17,7 +17,7 @@ struct supervise {
 	uint64_t max_wait_s;	 /* longest wait before a restart */
 	uint64_t stop_timeout_s; /* for stages to finish what they have */
 	int out;		 /* for acknowledgement lines; -1: nowhere */
-	seater_say_fn *say;	 /* what happens, for people */
+	errand_say_fn *say;	 /* what happens, for people */
 	/* On SIGHUP: may the new configuration be used? */
 	bool (*reload)(void *ctx);
 	void *ctx;

@@ -31,3 +31,21 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/vault/restore-point.c libcommon/vault/restore-point.h \
 	libcommon/vault/restore-target.c libcommon/vault/restore-target.h \
 	libcommon/vault/restore.c libcommon/vault/restore.h
+libcommon_libpscommon_a_SOURCES += \
+	libcommon/vault/parts.c libcommon/vault/parts.h \
+	libcommon/vault/probe.c libcommon/vault/probe.h \
+	libcommon/vault/settings.c libcommon/vault/settings.h
+libcommon_libpscommon_a_SOURCES += \
+	libcommon/vault/s3-config.c libcommon/vault/s3-list.c \
+	libcommon/vault/s3-put.c libcommon/vault/s3-request.c \
+	libcommon/vault/s3-sign.c libcommon/vault/s3-sign.h \
+	libcommon/vault/s3-xml.c libcommon/vault/s3.h \
+	libcommon/vault/store-s3.c
+libcommon_libpscommon_a_SOURCES += \
+	libcommon/vault/azblob-call.c \
+	libcommon/vault/azblob-login.c \
+	libcommon/vault/azblob-put.c \
+	libcommon/vault/azblob-sign.c \
+	libcommon/vault/azblob-token.c \
+	libcommon/vault/azblob-xml.c \
+	libcommon/vault/azblob.c libcommon/vault/azblob.h

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "disk/map.h"
+#include "disk/digestmap.h"
 #include "vault/bitmap.h"
 #include "vault/mapping.h"
 #include "vault/restore-chain.h"
@@ -66,27 +66,34 @@ static int apply_chain(struct mapping *m, struct chain *c, struct err *e)
 	return rc;
 }
 
-static int commit(struct mapping *m, struct chain *c, struct err *e)
+/* The map gets its name, or is handed over open. */
+static int commit(struct mapping *m, struct chain *c, struct map *ret,
+		  struct err *e)
 {
 	const struct seg_object *o;
 	uint8_t digest[SHA256_LEN];
+	bool point;
 	int rc = chain_get(c, 0, &o, e);
 
 	if (rc < 0)
 		return rc;
 	rc = vault_digest_of(&o->header, &o->trailer, o->header.seq, digest);
+	point = o->trailer.last_part || !o->header.initial;
 	if (rc < 0)
 		rc = err_set(e, PS_DATA, "%s/%s: its last digest is missing",
 			     c->machine, c->disk);
+	else if (ret != NULL)
+		map_build_hand_over(m->build, o->header.seq, digest, point,
+				    ret);
 	else
-		rc = map_build_commit(
-		    m->build, o->header.seq, digest,
-		    o->trailer.last_part || !o->header.initial, e);
+		rc =
+		    map_build_commit(m->build, o->header.seq, digest, point, e);
 	chain_put(c, 0);
 	return rc;
 }
 
-static int build(struct chain *c, const char *path, struct err *e)
+static int build(struct chain *c, const char *path, struct map *ret,
+		 struct err *e)
 {
 	struct mapping m = {.block_size = c->block_size};
 	int rc =
@@ -94,12 +101,16 @@ static int build(struct chain *c, const char *path, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	rc = map_build_begin(&m.build, path, c->machine, c->disk, c->disk_size,
-			     c->block_size, e);
+	if (ret != NULL)
+		rc = map_build_anonymous(&m.build, c->machine, c->disk,
+					 c->disk_size, c->block_size, e);
+	else
+		rc = map_build_begin(&m.build, path, c->machine, c->disk,
+				     c->disk_size, c->block_size, e);
 	if (rc == 0) {
 		rc = apply_chain(&m, c, e);
 		if (rc == 0)
-			rc = commit(&m, c, e);
+			rc = commit(&m, c, ret, e);
 		if (rc < 0)
 			map_build_abort(m.build);
 	}
@@ -107,9 +118,10 @@ static int build(struct chain *c, const char *path, struct err *e)
 	return rc;
 }
 
-int vault_map(struct vault *v, const char *machine, const char *disk,
-	      uint64_t seq, const struct keyring *keys, const char *path,
-	      uint64_t *ret_seq, struct err *e)
+/* Writes the map to `path`, or (ret) leaves it open without a name. */
+static int make(struct vault *v, const char *machine, const char *disk,
+		uint64_t seq, const struct keyring *keys, const char *path,
+		struct map *ret, uint64_t *ret_seq, struct err *e)
 {
 	struct chain c;
 	uint8_t digest[SHA256_LEN];
@@ -127,10 +139,31 @@ int vault_map(struct vault *v, const char *machine, const char *disk,
 		rc = chain_survey(&c, v, machine, disk, seq, keys, e);
 		if (rc < 0)
 			continue;
-		rc = build(&c, path, e);
+		rc = build(&c, path, ret, e);
 		chain_free(&c);
 	}
 	if (rc == 0)
 		*ret_seq = seq;
+	return rc;
+}
+
+int vault_map(struct vault *v, const char *machine, const char *disk,
+	      uint64_t seq, const struct keyring *keys, const char *path,
+	      uint64_t *ret_seq, struct err *e)
+{
+	return make(v, machine, disk, seq, keys, path, NULL, ret_seq, e);
+}
+
+int vault_digestmap(struct vault *v, const char *machine, const char *disk,
+		    uint64_t seq, const struct keyring *keys,
+		    struct io_out *out, uint64_t *ret_seq, struct err *e)
+{
+	struct map m;
+	int rc = make(v, machine, disk, seq, keys, NULL, &m, ret_seq, e);
+
+	if (rc < 0)
+		return rc;
+	rc = digestmap_write(&m, out, e);
+	map_close(&m);
 	return rc;
 }

@@ -5,6 +5,7 @@
 #ifndef PS_VAULT_MAPPING_H
 #define PS_VAULT_MAPPING_H
 
+#include "base/io.h"
 #include "vault/vault.h"
 
 /*
@@ -15,5 +16,10 @@
 int vault_map(struct vault *v, const char *machine, const char *disk,
 	      uint64_t seq, const struct keyring *keys, const char *path,
 	      uint64_t *ret_seq, struct err *e);
+
+/* The same as a stream (disk/digestmap.h), for another machine. */
+int vault_digestmap(struct vault *v, const char *machine, const char *disk,
+		    uint64_t seq, const struct keyring *keys,
+		    struct io_out *out, uint64_t *ret_seq, struct err *e);
 
 #endif

@@ -4,7 +4,8 @@
 
 #include "vault/store.h"
 
-static const struct store_ops *const kinds[] = {&store_file};
+static const struct store_ops *const kinds[] = {&store_file, &store_azblob,
+						&store_s3};
 
 int store_open(struct store **ret, const char *url, int create, struct err *e)
 {
@@ -21,7 +22,8 @@ int store_open(struct store **ret, const char *url, int create, struct err *e)
 			return kinds[i]->open(ret, url, create, e);
 	err_set(e, PS_USAGE, "%s: no store of the kind '%.*s'", url, (int)len,
 		url);
-	err_hint(e, "a folder is file:///DIR or a plain path");
+	err_hint(e, "a folder is file:///DIR or a plain path, a container of "
+		    "Azure azblob://ACCOUNT/CONTAINER, a bucket s3://BUCKET");
 	return -PS_USAGE;
 }
 

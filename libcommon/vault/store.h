@@ -9,6 +9,7 @@
 #ifndef PS_VAULT_STORE_H
 #define PS_VAULT_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -65,13 +66,20 @@ struct store_ops {
 	int (*confirm)(struct store *s, const char *name, struct err *e);
 	/* Removes an object; one that is not there is success. */
 	int (*remove)(struct store *s, const char *name, struct err *e);
+	/*
+	 * Seconds that the service's clock is ahead of ours, by its last
+	 * answer; -PS_NO: not known. NULL: the store has no clock.
+	 */
+	int (*skew)(struct store *s, int64_t *ret_seconds);
+	/* It keeps the limit of store_settings by itself. */
+	bool paced;
 };
 
 struct store {
 	const struct store_ops *ops; /* first member of each kind */
 };
 
-extern const struct store_ops store_file;
+extern const struct store_ops store_file, store_azblob, store_s3;
 
 /* Opens by scheme; a plain path is a folder. -PS_USAGE: unknown scheme. */
 int store_open(struct store **ret, const char *url, int create, struct err *e);

@@ -1,11 +1,14 @@
 # Tests of the room base.
 UNIT_TESTS += tests/base/test-bytes tests/base/test-conf \
-	tests/base/test-crc32c tests/base/test-durable tests/base/test-io \
+	tests/base/test-crc32c \
+	tests/base/test-crc64 tests/base/test-durable tests/base/test-io \
 	tests/base/test-pool tests/base/test-units
 tests_base_test_bytes_SOURCES = tests/base/test-bytes.c
 tests_base_test_bytes_LDADD = $(TEST_LDADD)
 tests_base_test_conf_SOURCES = tests/base/test-conf.c
 tests_base_test_conf_LDADD = $(TEST_LDADD)
+tests_base_test_crc64_SOURCES = tests/base/test-crc64.c
+tests_base_test_crc64_LDADD = $(TEST_LDADD)
 tests_base_test_crc32c_SOURCES = tests/base/test-crc32c.c
 tests_base_test_crc32c_LDADD = $(TEST_LDADD)
 tests_base_test_durable_SOURCES = tests/base/test-durable.c

@@ -5,4 +5,6 @@ EXTRA_DIST += tests/chain/kill.bats
 EXTRA_DIST += tests/chain/memory.bats
 EXTRA_DIST += tests/chain/property.bats
 EXTRA_DIST += tests/chain/quickstart.bats
+EXTRA_DIST += tests/chain/resync.bats
+EXTRA_DIST += tests/chain/rpo.bats
 EXTRA_DIST += tests/chain/servers.bats

@@ -56,12 +56,19 @@ bounded() {
 	bounded 64 ps-vault list vault -k vault.key >/dev/null
 	bounded 64 ps-vault verify vault -k vault.key >/dev/null
 	bounded 64 ps-vault map vault --machine m --disk d -k vault.key -o new.map
+	# The map comes back over the line.
+	fails_with 75 client m s1 --map --machine m --disk d
+	bounded 64 ps-vault map vault --machine m --disk d -k vault.key -o - >7.map
+	bounded 64 ps-cache put-map m d -C s1/cache <7.map
+	bounded 64 cxpsclient -i 127.0.0.1 -l "$(server_port)" -P m.key \
+		--map --machine m --disk d -o 8.map
+	bounded 64 ps-scan --adopt --map a.map --machine m --disk d <8.map
 	# A second pass, by a list and by reading everything.
 	random_file part 1000000 2
 	dd if=part of=disk.img bs=1M seek=77 conv=notrunc status=none
 	echo "$((77 << 20)) 1048576 dirty" >changes
 	bounded 64 ps-scan --machine m --disk d --map d.map --bookmark b2 \
-		--changed changes disk.img >7.seg
+		--changed changes --scrub 1/4096 disk.img >7.seg
 	ps-encrypt -k vault.key <7.seg >8.seg
 	bounded 64 ps-upload vault <8.seg >acks
 	bounded 64 ps-scan --commit --map d.map <acks >/dev/null

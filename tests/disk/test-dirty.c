@@ -202,7 +202,7 @@ static void put_entry(struct journal *j, uint64_t seq)
 			 0);
 	assert_int_equal(seg_writer_zero(w, 1 << 20, 1 << 20, NULL), 0);
 	assert_int_equal(seg_writer_tail(w, &t, disk, &tail, &len, NULL), 0);
-	assert_int_equal(journal_put(j, 77, &h, tail, len, NULL), 0);
+	assert_int_equal(journal_put(j, 77, false, &h, tail, len, NULL), 0);
 	seg_writer_free(w);
 	io_out_close(&out);
 }

@@ -48,8 +48,8 @@ raw() { peer raw 127.0.0.1 "$PORT" pass "$1" <"$2"; }
 # True when a segment of web01/root is on its way into the cache.
 half_there() { [ -n "$(find cache/web01/root -name '.tmp*')" ]; }
 
-# True when the server has so many connection processes.
-children_are() { [ "$(pgrep -c -P "$SERVER")" = "$1" ]; }
+# True when the server serves so many logins.
+children_are() { [ "$(pgrep -c -P "$SERVER" -x ps-worker)" = "$1" ]; }
 
 # count_lines FILE PATTERN
 count_lines() { grep -c -- "$2" "$1" || true; }

@@ -20,7 +20,7 @@ prepare() { make_server; }
 	start raw web01 /dev/null >one
 	start raw web02 /dev/null >two
 	wait_for children_are 2
-	kill -ABRT "$(pgrep -P "$SERVER" | head -n 1)"
+	kill -ABRT "$(pgrep -P "$SERVER" -x ps-worker | head -n 1)"
 	wait_for children_are 1
 	client --list
 	grep -q 'ended by signal 6' cache/.log/cxps.err
@@ -32,7 +32,7 @@ prepare() { make_server; }
 	wait_for grep -q login cache/.log/cxps.xfer
 	fails_with 69 client --list
 	grep -q 'connections already' cache/.log/cxps.err
-	pkill -P "$SERVER"
+	pkill -P "$SERVER" -x ps-worker
 	wait_for children_are 0
 	client --list
 }
@@ -83,14 +83,18 @@ prepare() { make_server; }
 @test "who does not log in is cut after the login timeout" {
 	serve --login-timeout 1s
 	SECONDS=0
-	both_cut() {
-		[ "$(count_lines cache/.log/cxps.err 'timed out')" -eq 2 ]
-	}
 	start raw - /dev/null >out
 	exec 8<>/dev/tcp/127.0.0.1/"$PORT"
-	wait_for both_cut
+	gates_are() { [ "$(pgrep -c -P "$SERVER" -x ps-gate)" = "$1" ]; }
+	wait_for gates_are 2
+	wait_for gates_are 0
 	[ "$SECONDS" -lt 10 ]
 	exec 8>&-
+	# One line a minute and address, then a count.
+	[ "$(count_lines cache/.log/cxps.err 'timed out')" -eq 1 ]
+	kill "$SERVER"
+	wait "$SERVER"
+	grep -q '127.0.0.1: 1 more lines' cache/.log/cxps.err
 }
 
 @test "a head that trickles in is cut" {

@@ -35,3 +35,14 @@ tests_vault_fix_header_SOURCES = tests/vault/fix-header.c
 EXTRA_DIST += tests/vault/upload.bats
 EXTRA_DIST += tests/vault/copy.bats
 EXTRA_DIST += tests/vault/vault.bats
+UNIT_TESTS += tests/vault/test-s3-sign
+tests_vault_test_s3_sign_SOURCES = tests/vault/test-s3-sign.c
+tests_vault_test_s3_sign_LDADD = $(TEST_LDADD)
+UNIT_TESTS += tests/vault/test-azblob
+tests_vault_test_azblob_SOURCES = tests/vault/test-azblob.c
+tests_vault_test_azblob_LDADD = $(TEST_LDADD)
+EXTRA_DIST += tests/vault/azblob.bats tests/vault/azurite.bash \
+	tests/vault/entra.py \
+	tests/peers/package.json tests/peers/package-lock.json
+check_PROGRAMS += tests/vault/list-store
+tests_vault_list_store_SOURCES = tests/vault/list-store.c

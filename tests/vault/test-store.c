@@ -32,6 +32,8 @@ struct place {
 };
 
 static const char *other_store; /* PS_TEST_STORE */
+/* PS_TEST_STORE_LAX: an emulator, which does less than it should. */
+static bool lax;
 
 static int begin(void **state)
 {
@@ -122,6 +124,8 @@ static void keeps_an_empty_object(void **state)
 
 static void never_replaces(void **state)
 {
+	if (lax)
+		skip();
 	assert_int_equal(put(*state, "m/d/1", "first"), 0);
 	assert_int_equal(put(*state, "m/d/1", "second"), -PS_NO);
 	holds(*state, "m/d/1", "first");
@@ -224,12 +228,14 @@ static _Noreturn void create_and_leave(const struct place *p, int go, int i)
 
 static void exactly_one_of_many_creators_wins(void **state)
 {
-	enum { WRITERS = 8 };
+	enum { WRITERS = 16 };
 	struct place *p = *state;
 	pid_t pids[WRITERS];
 	int go[2], i, winner = -1;
 	char text[32];
 
+	if (lax)
+		skip();
 	assert_int_equal(pipe(go), 0);
 	for (i = 0; i < WRITERS; i++) {
 		pids[i] = fork();
@@ -343,6 +349,8 @@ static void lists_direct_children_in_order(void **state)
 	struct place *p = *state;
 	struct listing l = {""};
 
+	if (lax)
+		skip();
 	assert_int_equal(put(p, "m/b/1", "x"), 0);
 	assert_int_equal(put(p, "m/a", "four"), 0);
 	assert_int_equal(put(p, "m/c.1", "12"), 0);
@@ -351,6 +359,55 @@ static void lists_direct_children_in_order(void **state)
 	assert_int_equal(put(p, "m/b-2/x/y", "z"), 0);
 	assert_int_equal(p->ops->list(p->s, name(p, "m"), note, &l, NULL), 0);
 	assert_string_equal(l.text, "B:0 a:4 b/:0 b-2/:0 c:1 c.1:2 ");
+}
+
+static int check_order(void *ctx, const char *child, int is_dir, uint64_t size,
+		       struct err *e)
+{
+	unsigned *n = ctx;
+	char want[16];
+
+	(void)e;
+	snprintf(want, sizeof(want), "%05u", (*n)++);
+	assert_string_equal(child, want);
+	assert_int_equal(is_dir, 0);
+	assert_int_equal(size, 1);
+	return 0;
+}
+
+/* Longer than a page of what the test of a store asks for. */
+static void lists_all_pages(void **state)
+{
+	enum { MANY = 23 };
+	struct place *p = *state;
+	unsigned i, n = 0;
+	char rest[32];
+
+	for (i = MANY; i-- > 0;) {
+		snprintf(rest, sizeof(rest), "m/d/%05u", i);
+		assert_int_equal(put(p, rest, "x"), 0);
+	}
+	assert_int_equal(
+	    p->ops->list(p->s, name(p, "m/d"), check_order, &n, NULL), 0);
+	assert_int_equal(n, MANY);
+}
+
+/* All that a checked name may have, and the longest. */
+static void keeps_every_name(void **state)
+{
+	static const char chars[] = "m/ABCDEFGHIJKLMNOPQRSTUVWXYZ-_.0123456789";
+	struct place *p = *state;
+	struct listing l = {""};
+	char rest[80] = "m/";
+
+	memset(rest + 2, 'x', 63);
+	assert_int_equal(put(p, chars, "1"), 0);
+	assert_int_equal(put(p, rest, "2"), 0);
+	holds(p, chars, "1");
+	holds(p, rest, "2");
+	assert_int_equal(p->ops->list(p->s, name(p, "m"), note, &l, NULL), 0);
+	assert_non_null(strstr(l.text, chars + 2));
+	assert_non_null(strstr(l.text, rest + 2));
 }
 
 static void never_lists_unfinished_uploads(void **state)
@@ -394,7 +451,11 @@ static void opening_what_is_not_there_fails(void **state)
 	char url[512];
 	struct store *s;
 
-	snprintf(url, sizeof(url), "%s/none-%s", p->url, p->top);
+	/* Below a container of Azure any prefix is one that can be opened. */
+	if (getenv("PS_TEST_STORE_NONE") != NULL)
+		snprintf(url, sizeof(url), "%s", getenv("PS_TEST_STORE_NONE"));
+	else
+		snprintf(url, sizeof(url), "%s/none-%s", p->url, p->top);
 	assert_int_equal(store_open(&s, url, 0, NULL), -PS_NOINPUT);
 }
 
@@ -534,6 +595,7 @@ static void a_stolen_temporary_file_is_worth_a_retry(void **state)
 	    T(a_range_past_the_end_is_an_error),                               \
 	    T(what_is_not_there_is_not_found), T(removes),                     \
 	    T(confirms_what_is_there), T(lists_direct_children_in_order),      \
+	    T(lists_all_pages), T(keeps_every_name),                           \
 	    T(never_lists_unfinished_uploads),                                 \
 	    T(a_listing_ends_when_its_callback_says_so),                       \
 	    T(opening_what_is_not_there_fails),
@@ -550,6 +612,7 @@ int main(void)
 	};
 
 	other_store = getenv("PS_TEST_STORE");
+	lax = getenv("PS_TEST_STORE_LAX") != NULL;
 	if (other_store != NULL)
 		return cmocka_run_group_tests(every_store, NULL, NULL);
 	return cmocka_run_group_tests(folder, NULL, NULL);

@@ -1,0 +1,314 @@
+#include "config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/units.h"
+#include "health/check.h"
+
+/* A disk that no sample has seen for so long is no longer here. */
+#define GONE_S 3600
+/* Older than that the newest sample says nothing about now. */
+#define STALE_S 600
+
+struct alert *health_add(struct health *h, const char *code, enum level level,
+			 int64_t since)
+{
+	struct alert *more = realloc(h->alerts, (h->n + 1) * sizeof(*more));
+	struct alert *a;
+
+	if (more == NULL)
+		return NULL;
+	h->alerts = more;
+	a = &h->alerts[h->n++];
+	*a = (struct alert){.level = level, .since = since, .next = ""};
+	snprintf(a->code, sizeof(a->code), "%s", code);
+	snprintf(a->key, sizeof(a->key), "%s", code);
+	return a;
+}
+
+static int by_weight(const void *x, const void *y)
+{
+	const struct alert *a = x, *b = y;
+
+	if (a->level != b->level)
+		return a->level < b->level ? 1 : -1;
+	if (a->since != b->since)
+		return a->since < b->since ? -1 : 1;
+	return strcmp(a->key, b->key);
+}
+
+void health_settle(struct health *h)
+{
+	size_t i;
+
+	if (h->n > 0)
+		qsort(h->alerts, h->n, sizeof(*h->alerts), by_weight);
+	h->level = LEVEL_OK;
+	for (i = 0; i < h->n; i++)
+		if (h->alerts[i].acked_until <= h->now &&
+		    h->alerts[i].level > h->level)
+			h->level = h->alerts[i].level;
+}
+
+void health_free(struct health *h)
+{
+	free(h->alerts);
+	h->alerts = NULL;
+	h->n = 0;
+}
+
+static int no_memory(struct err *e)
+{
+	return err_sys(e, PS_TEMPFAIL, "health");
+}
+
+/* ---- the server ---- */
+
+static void headline(const struct rule *rule, int64_t value, struct alert *a)
+{
+	const char *gap = strstr(rule->what, "%s");
+	char text[48];
+
+	rule_value(rule, value, text, sizeof(text));
+	snprintf(a->what, sizeof(a->what), "%.*s%s%s", (int)(gap - rule->what),
+		 rule->what, text, gap + 2);
+	a->next = rule->next;
+}
+
+static void evidence(const struct rules *r, const struct rule *rule,
+		     const struct judgement *j, struct alert *a)
+{
+	int64_t limit = a->level == LEVEL_CRITICAL  ? rule->critical
+			: a->level == LEVEL_WARNING ? rule->warning
+						    : rule->notice;
+	char text[48];
+
+	rule_value(rule, limit, text, sizeof(text));
+	if (rule->kind == RULE_NEWEST)
+		snprintf(a->evidence, sizeof(a->evidence), "%s: %lld, limit %s",
+			 metric_name(rule->metric), (long long)j->value, text);
+	else
+		snprintf(a->evidence, sizeof(a->evidence),
+			 "%s %s %s in %s %u samples of %lld min",
+			 rule->kind == RULE_TO_DRAIN
+			     ? "time to store"
+			     : metric_name(rule->metric),
+			 rule->below ? "under" : "over", text,
+			 r->mean ? "the mean of" : "all", j->samples,
+			 (long long)r->minutes);
+}
+
+static int judge_server(struct health *h, const struct rules *rules,
+			const struct sample *samples, size_t n, struct err *e)
+{
+	struct judgement j;
+	struct alert *a;
+	unsigned i;
+
+	for (i = 0; i < rules->n; i++) {
+		const struct rule *rule = &rules->items[i];
+
+		if (rule->kind == RULE_DISK)
+			continue;
+		rules_judge(rules, rule, samples, n, h->now, &j);
+		if (!j.known || j.level == LEVEL_OK)
+			continue;
+		a = health_add(h, rule->code, j.level, j.since);
+		if (a == NULL)
+			return no_memory(e);
+		headline(rule, j.value, a);
+		evidence(rules, rule, &j, a);
+	}
+	return 0;
+}
+
+/* ---- the disks ---- */
+
+struct looking {
+	struct health *h;
+	const struct rule *lag;
+};
+
+/* Since when the flag has been there, as far back as is known. */
+static int64_t flag_since(const struct disk_record *r, int64_t minute,
+			  uint8_t flag)
+{
+	struct disk_minute m;
+	int64_t first = minute, i;
+
+	for (i = minute; i > minute - DISK_MINUTES; i--) {
+		if (!disk_minute(r, i, &m))
+			continue;
+		if ((m.flags & flag) == 0)
+			break;
+		first = i;
+	}
+	return first * 60;
+}
+
+static int add_disk(struct looking *l, const struct disk_record *r,
+		    const char *code, enum level level, int64_t since,
+		    struct alert **ret, struct err *e)
+{
+	struct alert *a = health_add(l->h, code, level, since);
+
+	if (a == NULL)
+		return no_memory(e);
+	snprintf(a->machine, sizeof(a->machine), "%s", r->machine);
+	snprintf(a->disk, sizeof(a->disk), "%s", r->disk);
+	snprintf(a->key, sizeof(a->key), "%s:%s/%s", code, r->machine, r->disk);
+	*ret = a;
+	return 0;
+}
+
+static int add_state(struct looking *l, const struct disk_record *r,
+		     const struct disk_minute *m, struct err *e)
+{
+	bool held = (m->flags & DISK_HELD) != 0;
+	int64_t since =
+	    flag_since(r, m->minute, held ? DISK_HELD : DISK_UNSEATED);
+	struct alert *a;
+	int rc = add_disk(l, r, held ? "held" : "unseated",
+			  held ? LEVEL_CRITICAL : LEVEL_WARNING, since, &a, e);
+
+	if (rc < 0)
+		return rc;
+	snprintf(a->what, sizeof(a->what), "%s",
+		 held ? "the disk is on hold: nothing of it is taken"
+		      : "the disk waits to be seated");
+	snprintf(a->evidence, sizeof(a->evidence),
+		 "accepted up to %llu, stored up to %llu",
+		 (unsigned long long)r->accepted,
+		 (unsigned long long)r->stored);
+	a->next = held ? "see why: ps-cache stat; then ps-vault head | "
+			 "ps-cache seat"
+		       : "ps-pipeline seats it when the vault can be reached";
+	return 0;
+}
+
+static int add_lag(struct looking *l, const struct disk_record *r,
+		   const struct disk_minute *m, struct err *e)
+{
+	enum level level = rule_level(l->lag, m->lag);
+	bool silent = m->pending == 0;
+	struct alert *a;
+	char pending[32];
+	int rc;
+
+	if (level == LEVEL_OK)
+		return 0;
+	/* 78186: the source does not reach us; 78028: what it sends does not
+	 * get on. */
+	rc = add_disk(l, r, silent ? "78186" : "78028", level,
+		      m->minute * 60 - m->lag, &a, e);
+	if (rc < 0)
+		return rc;
+	headline(l->lag, m->lag, a);
+	format_size(m->pending, pending, sizeof(pending));
+	snprintf(a->evidence, sizeof(a->evidence),
+		 silent ? "nothing accepted since, nothing pending"
+			: "%s pending in the cache",
+		 pending);
+	a->next = silent ? "on the source: ps-agent status, cxpsclient"
+			 : "ps-cache stat; is ps-pipeline storing?";
+	return 0;
+}
+
+static int look_at_disk(void *ctx, const struct disk_record *r, struct err *e)
+{
+	struct looking *l = ctx;
+	struct disk_minute m;
+	int rc = 0;
+
+	if (!disk_minute(r, r->seen / 60, &m))
+		return 0;
+	if ((m.flags & (DISK_HELD | DISK_UNSEATED)) != 0)
+		rc = add_state(l, r, &m, e);
+	/* One that never had a segment has nothing to be late with. */
+	if (rc == 0 && r->accepted > 0)
+		rc = add_lag(l, r, &m, e);
+	return rc;
+}
+
+/* ---- all of it ---- */
+
+static int add_stale(struct health *h, struct err *e)
+{
+	struct alert *a;
+	char age[32];
+
+	if (h->known && h->now - h->newest.time <= STALE_S)
+		return 0;
+	a = health_add(h, "no-samples", LEVEL_WARNING,
+		       h->newest.time != 0 ? h->newest.time : h->now);
+	if (a == NULL)
+		return no_memory(e);
+	snprintf(a->what, sizeof(a->what), "too few samples to judge by");
+	if (h->newest.time != 0)
+		format_duration((double)(h->now - h->newest.time), age,
+				sizeof(age));
+	else
+		snprintf(age, sizeof(age), "never");
+	snprintf(a->evidence, sizeof(a->evidence),
+		 "%u in the window; the newest: %s%s", h->samples, age,
+		 h->newest.time != 0 ? " ago" : "");
+	a->next = "run 'ps-health sample' each minute, by cron or a timer";
+	return 0;
+}
+
+static unsigned in_window(const struct rules *rules,
+			  const struct sample *samples, size_t n, int64_t now)
+{
+	unsigned count = 0;
+
+	while (n > 0 && samples[n - 1].time > now - rules->minutes * 60) {
+		count++;
+		n--;
+	}
+	return count;
+}
+
+static int judge(struct health *h, const struct disks *disks,
+		 const struct rules *rules, const struct sample *samples,
+		 size_t n, struct err *e)
+{
+	struct looking l = {.h = h, .lag = rules_find(rules, "disk-lag")};
+	int rc;
+
+	h->samples = in_window(rules, samples, n, h->now);
+	h->known = (int64_t)h->samples * 3 >= rules->minutes * 2;
+	if (n > 0)
+		h->newest = samples[n - 1];
+	rc = add_stale(h, e);
+	if (rc == 0)
+		rc = judge_server(h, rules, samples, n, e);
+	if (rc == 0 && disks != NULL && h->newest.time != 0)
+		rc = disks_each(disks, h->newest.time - GONE_S, look_at_disk,
+				&l, e);
+	health_settle(h);
+	return rc;
+}
+
+int check_run(struct ring *ring, const struct disks *disks,
+	      const struct rules *rules, int64_t now, struct health *ret,
+	      struct err *e)
+{
+	struct sample *samples = calloc(RING_MINUTES, sizeof(*samples));
+	int rc = 0;
+
+	*ret = (struct health){.now = now};
+	sample_clear(&ret->newest);
+	if (samples == NULL)
+		return no_memory(e);
+	if (ring != NULL)
+		rc = ring_window(ring, now / 60 - RING_MINUTES + 1, now / 60,
+				 samples, e);
+	if (rc >= 0)
+		rc = judge(ret, disks, rules, samples, (size_t)rc, e);
+	free(samples);
+	if (rc < 0)
+		health_free(ret);
+	return rc;
+}

@@ -1,0 +1,312 @@
+#include "config.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/digest.h"
+#include "base/io.h"
+#include "base/units.h"
+#include "health/disks.h"
+
+#define DISKS_FILE "disks"
+#define MAGIC "pshdisks"
+#define FILE_VERSION 1
+#define PAGE 4096u
+#define HEAD_USED 16
+#define FILE_LEN ((size_t)PAGE * (DISKS_MAX + 1))
+#define MINUTE_LEN 16
+#define FORGET_S (24 * 3600)
+
+/* Places in a slot. */
+enum {
+	AT_CRC = 0,
+	AT_MACHINE = 8,
+	AT_DISK = 72,
+	AT_SEEN = 136,
+	AT_ACCEPTED = 144,
+	AT_ACCEPTED_AT = 152,
+	AT_STORED = 160,
+	AT_STORED_AT = 168,
+	AT_MINUTES = 256,
+};
+#define NAMES_LEN (AT_SEEN - AT_MACHINE)
+
+_Static_assert(NAME_SIZE <= 64, "a name fits its field");
+_Static_assert(AT_MINUTES + DISK_MINUTES * MINUTE_LEN == PAGE, "one page");
+
+/* ---- the file ---- */
+
+static void make_head(uint8_t out[PAGE])
+{
+	memset(out, 0, PAGE);
+	memcpy(out, MAGIC, 8);
+	put_le32(out + 8, FILE_VERSION);
+	put_le32(out + 12, DISKS_MAX);
+	put_le32(out + HEAD_USED, crc32c(0, out, HEAD_USED));
+}
+
+static int open_file(int dirfd, bool write, struct err *e)
+{
+	int fd = openat(
+	    dirfd, DISKS_FILE,
+	    write ? O_RDWR | O_CREAT | O_CLOEXEC : O_RDONLY | O_CLOEXEC, 0644);
+
+	return fd >= 0 ? fd : err_sys(e, 0, "health of the disks");
+}
+
+/* 1: ours; 0: empty; -PS_DATA: something else. */
+static int check_file(int fd, struct err *e)
+{
+	uint8_t want[PAGE], got[PAGE];
+	struct stat st;
+	ssize_t n;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(e, 0, "health of the disks");
+	if (st.st_size == 0)
+		return 0;
+	n = io_pread_full(fd, got, sizeof(got), 0);
+	make_head(want);
+	if (n == PAGE && memcmp(want, got, PAGE) == 0 &&
+	    (size_t)st.st_size == FILE_LEN)
+		return 1;
+	return err_set(e, PS_DATA,
+		       "health of the disks: damaged, or of "
+		       "another version");
+}
+
+static int set_aside(int dirfd, char *ret, size_t size, struct err *e)
+{
+	snprintf(ret, size, DISKS_FILE ".damaged-%lld",
+		 (long long)(time_now_ns() / NS_PER_S));
+	if (renameat(dirfd, DISKS_FILE, dirfd, ret) < 0)
+		return err_sys(e, 0, "health of the disks");
+	return open_file(dirfd, true, e);
+}
+
+/* The whole length first, the head last: half of it is an empty file. */
+static int begin(int fd, struct err *e)
+{
+	uint8_t head[PAGE];
+
+	make_head(head);
+	if (ftruncate(fd, (off_t)FILE_LEN) < 0 ||
+	    io_pwrite_full(fd, head, sizeof(head), 0) < 0)
+		return err_sys(e, 0, "health of the disks");
+	return 0;
+}
+
+static int map_file(struct disks *d, int fd, bool write, struct err *e)
+{
+	void *p =
+	    mmap(NULL, FILE_LEN, write ? PROT_READ | PROT_WRITE : PROT_READ,
+		 MAP_SHARED, fd, 0);
+
+	if (p == MAP_FAILED)
+		return err_sys(e, 0, "health of the disks");
+	d->map = p;
+	return 0;
+}
+
+int disks_open(struct disks *d, int dirfd, bool write, char *ret_aside,
+	       size_t aside_size, struct err *e)
+{
+	int fd = open_file(dirfd, write, e), rc;
+
+	*d = (struct disks){.writable = write};
+	if (aside_size > 0)
+		ret_aside[0] = '\0';
+	if (fd < 0)
+		return fd;
+	rc = check_file(fd, e);
+	if (rc == -PS_DATA && write) {
+		close(fd);
+		fd = set_aside(dirfd, ret_aside, aside_size, e);
+		rc = fd < 0 ? fd : 0;
+	}
+	if (rc == 0 && write)
+		rc = begin(fd, e);
+	else if (rc == 0)
+		rc = err_set(e, PS_NOINPUT, "health of the disks: none yet");
+	if (rc >= 0)
+		rc = map_file(d, fd, write, e);
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+void disks_close(struct disks *d)
+{
+	if (d->map != NULL)
+		munmap(d->map, FILE_LEN);
+	d->map = NULL;
+}
+
+/* ---- slots ---- */
+
+static uint8_t *slot_at(const struct disks *d, uint32_t i)
+{
+	return d->map + (size_t)PAGE * (i % DISKS_MAX + 1);
+}
+
+static void make_names(const char *machine, const char *disk,
+		       uint8_t out[NAMES_LEN])
+{
+	memset(out, 0, NAMES_LEN);
+	memcpy(out, machine, strnlen(machine, NAME_SIZE - 1));
+	memcpy(out + AT_DISK - AT_MACHINE, disk, strnlen(disk, NAME_SIZE - 1));
+}
+
+static bool in_use(const uint8_t *slot)
+{
+	return get_le64(slot + AT_SEEN) != 0 &&
+	       get_le32(slot + AT_CRC) ==
+		   crc32c(0, slot + AT_MACHINE, NAMES_LEN);
+}
+
+/* The slot of a disk, or one that it may have; NULL: all are taken. */
+static uint8_t *find_slot(struct disks *d, const uint8_t names[NAMES_LEN],
+			  int64_t now)
+{
+	uint32_t hash = crc32c(0, names, NAMES_LEN), i;
+	uint8_t *spare = NULL;
+
+	for (i = 0; i < DISKS_MAX; i++) {
+		uint8_t *s = slot_at(d, hash + i);
+
+		if (!in_use(s))
+			return spare != NULL ? spare : s;
+		if (memcmp(s + AT_MACHINE, names, NAMES_LEN) == 0)
+			return s;
+		if (spare == NULL &&
+		    (int64_t)get_le64(s + AT_SEEN) < now - FORGET_S)
+			spare = s;
+	}
+	return spare;
+}
+
+static void take_slot(uint8_t *s, const uint8_t names[NAMES_LEN])
+{
+	memset(s, 0, PAGE);
+	memcpy(s + AT_MACHINE, names, NAMES_LEN);
+	put_le32(s + AT_CRC, crc32c(0, names, NAMES_LEN));
+}
+
+/* Remembers when a sequence was first seen. */
+static void note_seq(uint8_t *s, int at, int at_time, uint64_t seq, int64_t now)
+{
+	if (get_le64(s + at) == seq && get_le64(s + at_time) != 0)
+		return;
+	put_le64(s + at, seq);
+	put_le64(s + at_time, (uint64_t)now);
+}
+
+static uint8_t check_byte(const uint8_t *m)
+{
+	return (uint8_t)crc32c(0, m, MINUTE_LEN - 1);
+}
+
+static uint32_t lag_of(const uint8_t *s, const struct disk_now *n, int64_t now)
+{
+	int64_t since = (int64_t)get_le64(s + AT_ACCEPTED_AT), lag;
+
+	if (n->oldest != 0 && n->oldest < since)
+		since = n->oldest;
+	lag = now - since;
+	return lag < 0 ? 0 : lag > UINT32_MAX ? UINT32_MAX : (uint32_t)lag;
+}
+
+bool disks_put(struct disks *d, const struct disk_now *n, int64_t now)
+{
+	uint8_t names[NAMES_LEN], *s, *m;
+	uint64_t kib = DIV_ROUND_UP(n->pending, 1024);
+
+	make_names(n->machine, n->disk, names);
+	s = find_slot(d, names, now);
+	if (s == NULL)
+		return false;
+	if (!in_use(s) || memcmp(s + AT_MACHINE, names, NAMES_LEN) != 0)
+		take_slot(s, names);
+	put_le64(s + AT_SEEN, (uint64_t)now);
+	note_seq(s, AT_ACCEPTED, AT_ACCEPTED_AT, n->accepted, now);
+	note_seq(s, AT_STORED, AT_STORED_AT, n->stored, now);
+	m = s + AT_MINUTES + now / 60 % DISK_MINUTES * MINUTE_LEN;
+	put_le32(m, (uint32_t)(now / 60));
+	put_le32(m + 4, kib > UINT32_MAX ? UINT32_MAX : (uint32_t)kib);
+	put_le32(m + 8, lag_of(s, n, now));
+	m[12] = n->flags;
+	m[13] = m[14] = 0;
+	m[15] = check_byte(m);
+	return true;
+}
+
+/* ---- looking ---- */
+
+static int by_names(const void *a, const void *b)
+{
+	const uint8_t *x, *y;
+
+	memcpy(&x, a, sizeof(x));
+	memcpy(&y, b, sizeof(y));
+	return memcmp(x + AT_MACHINE, y + AT_MACHINE, NAMES_LEN);
+}
+
+static void read_slot(const uint8_t *s, struct disk_record *r)
+{
+	memcpy(r->machine, s + AT_MACHINE, sizeof(r->machine));
+	memcpy(r->disk, s + AT_DISK, sizeof(r->disk));
+	r->machine[sizeof(r->machine) - 1] = '\0';
+	r->disk[sizeof(r->disk) - 1] = '\0';
+	r->seen = (int64_t)get_le64(s + AT_SEEN);
+	r->accepted = get_le64(s + AT_ACCEPTED);
+	r->accepted_at = (int64_t)get_le64(s + AT_ACCEPTED_AT);
+	r->stored = get_le64(s + AT_STORED);
+	r->stored_at = (int64_t)get_le64(s + AT_STORED_AT);
+	r->slot = s;
+}
+
+int disks_each(const struct disks *d, int64_t seen_since, disk_record_fn *fn,
+	       void *ctx, struct err *e)
+{
+	const uint8_t **list = calloc(DISKS_MAX, sizeof(*list));
+	struct disk_record r;
+	size_t n = 0, i;
+	int rc = 0;
+
+	if (list == NULL)
+		return err_sys(e, PS_TEMPFAIL, "health of the disks");
+	for (i = 0; i < DISKS_MAX; i++) {
+		const uint8_t *s = slot_at(d, (uint32_t)i);
+
+		if ((int64_t)get_le64(s + AT_SEEN) >= seen_since && in_use(s))
+			list[n++] = s;
+	}
+	qsort(list, n, sizeof(*list), by_names);
+	for (i = 0; i < n && rc == 0; i++) {
+		read_slot(list[i], &r);
+		rc = fn(ctx, &r, e);
+	}
+	free(list);
+	return rc;
+}
+
+bool disk_minute(const struct disk_record *r, int64_t minute,
+		 struct disk_minute *ret)
+{
+	const uint8_t *m = (const uint8_t *)r->slot + AT_MINUTES +
+			   minute % DISK_MINUTES * MINUTE_LEN;
+
+	if (get_le32(m) != (uint32_t)minute || m[15] != check_byte(m))
+		return false;
+	*ret = (struct disk_minute){.minute = minute,
+				    .pending = (uint64_t)get_le32(m + 4) * 1024,
+				    .lag = get_le32(m + 8),
+				    .flags = m[12]};
+	return true;
+}

@@ -1,0 +1,256 @@
+/* What a sample says of the server itself: cache, certificate, services. */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+
+#include "base/units.h"
+#include "cache/counters.h"
+#include "cache/follower.h"
+#include "cache/report.h"
+#include "health/gather.h"
+
+#define SECTOR 512 /* of /proc/diskstats, whatever the device says */
+#define CONNECT_MS 1000
+
+/* ---- the cache ---- */
+
+struct looking {
+	struct disks *disks;
+	struct sample *s;
+	int64_t now, oldest; /* seconds since 1970; 0: none */
+	int64_t pending, segments, count, held, unseated;
+};
+
+static int look_at(void *ctx, const struct cache_disk_view *v, struct err *e)
+{
+	struct looking *l = ctx;
+	int64_t oldest = v->oldest / NS_PER_S;
+	struct disk_now n = {.machine = v->machine,
+			     .disk = v->disk,
+			     .accepted = v->accepted,
+			     .stored = v->stored,
+			     .pending = v->bytes,
+			     .oldest = oldest,
+			     .flags =
+				 (uint8_t)((v->held ? DISK_HELD : 0) |
+					   (v->seated ? 0 : DISK_UNSEATED) |
+					   (v->initial ? DISK_INITIAL : 0))};
+
+	(void)e;
+	l->count++;
+	l->held += v->held;
+	l->unseated += !v->seated;
+	l->pending += (int64_t)v->bytes;
+	l->segments += (int64_t)v->segments;
+	if (oldest != 0 && (l->oldest == 0 || oldest < l->oldest))
+		l->oldest = oldest;
+	if (l->disks != NULL)
+		(void)disks_put(l->disks, &n, l->now);
+	return 0;
+}
+
+static void room(const struct gather *g, struct sample *ret)
+{
+	struct statvfs v;
+
+	if (statvfs(g->cache, &v) < 0 || v.f_blocks == 0)
+		return;
+	ret->values[METRIC_CACHE_BYTES] =
+	    (int64_t)((uint64_t)v.f_blocks * v.f_frsize);
+	ret->values[METRIC_CACHE_FREE] =
+	    (int64_t)((uint64_t)v.f_bavail * 100 /
+		      (v.f_blocks - v.f_bfree + v.f_bavail));
+}
+
+/* The device below the cache: /proc/diskstats, Documentation/admin-guide. */
+static void storage(const struct gather *g, struct sample *ret)
+{
+	unsigned long long rd, rs, rt, wr, ws, wt, busy;
+	unsigned major, minor;
+	char path[PATH_MAX], *line = NULL;
+	size_t size = 0;
+	struct stat st;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/diskstats", g->proc);
+	if (stat(g->cache, &st) < 0 || (f = fopen(path, "re")) == NULL)
+		return;
+	while (getline(&line, &size, f) > 0) {
+		if (sscanf(line,
+			   "%u %u %*s %llu %*u %llu %llu %llu %*u %llu %llu "
+			   "%*u %llu",
+			   &major, &minor, &rd, &rs, &rt, &wr, &ws, &wt,
+			   &busy) != 9 ||
+		    makedev(major, minor) != st.st_dev)
+			continue;
+		ret->values[METRIC_RAW_READ] = (int64_t)(rs * SECTOR);
+		ret->values[METRIC_RAW_WRITTEN] = (int64_t)(ws * SECTOR);
+		ret->values[METRIC_RAW_REQUESTS] = (int64_t)(rd + wr);
+		ret->values[METRIC_RAW_REQUEST_MS] = (int64_t)(rt + wt);
+		ret->values[METRIC_RAW_BUSY_MS] = (int64_t)busy;
+		break;
+	}
+	free(line);
+	fclose(f);
+}
+
+int gather_cache(const struct gather *g, struct disks *disks, int64_t now,
+		 struct sample *ret, struct err *e)
+{
+	struct looking l = {.disks = disks, .s = ret, .now = now};
+	struct cache *c;
+	int64_t age;
+	int rc = cache_look(&c, g->cache, e);
+
+	if (rc < 0)
+		return rc;
+	room(g, ret);
+	storage(g, ret);
+	ret->values[METRIC_CACHE_FAILED] = c->failed;
+	ret->values[METRIC_RAW_ACCEPTED] =
+	    (int64_t)counter_get(c, COUNTER_ACCEPTED_BYTES);
+	ret->values[METRIC_RAW_STORED] =
+	    (int64_t)counter_get(c, COUNTER_STORED_BYTES);
+	rc = cache_views(c, look_at, &l, e);
+	cache_close(c);
+	if (rc < 0)
+		return rc;
+	age = l.oldest == 0 ? 0 : now - l.oldest;
+	ret->values[METRIC_DISKS] = l.count;
+	ret->values[METRIC_HELD] = l.held;
+	ret->values[METRIC_UNSEATED] = l.unseated;
+	ret->values[METRIC_PENDING_BYTES] = l.pending;
+	ret->values[METRIC_PENDING_SEGMENTS] = l.segments;
+	ret->values[METRIC_PENDING_AGE] = age < 0 ? 0 : age;
+	return 0;
+}
+
+/* ---- services ---- */
+
+/* Takes a place that is being listened on: 1, 0, -1. */
+static int connects(const struct addrinfo *ai)
+{
+	int fd = socket(ai->ai_family,
+			SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+	int error = 0, ok = -1;
+	socklen_t len = sizeof(error);
+
+	if (fd < 0)
+		return -1;
+	if (connect(fd, ai->ai_addr, ai->ai_addrlen) == 0)
+		ok = 1;
+	else if (errno == EINPROGRESS)
+		ok = poll(&p, 1, CONNECT_MS) == 1 &&
+		     getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 &&
+		     error == 0;
+	else if (errno == ECONNREFUSED)
+		ok = 0;
+	close(fd);
+	return ok;
+}
+
+/* "[ADDR:]PORT": without an address, or with any, ourselves. */
+static int receive_runs(const char *listen)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list;
+	char host[256] = "", *end;
+	const char *port = strrchr(listen, ':');
+	int ok;
+
+	if (port != NULL && port > listen)
+		snprintf(host, sizeof(host), "%.*s", (int)(port - listen),
+			 listen);
+	port = port != NULL ? port + 1 : listen;
+	if (host[0] == '[' && (end = strchr(host, ']')) != NULL) {
+		*end = '\0';
+		memmove(host, host + 1, strlen(host));
+	}
+	if (host[0] == '\0' || strcmp(host, "0.0.0.0") == 0)
+		snprintf(host, sizeof(host), "127.0.0.1");
+	if (strcmp(host, "::") == 0)
+		snprintf(host, sizeof(host), "::1");
+	if (getaddrinfo(host, port, &hints, &list) != 0)
+		return -1;
+	ok = connects(list);
+	freeaddrinfo(list);
+	return ok;
+}
+
+/* Somebody follows the cache: the lock of the follower is taken. */
+static int pipeline_runs(const char *cache)
+{
+	char path[PATH_MAX];
+	int fd, ok;
+
+	snprintf(path, sizeof(path), "%s/" FOLLOWERS_DIR "/" FOLLOWER_DEFAULT,
+		 cache);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -1;
+	ok = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+	close(fd);
+	return ok;
+}
+
+int gather_service(const struct gather *g, const char *name)
+{
+	if (strcmp(name, "receive") == 0)
+		return g->listen != NULL ? receive_runs(g->listen) : -1;
+	if (strcmp(name, "pipeline") == 0)
+		return g->cache != NULL ? pipeline_runs(g->cache) : -1;
+	return -1;
+}
+
+/* Days until notAfter, down; METRIC_UNKNOWN. */
+static int64_t cert_days(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	X509 *x = f != NULL ? PEM_read_X509(f, NULL, NULL, NULL) : NULL;
+	int days = 0, seconds = 0, ok = 0;
+
+	if (f != NULL)
+		fclose(f);
+	if (x != NULL)
+		ok = ASN1_TIME_diff(&days, &seconds, NULL,
+				    X509_get0_notAfter(x));
+	X509_free(x);
+	if (ok != 1)
+		return METRIC_UNKNOWN;
+	return seconds < 0 ? days - 1 : days;
+}
+
+void gather_services(const struct gather *g, int64_t now, struct sample *ret)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	int64_t down = 0;
+	unsigned i;
+
+	for (i = 0; i < g->nservices; i++)
+		down += gather_service(g, g->services[i]) == 0;
+	if (g->nservices > 0)
+		ret->values[METRIC_SERVICES_DOWN] = down;
+	if (g->cert != NULL)
+		ret->values[METRIC_CERT_DAYS] = cert_days(g->cert);
+	snprintf(path, sizeof(path), "%s/heartbeat", g->state);
+	if (stat(path, &st) == 0)
+		ret->values[METRIC_HEARTBEAT_AGE] =
+		    now > st.st_mtime ? now - st.st_mtime : 0;
+}

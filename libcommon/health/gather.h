@@ -1,0 +1,43 @@
+/*
+ * Takes one sample: of the machine (/proc), of the cache, of the services.
+ * What cannot be had is unknown, never zero.
+ */
+#ifndef PS_HEALTH_GATHER_H
+#define PS_HEALTH_GATHER_H
+
+#include "health/disks.h"
+#include "health/metric.h"
+
+#define GATHER_SERVICES_MAX 16
+
+struct gather {
+	const char *proc;   /* "/proc", or a copy of it for tests */
+	const char *cache;  /* folder; NULL: there is none on this machine */
+	const char *cert;   /* certificate of the server (PEM), or NULL */
+	const char *listen; /* where ps-receive listens, or NULL */
+	const char *state;  /* our own folder: heartbeat lies there */
+	/* Services that should run: "receive", "pipeline". */
+	const char *services[GATHER_SERVICES_MAX];
+	unsigned nservices;
+};
+
+/*
+ * `before` is the sample before this one or NULL; its counters make rates
+ * when it is at most GATHER_GAP_S old. Disks are entered into `disks`.
+ * Fails only when the cache cannot be looked at at all.
+ */
+#define GATHER_GAP_S 600
+int gather_sample(const struct gather *g, const struct sample *before,
+		  struct disks *disks, int64_t now, struct sample *ret,
+		  struct err *e);
+
+/* Of the machine alone, and of the cache: what gather_sample consists of. */
+void gather_host(const struct gather *g, struct sample *ret);
+int gather_cache(const struct gather *g, struct disks *disks, int64_t now,
+		 struct sample *ret, struct err *e);
+void gather_services(const struct gather *g, int64_t now, struct sample *ret);
+
+/* Is this service running? 1, 0, or -1: no way to tell. */
+int gather_service(const struct gather *g, const char *name);
+
+#endif

@@ -1,0 +1,13 @@
+# Sources of the room health: samples, rules, alerts, views.
+libcommon_libpscommon_a_SOURCES += \
+	libcommon/health/alarm.c libcommon/health/alarm.h \
+	libcommon/health/check.c libcommon/health/check.h \
+	libcommon/health/disks.c libcommon/health/disks.h \
+	libcommon/health/events.c libcommon/health/events.h \
+	libcommon/health/gather.c libcommon/health/gather.h \
+	libcommon/health/gather-server.c \
+	libcommon/health/metric.c libcommon/health/metric.h \
+	libcommon/health/ring.c libcommon/health/ring.h \
+	libcommon/health/rules.c libcommon/health/rules.h \
+	libcommon/health/view.c libcommon/health/view.h \
+	libcommon/health/view-json.c

@@ -1,0 +1,68 @@
+#include "config.h"
+
+#include "health/metric.h"
+
+static const struct {
+	const char *name, *help;
+} about[METRICS_SHOWN] = {
+    [METRIC_CPU] = {"cpu_percent", "Processors in use, percent of all"},
+    [METRIC_MEMORY] = {"memory_percent", "Memory that is not available"},
+    [METRIC_CACHE_FREE] = {"cache_free_percent", "Free share of the cache"},
+    [METRIC_CACHE_BYTES] = {"cache_size_bytes", "Size of the cache's volume"},
+    [METRIC_PENDING_BYTES] = {"pending_bytes",
+			      "Bytes in the cache that are not stored yet"},
+    [METRIC_PENDING_SEGMENTS] = {"pending_segments",
+				 "Segments in the cache that are not stored"},
+    [METRIC_PENDING_AGE] = {"pending_age_seconds",
+			    "Age of the oldest segment that is not stored"},
+    [METRIC_DISKS] = {"disks", "Disks that this server knows"},
+    [METRIC_HELD] = {"disks_held", "Disks on hold"},
+    [METRIC_UNSEATED] = {"disks_unseated", "Disks that wait to be seated"},
+    [METRIC_INGEST_RATE] = {"ingest_bytes_per_second",
+			    "Accepted from the sources"},
+    [METRIC_STORE_RATE] = {"store_bytes_per_second", "Stored in the vault"},
+    [METRIC_STORAGE_BUSY] = {"storage_busy_percent",
+			     "Time that the cache's device was busy"},
+    [METRIC_STORAGE_READ] = {"storage_read_bytes_per_second",
+			     "Read from the cache's device"},
+    [METRIC_STORAGE_WRITE] = {"storage_write_bytes_per_second",
+			      "Written to the cache's device"},
+    [METRIC_STORAGE_LATENCY] = {"storage_latency_microseconds",
+				"Mean time of a request to the cache's "
+				"device"},
+    [METRIC_PRESSURE_CPU] = {"pressure_cpu_percent",
+			     "Time that some task waited for a processor"},
+    [METRIC_PRESSURE_MEMORY] = {"pressure_memory_percent",
+				"Time that some task waited for memory"},
+    [METRIC_PRESSURE_IO] = {"pressure_io_percent",
+			    "Time that some task waited for storage"},
+    [METRIC_SERVICES_DOWN] = {"services_down",
+			      "Services that should run and do not"},
+    [METRIC_CERT_DAYS] = {"certificate_days",
+			  "Days until the server's certificate expires"},
+    [METRIC_CLOCK_UNSYNCED] = {"clock_unsynced",
+			       "1 when nothing disciplines the clock"},
+    [METRIC_HEARTBEAT_AGE] = {"heartbeat_age_seconds",
+			      "Since the last heartbeat that was answered"},
+    [METRIC_CACHE_FAILED] = {"cache_failed",
+			     "1 when stable storage has failed"},
+};
+
+const char *metric_name(enum metric m)
+{
+	return about[m].name;
+}
+
+const char *metric_help(enum metric m)
+{
+	return about[m].help;
+}
+
+void sample_clear(struct sample *s)
+{
+	int i;
+
+	s->time = 0;
+	for (i = 0; i < METRICS; i++)
+		s->values[i] = METRIC_UNKNOWN;
+}

@@ -1,0 +1,266 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <pwd.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/secret.h"
+#include "net/sandbox.h"
+
+/* ---- user ---- */
+
+int sandbox_user(struct sandbox_user *ret, const char *name, struct err *e)
+{
+	struct sandbox_user u = {.is_root = geteuid() == 0};
+	const char *want = name != NULL ? name : SANDBOX_USER;
+	const struct passwd *p = NULL;
+
+	errno = 0;
+	if (u.is_root || name != NULL)
+		p = getpwnam(want);
+	if (name != NULL && p == NULL)
+		return err_set(e, PS_CONFIG, "no user '%s'", name);
+	if (name != NULL && !u.is_root && p->pw_uid != geteuid())
+		return err_set(e, PS_NOPERM,
+			       "only root can become the user '%s'", name);
+	u.stay_root = u.is_root && (p == NULL || p->pw_uid == 0);
+	if (p != NULL) {
+		u.uid = p->pw_uid;
+		u.gid = p->pw_gid;
+		snprintf(u.name, sizeof(u.name), "%s", want);
+	}
+	*ret = u;
+	return 0;
+}
+
+/* Root without capabilities is an owner of files like any other. */
+static int drop_capabilities(struct err *e)
+{
+	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct none[2] = {{0}};
+	unsigned long cap;
+
+	for (cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno != EPERM)
+			return err_sys(e, PS_NOPERM, "capabilities");
+	if (syscall(SYS_capset, &head, none) < 0)
+		return err_sys(e, PS_NOPERM, "capabilities");
+	return 0;
+}
+
+int sandbox_drop(const struct sandbox_user *u, struct err *e)
+{
+	int rc = 0;
+
+	if (u->is_root && !u->stay_root &&
+	    (setgroups(1, &u->gid) < 0 ||
+	     setresgid(u->gid, u->gid, u->gid) < 0 ||
+	     setresuid(u->uid, u->uid, u->uid) < 0 || setuid(0) == 0))
+		rc = err_sys(e, PS_NOPERM, "cannot become '%s'", u->name);
+	else if (u->stay_root)
+		rc = drop_capabilities(e);
+	if (rc == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		rc = err_sys(e, PS_NOPERM, "no new privileges");
+	/* A change of user makes a process readable again. */
+	secret_harden_process();
+	return rc;
+}
+
+/* ---- Landlock; own figures, for kernels newer than the headers ---- */
+
+#define FS_EXECUTE (UINT64_C(1) << 0)
+#define FS_WRITE_FILE (UINT64_C(1) << 1)
+#define FS_READ_FILE (UINT64_C(1) << 2)
+#define FS_READ_DIR (UINT64_C(1) << 3)
+#define FS_REMOVE_DIR (UINT64_C(1) << 4)
+#define FS_REMOVE_FILE (UINT64_C(1) << 5)
+#define FS_MAKE_DIR (UINT64_C(1) << 7)
+#define FS_MAKE_REG (UINT64_C(1) << 8)
+#define FS_ABI_1 ((UINT64_C(1) << 13) - 1)
+#define FS_REFER (UINT64_C(1) << 13)	 /* ABI 2 */
+#define FS_TRUNCATE (UINT64_C(1) << 14)	 /* ABI 3 */
+#define FS_IOCTL_DEV (UINT64_C(1) << 15) /* ABI 5 */
+#define NET_ALL UINT64_C(3)		 /* ABI 4: bind and connect by TCP */
+#define SCOPE_ALL UINT64_C(3)		 /* ABI 6: abstract sockets, signals */
+#define RULE_PATH_BENEATH 1
+
+#define FS_READ (FS_READ_FILE | FS_READ_DIR)
+#define FS_WRITE                                                               \
+	(FS_READ | FS_WRITE_FILE | FS_REMOVE_DIR | FS_REMOVE_FILE |            \
+	 FS_MAKE_DIR | FS_MAKE_REG | FS_TRUNCATE)
+
+struct ruleset {
+	uint64_t fs, net, scoped;
+};
+
+struct beneath {
+	uint64_t allowed;
+	int32_t fd;
+} __attribute__((packed));
+
+static int landlock_abi(void)
+{
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, 1);
+
+	return abi < 0 ? 0 : (int)abi;
+}
+
+static int allow(int set, int dirfd, uint64_t rights, struct err *e)
+{
+	struct beneath rule = {.allowed = rights, .fd = dirfd};
+
+	if (syscall(SYS_landlock_add_rule, set, RULE_PATH_BENEATH, &rule, 0) <
+	    0)
+		return err_sys(e, PS_SOFTWARE, "Landlock");
+	return 0;
+}
+
+/* Handles all that this kernel knows, and allows `rights` in the folders. */
+static int restrict_files(const int *dirs, size_t n, uint64_t rights,
+			  uint64_t scoped, struct err *e)
+{
+	struct ruleset r = {.fs = FS_ABI_1};
+	int abi = landlock_abi(), set, rc = 0;
+	size_t size = sizeof(r.fs), i;
+
+	if (abi == 0)
+		return 0; /* told at the start */
+	if (abi >= 2)
+		r.fs |= FS_REFER;
+	if (abi >= 3)
+		r.fs |= FS_TRUNCATE;
+	if (abi >= 4) {
+		r.net = NET_ALL;
+		size += sizeof(r.net);
+	}
+	if (abi >= 5)
+		r.fs |= FS_IOCTL_DEV;
+	if (abi >= 6) {
+		r.scoped = scoped;
+		size += sizeof(r.scoped);
+	}
+	set = (int)syscall(SYS_landlock_create_ruleset, &r, size, 0);
+	if (set < 0)
+		return err_sys(e, PS_SOFTWARE, "Landlock");
+	for (i = 0; i < n && rc == 0; i++)
+		rc = allow(set, dirs[i], rights & r.fs, e);
+	if (rc == 0 && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+			syscall(SYS_landlock_restrict_self, set, 0) < 0))
+		rc = err_sys(e, PS_SOFTWARE, "Landlock");
+	close(set);
+	return rc;
+}
+
+int sandbox_listener(const int *dirs, size_t n, struct err *e)
+{
+	/* A lease may be held by a ps-cache, which it has to end. */
+	return restrict_files(dirs, n, FS_WRITE, 0, e);
+}
+
+int sandbox_landlock(enum sandbox_role role, int dirfd, struct err *e)
+{
+	uint64_t rights = 0;
+
+	if (role == SANDBOX_WORKER)
+		rights = FS_WRITE;
+	else if (role == SANDBOX_OPERATOR)
+		rights = FS_READ;
+	return restrict_files(&dirfd, rights != 0 ? 1 : 0, rights, SCOPE_ALL,
+			      e);
+}
+
+void sandbox_words(char *out, size_t size)
+{
+	int abi = landlock_abi();
+	char lock[64];
+
+	if (abi == 0)
+		snprintf(lock, sizeof(lock), "no Landlock in this kernel");
+	else
+		snprintf(lock, sizeof(lock), "Landlock ABI %d%s", abi,
+			 abi < 4   ? " (files)"
+			 : abi < 6 ? " (files, TCP)"
+				   : "");
+#ifdef PS_SANITIZE
+	snprintf(out, size, "%s, no seccomp: built with sanitizers", lock);
+#else
+	snprintf(out, size, "%s, seccomp", lock);
+#endif
+}
+
+/* ---- limits ---- */
+
+#ifndef PS_SANITIZE
+static void limit(int what, rlim_t n)
+{
+	struct rlimit have, want = {n, n};
+
+	if (getrlimit((__rlimit_resource_t)what, &have) == 0 &&
+	    have.rlim_max < n)
+		want = (struct rlimit){have.rlim_max, have.rlim_max};
+	(void)setrlimit((__rlimit_resource_t)what, &want);
+}
+#endif
+
+void sandbox_limits(enum sandbox_role role)
+{
+	secret_harden_process();
+#ifndef PS_SANITIZE
+	limit(RLIMIT_NPROC, 0);
+	limit(RLIMIT_AS, 512 * 1024 * 1024u);
+	if (role == SANDBOX_GATE || role == SANDBOX_KEEPER)
+		limit(RLIMIT_FSIZE, 0);
+	if (role == SANDBOX_GATE)
+		limit(RLIMIT_NOFILE, 16);
+	else if (role != SANDBOX_KEEPER)
+		limit(RLIMIT_NOFILE, 512); /* cache leases: 64, of 3 each */
+#else
+	(void)role;
+#endif
+}
+
+int sandbox_enter(enum sandbox_role role, int dirfd, struct err *e)
+{
+	int rc;
+
+	sandbox_limits(role);
+	rc = sandbox_landlock(role, dirfd, e);
+	return rc < 0 ? rc : sandbox_seccomp(role, e);
+}
+
+/* ---- descriptors ---- */
+
+int sandbox_descriptors(int *fds, size_t n, int null, struct err *e)
+{
+	int first = 3 + (int)n, i;
+
+	/* Out of the way of each other first. */
+	for (i = 0; i < (int)n; i++) {
+		int fd = fcntl(fds[i], F_DUPFD_CLOEXEC, first);
+
+		if (fd < 0)
+			return err_sys(e, PS_TEMPFAIL, "descriptors");
+		fds[i] = fd;
+	}
+	for (i = 0; i < (int)n; i++) {
+		if (dup3(fds[i], 3 + i, O_CLOEXEC) < 0)
+			return err_sys(e, PS_TEMPFAIL, "descriptors");
+		fds[i] = 3 + i;
+	}
+	for (i = 0; i < 3 && null >= 0; i++)
+		if (dup2(null, i) < 0)
+			return err_sys(e, PS_TEMPFAIL, "descriptors");
+	if (syscall(SYS_close_range, first, ~0U, 0) < 0)
+		for (i = first; i < 65536; i++)
+			close(i);
+	return 0;
+}

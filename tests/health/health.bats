@@ -1,0 +1,173 @@
+#!/usr/bin/env bats
+# ps-health: samples of a real server, judged and told in four ways.
+load ../lib/common
+load ../lib/chain
+
+prepare() {
+	export PS_HEALTH_DIR=$T/health
+	new_server
+	random_file disk.img 2000000
+	truncate -s 8M disk.img
+}
+
+sample() {
+	ps-health sample --config s1/ps.yaml --listen \
+		"127.0.0.1:$(server_port s1)" "$@"
+}
+
+# The ring wants a sample a minute: the clock is moved, not waited for.
+minutes() { # minutes N: samples of the last N minutes
+	local i
+	for ((i = $1; i >= 0; i--)); do
+		faketime -f "-${i}m" ps-health sample --config s1/ps.yaml \
+			--listen "127.0.0.1:$(server_port s1)"
+	done
+}
+
+json() { ps-health check --json "$@"; }
+figure() { json | jq ".figures.$1"; }
+
+@test "a sample tells of cache, disks, services and certificate" {
+	receive
+	pass m d disk.img s1 --bookmark b1
+	sample
+	json >json || true
+	[ "$(jq .figures.disks json)" -eq 1 ]
+	[ "$(jq .figures.pending_segments json)" -eq 1 ]
+	[ "$(jq '.figures.pending_bytes > 1000' json)" = true ]
+	[ "$(jq .figures.services_down json)" -eq 1 ]
+	[ "$(jq '.figures.certificate_days > 300' json)" = true ]
+	[ "$(jq '.figures.cache_free_percent > 0' json)" = true ]
+	[ "$(jq -c '.disks[0] | [.machine, .disk, .accepted, .stored]' json)" = \
+		'["m","d",1,0]' ]
+	pipeline
+	wait_for drained
+	sample
+	[ "$(figure pending_segments)" -eq 0 ]
+	[ "$(figure services_down)" -eq 0 ]
+	[ "$(json | jq '.disks[0].stored')" -eq 1 ]
+}
+
+@test "rates are made of what the cache has counted" {
+	receive
+	faketime -f -60s ps-health sample --config s1/ps.yaml
+	pass m d disk.img s1 --bookmark b1
+	pipeline
+	wait_for drained
+	sample
+	[ "$(figure ingest_bytes_per_second)" -gt 10000 ]
+	[ "$(figure store_bytes_per_second)" -gt 10000 ]
+}
+
+@test "a healthy server is OK in every view" {
+	receive
+	pipeline
+	pass m d disk.img s1 --bookmark b1
+	wait_for drained
+	# The clock of a test machine may be anybody's.
+	printf 'health: {limits: {clock: {warning: off}, cpu: {notice: off, warning: off, critical: off}, cache-free: {warning: off, critical: off}, memory: {notice: off, warning: off, critical: off}}}\n' >h.yaml
+	minutes 12
+	ps-health check --config h.yaml >out
+	grep -q '^OK' out
+	ps-health check --config h.yaml -f nagios >out
+	grep -Eq '^OK: process server is healthy \|.* pending_bytes=0B' out
+	[ "$(ps-health check --config h.yaml --json | jq -r .status)" = OK ]
+	ps-health check --config h.yaml -f prometheus -o ps.prom
+	grep -q '^ps_health [01]$' ps.prom
+	grep -q '^ps_disk_stored_sequence{machine="m",disk="d"} 1$' ps.prom
+	[ -z "$(tail -c 1 ps.prom)" ]
+}
+
+@test "services that stopped and a disk that lags are told, with what to do" {
+	receive
+	pass m d disk.img s1 --bookmark b1
+	stop_all
+	minutes 14
+	fails_with 2 ps-health check --json
+	[ "$(jq -r '[.alerts[] | .code] | index("services") != null' out)" = true ]
+	[ "$(jq -r '[.alerts[] | .code] | index("rpo") != null' out)" = true ]
+	[ "$(jq -r 'all(.alerts[]; .next != "" and .evidence != "")' out)" = true ]
+	fails_with 2 ps-health check -f nagios
+	grep -q '^CRITICAL: ' out
+	[ "$(grep -c '|' out)" -eq 1 ]
+	fails_with 2 ps-health check
+	grep -q 'next: ' out
+}
+
+@test "a held disk is critical at once, and named" {
+	receive
+	pipeline
+	pass m d disk.img s1 --bookmark b1
+	wait_for drained
+	ps-cache hold -C s1/cache m d "somebody said so"
+	sample
+	fails_with 2 ps-health check --json
+	[ "$(jq -r '.alerts[0] | .key' out)" = held:m/d ]
+}
+
+@test "an alert is told once: by --on-change and by the command" {
+	receive
+	sample
+	cat >tell <<-'END'
+		#!/bin/sh
+		echo "$PS_EVENT $PS_LEVEL $PS_ALERT $PS_WHAT" >>told
+	END
+	chmod +x tell
+	fails_with 3 ps-health check --on-change --notify ./tell
+	grep -q no-samples out
+	fails_with 3 ps-health check --on-change --notify ./tell
+	[ ! -s out ]
+	[ "$(wc -l <told)" -eq 1 ]
+	grep -q '^raised warning no-samples ' told
+	ps-health ack no-samples --for 1h --notify ./tell
+	grep -q '^acknowledged ' told
+	fails_with 1 ps-health ack nothing
+	minutes 14
+	fails_with 1 ps-health check --on-change --notify ./tell || true
+	grep -q '^cleared warning no-samples ' told
+	ps-health events >events
+	grep -q 'raised .*no-samples' events
+	ps-health events --json | jq -e 'length >= 3' >/dev/null
+}
+
+@test "a command that hangs or fails does not stop the check" {
+	receive
+	sample
+	fails_with 3 ps-health check --notify 'exit 7'
+	grep -q 'the command failed (7)' err
+}
+
+@test "misuse and missing things" {
+	fails_with 64 ps-health
+	fails_with 64 ps-health look
+	fails_with 64 ps-health sample x
+	fails_with 64 ps-health ack
+	fails_with 3 ps-health check
+	grep -q 'ps-health sample makes it' err
+	fails_with 3 ps-health check -f nagios
+	grep -q '^UNKNOWN: ' out
+	fails_with 64 ps-health sample -C s1/cache --services web
+	fails_with 66 ps-health sample -C nowhere --services pipeline
+	printf 'health: {limits: {cpu: {warn: 5}}}\n' >bad.yaml
+	fails_with 3 ps-health check --config bad.yaml
+	grep -q "line 1: no threshold 'health.limits.cpu.warn'" err
+}
+
+@test "the text file is what the node exporter serves" {
+	command -v prometheus-node-exporter >/dev/null ||
+		skip "no prometheus-node-exporter"
+	receive
+	sample
+	mkdir text
+	ps-health check -f prometheus -o text/ps.prom || true
+	start prometheus-node-exporter --collector.disable-defaults \
+		--collector.textfile --collector.textfile.directory=text \
+		--web.listen-address=127.0.0.1:0 2>exporter.err
+	wait_for grep -q 'address=127.0.0.1:' exporter.err
+	local port
+	port=$(sed -n 's/.*address=127.0.0.1:\([0-9]*\).*/\1/p' exporter.err |
+		head -n 1)
+	wait_for curl -fs -o metrics "http://127.0.0.1:$port/metrics"
+	grep -q '^ps_sample_timestamp_seconds ' metrics
+	grep -q '^node_textfile_scrape_error 0' metrics
+}

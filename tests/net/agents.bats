@@ -1,0 +1,18 @@
+#!/usr/bin/env bats
+# heavy: 675 processes at once
+# 225 machines with three disks each against one receiver.
+
+load ../lib/common
+
+# The bound of ps-receive(8): each connection, and the program itself once.
+EACH_KIB=2048
+
+@test "225 agents with three disks: every pass is acknowledged, memory is bounded" {
+	[ -x "$PS_BUILD/tests/net/agents" ]
+	"$PS_SOURCE/bench/agents" --passes 1 --spread 0 --size 256K --dir "$T/a" >out
+	cat out
+	jq -e '.connections == 675 and .acks == 1350 and .lost == 0' out
+	if [ "$(id -u)" -eq 0 ]; then # others may not look
+		jq -e ".idle_kib > 10000 and .idle_kib < 675 * 512 and .peak_kib < 675 * $EACH_KIB" out
+	fi
+}

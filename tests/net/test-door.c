@@ -1,0 +1,179 @@
+/* Who comes in, who makes room, and whose lines are written. */
+#include "config.h"
+
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/units.h"
+#include "net/door.h"
+#include "net/hush.h"
+
+static struct door_key key_of(uint32_t n)
+{
+	struct sockaddr_storage a = {.ss_family = AF_INET};
+	struct door_key k;
+
+	((struct sockaddr_in *)&a)->sin_addr.s_addr = htonl(n);
+	door_key(&a, &k);
+	return k;
+}
+
+static void test_key(void **state)
+{
+	struct sockaddr_storage a = {.ss_family = AF_INET6};
+	uint8_t *b = ((struct sockaddr_in6 *)&a)->sin6_addr.s6_addr;
+	struct door_key x, y, v4 = key_of(0x7f000001);
+
+	(void)state;
+	b[0] = 0x20;
+	b[15] = 1;
+	door_key(&a, &x);
+	b[15] = 2; /* the same network of 64 bits */
+	door_key(&a, &y);
+	assert_memory_equal(&x, &y, sizeof(x));
+	b[7] = 1;
+	door_key(&a, &y);
+	assert_memory_not_equal(&x, &y, sizeof(x));
+	memset(b, 0, 16); /* IPv4 in IPv6 is IPv4 */
+	b[10] = b[11] = 0xff;
+	b[12] = 127;
+	b[15] = 1;
+	door_key(&a, &y);
+	assert_memory_equal(&v4, &y, sizeof(y));
+}
+
+static unsigned let_in(struct door *d, const struct door_key *k, unsigned n,
+		       int64_t now)
+{
+	unsigned in = 0;
+
+	while (n-- > 0)
+		in += door_may(d, k, now);
+	return in;
+}
+
+static void test_rate(void **state)
+{
+	struct door_key a = key_of(1), b = key_of(2), c;
+	int64_t now = 1000 * NS_PER_S;
+	struct door *d;
+	unsigned i, sum = 0;
+
+	(void)state;
+	assert_int_equal(door_open(&d, NULL), 0);
+	assert_int_equal(let_in(d, &a, 1000, now), DOOR_BURST_ADDRESS);
+	assert_int_equal(let_in(d, &a, 1000, now + NS_PER_S),
+			 DOOR_RATE_ADDRESS);
+	door_known(d, &b, now);
+	/* All new addresses together have a limit, known ones do not mind. */
+	for (i = 0; i < 10000; i++) {
+		c = key_of(100 + i);
+		sum += door_may(d, &c, now + NS_PER_S);
+	}
+	assert_true(sum <= DOOR_BURST_NEW);
+	assert_int_equal(let_in(d, &b, 500, now + NS_PER_S), 500);
+	door_close(d);
+}
+
+static void test_victim(void **state)
+{
+	struct door_key keys[4] = {key_of(1), key_of(2), key_of(3), key_of(4)};
+	struct door_guest g[DOOR_STRANGERS];
+	struct door *d;
+	unsigned i;
+
+	(void)state;
+	assert_int_equal(door_open(&d, NULL), 0);
+	door_known(d, &keys[3], NS_PER_S);
+	/* One with many, one with few, one known. */
+	for (i = 0; i < 8; i++)
+		g[i] = (struct door_guest){&keys[i == 0	 ? 3
+						 : i < 3 ? 1
+							 : 0],
+					   100 - i};
+	assert_int_equal(door_victim(d, g, 8, 9, &keys[2]), -1);
+	assert_int_equal(door_victim(d, g, 8, 8, &keys[2]), 7);
+	assert_int_equal(door_victim(d, g, 3, 3, &keys[2]), 2);
+	/* Known ones alone: only for a known one. */
+	assert_int_equal(door_victim(d, g, 1, 1, &keys[2]), -2);
+	assert_int_equal(door_victim(d, g, 1, 1, &keys[3]), 0);
+	/* Who has his share makes room among his own. */
+	for (i = 0; i < DOOR_PER_ADDRESS; i++)
+		g[i] = (struct door_guest){&keys[0], i == 5 ? 1 : 10 + i};
+	assert_int_equal(
+	    door_victim(d, g, DOOR_PER_ADDRESS, DOOR_STRANGERS, &keys[0]), 5);
+	assert_int_equal(
+	    door_victim(d, g, DOOR_PER_ADDRESS, DOOR_STRANGERS, &keys[1]), -1);
+	door_close(d);
+}
+
+struct told {
+	char who[HUSH_NAME];
+	uint64_t n;
+	unsigned times;
+};
+
+static void tell(void *ctx, const char *who, uint64_t n)
+{
+	struct told *t = ctx;
+
+	snprintf(t->who, sizeof(t->who), "%s", who);
+	t->n += n;
+	t->times++;
+}
+
+static void test_hush(void **state)
+{
+	struct told t = {.times = 0};
+	int64_t now = NS_PER_S;
+	char who[HUSH_NAME];
+	struct hush *h;
+	unsigned i, said = 0;
+
+	(void)state;
+	assert_int_equal(hush_open(&h, tell, &t, NULL), 0);
+	assert_true(hush_may(h, "1.2.3.4", true, "a", now));
+	for (i = 0; i < 5; i++)
+		assert_false(hush_may(h, "1.2.3.4", true, "b", now));
+	assert_int_equal(t.times, 0);
+	now += HUSH_NS + 1;
+	assert_true(hush_may(h, "1.2.3.4", true, "b", now));
+	assert_string_equal(t.who, "1.2.3.4");
+	assert_int_equal(t.n, 5);
+	/* A machine: each line once, and not too many of them. */
+	assert_true(hush_may(h, "machine m", false, "x", now));
+	assert_false(hush_may(h, "machine m", false, "x", now));
+	for (i = 0; i < 100; i++) {
+		snprintf(who, sizeof(who), "%u", i);
+		said += hush_may(h, "machine m", false, who, now);
+	}
+	assert_int_equal(said, HUSH_MACHINE - 1);
+	/* Many addresses: all together. */
+	now += HUSH_NS + 1;
+	for (i = 0, said = 0; i < 5000; i++) {
+		snprintf(who, sizeof(who), "10.0.%u.%u", i / 256, i % 256);
+		said += hush_may(h, who, true, "c", now);
+	}
+	assert_true(said <= HUSH_STRANGERS && said > 0);
+	hush_close(h);
+	assert_int_equal(t.n, 5 + 92 + 5000 - said);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_key),
+	    cmocka_unit_test(test_rate),
+	    cmocka_unit_test(test_victim),
+	    cmocka_unit_test(test_hush),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

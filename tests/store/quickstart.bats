@@ -1,0 +1,30 @@
+#!/usr/bin/env bats
+# heavy: images, a whole chain
+# The quickstart with its vault in a bucket: three points, restored identical.
+load ../lib/common
+load store
+
+needs() {
+	local program
+	for program in mke2fs debugfs e2fsck jq; do
+		PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null ||
+			skip "$program is not installed"
+	done
+	[ -x /usr/bin/time ] || skip "time is not installed"
+}
+
+chain() { # chain VAULT
+	QUICKSTART_MIB=32 \
+		"$PS_SOURCE/scripts/quickstart" --vault "$1" "$T/q" >out 2>err ||
+		{ cat out err; return 1; }
+	[ "$(grep -c '^cmp  *equal to the copy' out)" -eq 3 ]
+	[ "$(grep -c '^e2fsck -fn  *[0-9]*/[0-9]* files' out)" -eq 3 ]
+	[ ! -e q/vault ]
+}
+
+@test "three points by way of s3rver" {
+	needs
+	s3rver_peer
+	chain s3://bucket/site
+	rclone_s3 lsf -R r:bucket/site | grep -q 'web01/root/0*3$'
+}
