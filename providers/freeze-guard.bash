@@ -21,17 +21,19 @@ thaw() {
 	: >"$at.done"
 }
 
-# Lives until the holder's end of the pipe is closed, by its end or by force.
+# Lives until the holder's end of the pipe is closed, by its end or by force
+# (read says 1), or the window is over (more than 128): then the holder may hang
+# inside the freezing itself, and thawing is tried until it does not.
 watch() {
-	local word=
+	local word code=0
 	trap '' TERM INT HUP
-	read -r -t $((window + 2)) word || true
-	until [ -e "$at.done" ]; do
-		# The holder may hang inside the freezing itself.
+	read -r -t $((window + 2)) word || code=$?
+	until [ -e "$at.done" ] || [ -e "$at.failed" ]; do
 		mv "$at.state" "$at.over" 2>/dev/null
 		if fsfreeze -u "$mount" 2>/dev/null; then : >"$at.done"; fi
-		if [ -e "$at.failed" ]; then break; fi
-		sleep 0.2
+		[ "$code" -gt 128 ] || break
+		code=0
+		read -r -t 0.2 word || code=$?
 	done
 }
 

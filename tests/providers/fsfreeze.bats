@@ -16,8 +16,13 @@ mounted() { # TYPE [WINDOW]
 	environment "$LOOP" PS_OPT_WINDOW="${2:-10}"
 }
 
-# Hangs when the file system stays frozen: the limit of the file ends it.
-writable() { echo x >fs/probe; }
+# A writer comes through, soon. It is not waited for: one that hangs in a frozen
+# file system cannot be killed, and goes when cleanup thaws.
+writable() {
+	rm -f probed
+	sh -c 'echo x >fs/probe; : >probed' 3>&- &
+	wait_for test -e probed
+}
 
 # A writer that waits cannot be killed: it is looked at from outside, and ends
 # when writers are let go.
@@ -80,7 +85,7 @@ two_points() {
 	create fsfreeze ps-1
 	provider fsfreeze check ps-1
 	# A writer waits, and goes on.
-	timeout 10 sh -c 'echo x >fs/probe'
+	writable
 	fails_with 1 provider fsfreeze check ps-1
 	listed fsfreeze ps-1
 	provider fsfreeze delete ps-1
@@ -102,7 +107,7 @@ guards() { pgrep -f "freeze-guard.bash $T/"; }
 	wait_for test -e created
 	kill -9 -- "-$pid"
 	provider fsfreeze check ps-1
-	timeout 10 sh -c 'echo x >fs/probe'
+	writable
 	fails_with 1 provider fsfreeze check ps-1
 	provider fsfreeze delete ps-1
 }
