@@ -1,5 +1,6 @@
 # Tests of the whole chain.
 EXTRA_DIST += tests/chain/completions.bats
+EXTRA_DIST += tests/chain/day tests/chain/day.bats tests/lib/cut.bash
 EXTRA_DIST += tests/chain/full.bats
 EXTRA_DIST += tests/chain/kill.bats
 EXTRA_DIST += tests/chain/memory.bats
