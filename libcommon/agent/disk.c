@@ -101,8 +101,22 @@ static void judge(struct disk *d, const struct task_result *r,
 	backoff_fail(&d->wait, rep->retry_after, max);
 }
 
-void disk_fail(struct disk *d, const struct task_result *r)
+/*
+ * Which program of a chain is seen to end first is chance: ps-scan says 75
+ * because it was told nothing, cxpsclient says why.
+ */
+static void name_cause(struct task_result *r, const struct report *rep)
 {
+	if (r->code != PS_TEMPFAIL || strcmp(rep->cause, "unreachable") != 0)
+		return;
+	r->code = PS_UNAVAILABLE;
+	if (rep->error[0] != '\0')
+		snprintf(r->words, sizeof(r->words), "%s", rep->error);
+}
+
+void disk_fail(struct disk *d, const struct task_result *result)
+{
+	struct task_result own = *result, *r = &own;
 	bool asked = d->phase == DISK_SETTLE || d->phase == DISK_MAP ||
 		     d->phase == DISK_RESTART || d->phase == DISK_SHRINK ||
 		     d->phase == DISK_WINDOW || d->phase == DISK_LAST;
@@ -110,6 +124,7 @@ void disk_fail(struct disk *d, const struct task_result *r)
 
 	if (asked)
 		(void)report_read(AT_FDCWD, d->report, &rep);
+	name_cause(r, &rep);
 	d->failed = true;
 	d->missed = true;
 	agent_count(d->agent, r->code);

@@ -34,6 +34,14 @@ frozen() {
 	kill -0 "$pid"
 }
 
+# Both at one moment: one that lives sees the other go, and lets writers go.
+kill_guards() {
+	local pids
+	pids=$(guards)
+	# shellcheck disable=SC2086
+	kill -STOP $pids && kill -KILL $pids
+}
+
 # Writes and fsyncs all the time.
 writer() {
 	local i
@@ -132,7 +140,7 @@ guards() { pgrep -f "freeze-guard.bash $T/"; }
 @test "both guards are killed: delete thaws, and so does the next create" {
 	mounted ext4 60
 	create fsfreeze ps-1
-	guards | xargs kill -9
+	kill_guards
 	wait_for eval '! guards'
 	frozen
 	fails_with 1 provider fsfreeze check ps-1
@@ -140,7 +148,7 @@ guards() { pgrep -f "freeze-guard.bash $T/"; }
 	provider fsfreeze delete ps-1
 	writable
 	create fsfreeze ps-2
-	guards | xargs kill -9
+	kill_guards
 	wait_for eval '! guards'
 	create fsfreeze ps-3
 	listed fsfreeze ps-3
