@@ -53,6 +53,7 @@ void disk_end(struct disk *d)
 	int64_t next = d->wait.next;
 
 	d->phase = DISK_IDLE;
+	d->begun = false;
 	d->mark = NULL;
 	d->snapshot[0] = '\0';
 	free(d->source);
@@ -114,6 +115,22 @@ static void name_cause(struct task_result *r, const struct report *rep)
 		snprintf(r->words, sizeof(r->words), "%s", rep->error);
 }
 
+/*
+ * A pass whose end we did not see may have come to its end all the same: the
+ * acknowledgement of its last part is found when the disk settles, and then
+ * the dirty list forgets what that pass had read. A list of changes since the
+ * snapshot before it would leave out a block that the pass had sent and that
+ * has changed back since. So there is no base any more: all is read.
+ */
+static void distrust_base(struct disk *d)
+{
+	if (d->st->base[0] == '\0')
+		return;
+	disk_doom(d, d->st->base);
+	d->st->base[0] = '\0';
+	d->agent->changed = true;
+}
+
 void disk_fail(struct disk *d, const struct task_result *result)
 {
 	struct task_result own = *result, *r = &own;
@@ -125,6 +142,8 @@ void disk_fail(struct disk *d, const struct task_result *result)
 	if (asked)
 		(void)report_read(AT_FDCWD, d->report, &rep);
 	name_cause(r, &rep);
+	if (d->begun)
+		distrust_base(d);
 	d->failed = true;
 	d->missed = true;
 	agent_count(d->agent, r->code);
@@ -278,6 +297,7 @@ static void recall_pending(struct disk *d)
 
 	if (p->bookmark[0] == '\0')
 		return;
+	distrust_base(d);
 	p->seq = d->scan.seq;
 	if (d->scan.point && !d->scan.new_base && d->scan.dirty_bytes == 0 &&
 	    (d->st->npoints == 0 ||
@@ -387,6 +407,7 @@ static void last_pass(struct disk *d)
 
 static void pass(struct disk *d)
 {
+	d->begun = true;
 	if (d->window_s > 0) {
 		command_pass(d, PASS_WINDOW, &d->task.plan);
 		ask(d, DISK_WINDOW, 0);
@@ -427,6 +448,7 @@ static void passed(struct disk *d)
 	struct disk_state *st = d->st;
 	char old[SNAPSHOT_SIZE];
 
+	d->begun = false;
 	st->pending.seq = d->seq;
 	state_point_add(st, &st->pending);
 	st->pending.bookmark[0] = '\0';

@@ -59,6 +59,7 @@ struct disk {
 	char snapshot[SNAPSHOT_SIZE]; /* empty: none */
 	char *source;		      /* what is scanned */
 	bool listed;		      /* a change list was got */
+	bool begun;		      /* the pass may have reached the server */
 	bool full;		      /* the whole disk is read */
 	bool resync;		      /* the map is being made anew */
 	bool resynced;		      /* that was tried in this round */

@@ -65,21 +65,27 @@ prepare() {
 }
 
 @test "what a pass that was cut had sent is mended, also with change lists" {
+	local i
 	new_agent a:copy </dev/null
 	pipeline
 	agent once
 	cp a.img first.img
-	scribble a.img 3
-	# The third segment of ps-scan never comes: its reader is gone.
-	begin_agent
-	wait_for sh -c 'grep -q "^changes" state/disks/a/provider/calls'
-	kill -9 "$agent"
-	wait "$agent" 2>/dev/null || true
-	cp first.img a.img
-	scribble a.img 5 1
-	agent once
-	wait_for drained
-	restored a
+	for i in 1 2 3 4 5 6; do
+		scribble a.img "1$i"
+		: >state/disks/a/provider/calls
+		begin_agent
+		wait_for grep -q "^changes" state/disks/a/provider/calls
+		sleep "0.0$((i * 2 - 1))" # at any moment of the pass, or behind it
+		kill -9 "$agent"
+		wait "$agent" 2>/dev/null || true
+		# Blocks that may have been sent are again what they were before.
+		cp first.img a.img
+		scribble a.img "2$i" 1
+		agent once
+		wait_for drained
+		restored a
+		cp a.img first.img
+	done
 }
 
 @test "a disk in initial replication does not keep the others waiting" {
