@@ -14,7 +14,6 @@
 
 #include "base/bytes.h"
 #include "base/opt.h"
-#include "base/rate.h"
 #include "base/secret.h"
 #include "base/tool.h"
 #include "base/units.h"
@@ -23,9 +22,10 @@
 #include "segment/ack.h"
 
 static const char *host, *port = "9443", *key_file, *machine, *disk, *ca;
-static const char *derive, *out_file, *report_file, *limit_rate;
+static const char *derive, *out_file, *report_file;
 static const char *share_file;
 static uint64_t wait_s = 300, runs = 1, interval_s = 10;
+static uint64_t rate; /* 0: no limit */
 static bool put, status, list, map, json, nagios;
 
 static const struct opt opts[] = {
@@ -59,7 +59,7 @@ static const struct opt opts[] = {
     {'o', "output", OPT_FILE, "FILE", &out_file,
      "with --map, --derive-key: write it there, not to standard output", 0, 0,
      0, 0, 0},
-    {0, "limit-rate", OPT_TEXT, "RATE", &limit_rate,
+    {0, "limit-rate", OPT_RATE, "RATE", &rate,
      "with --put: bytes per second at most: 20M, 100Mbit", 0,
      "client.limit-rate", 0, 0, 0},
     {0, "share", OPT_FILE, "FILE", &share_file,
@@ -96,7 +96,6 @@ static const struct opt_tool tool = {
 static struct client_to to;
 static struct report report;
 static struct share share;
-static uint64_t rate; /* 0: no limit */
 
 /* ---- self-test ---- */
 
@@ -358,8 +357,6 @@ static void check_options(void)
 		opt_misuse("'%s' is not the name of a machine", machine);
 	if (disk != NULL && !name_ok(disk))
 		opt_misuse("'%s' is not the name of a disk", disk);
-	if (limit_rate != NULL && !parse_rate(limit_rate, &rate))
-		opt_misuse("'%s' is not a rate", limit_rate);
 	if (disk != NULL)
 		snprintf(report.disk, sizeof(report.disk), "%s", disk);
 	if (machine != NULL)

@@ -8,7 +8,6 @@
 
 #include "base/bytes.h"
 #include "base/opt.h"
-#include "base/rate.h"
 #include "base/tool.h"
 #include "base/units.h"
 #include "disk/commit.h"
@@ -20,7 +19,7 @@ static struct scan scan = {.consistency = "crash",
 			   .segment_size = SEG_DATA_DEFAULT};
 static bool do_commit, do_digest, do_status, do_adopt, settle, restart, replace;
 static bool json;
-static const char *read_rate, *scrub;
+static const char *scrub;
 static uint64_t threads;
 
 static const struct opt opts[] = {
@@ -51,7 +50,7 @@ static const struct opt opts[] = {
      "converge: send what differs, make no recovery point", 0, 0, 0, 0, 0},
     {0, "scrub", OPT_TEXT, "K/N", &scrub,
      "with --changed: read K Nths of the disk besides", 0, 0, 0, 0, 0},
-    {0, "read-rate", OPT_TEXT, "RATE", &read_rate,
+    {0, "read-rate", OPT_RATE, "RATE", &scan.read_rate,
      "bytes per second read at most: 20M, 100Mbit", 0, 0, 0, 0, 0},
     {'j', "threads", OPT_NUMBER, "N", &threads,
      "threads that read and hash (default: by processors)", 0, 0, 0, 1, 256},
@@ -307,8 +306,6 @@ int main(int argc, char **argv)
 	first = opt_parse(&tool, argc, argv);
 	check_mode(argc - first);
 	scan.threads = (unsigned)threads;
-	if (read_rate != NULL && !parse_rate(read_rate, &scan.read_rate))
-		opt_misuse("--read-rate: '%s' is not a rate", read_rate);
 	scan.source = argv[first];
 	if (do_commit)
 		return tool_finish(run_commit());

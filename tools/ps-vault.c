@@ -5,14 +5,13 @@
 
 #include "base/name.h"
 #include "base/opt.h"
-#include "base/rate.h"
 #include "base/secret.h"
 #include "base/tool.h"
 #include "base/units.h"
 #include "ps-vault.h"
 #include "store-opts.h"
 
-static const char *vault_url, *key_file, *at_text, *limit_rate;
+static const char *vault_url, *key_file, *at_text;
 static struct request request;
 
 static const struct opt options[] = {
@@ -33,7 +32,7 @@ static const struct opt options[] = {
      "verify: expand every record and check each block", 0, 0, 0, 0, 0},
     {'o', "output", OPT_FILE, "FILE", &request.output,
      "map: the file to write (-: as a stream)", 0, 0, 0, 0, 0},
-    {0, "limit-rate", OPT_TEXT, "RATE", &limit_rate,
+    {0, "limit-rate", OPT_RATE, "RATE", &request.rate,
      "copy: bytes per second at most, as 20M or 100Mbit", 0, 0, 0, 0, 0},
     {'n', "dry-run", OPT_FLAG, NULL, &request.dry_run,
      "copy: say what there is to copy", 0, 0, 0, 0, 0},
@@ -165,9 +164,6 @@ int main(int argc, char **argv)
 	tool_init("ps-vault");
 	at = opt_parse(&tool, argc, argv);
 	command = argv[at++];
-	if (limit_rate != NULL && !parse_rate(limit_rate, &request.rate))
-		opt_misuse("'%s' is no rate, such as 20M or 100Mbit",
-			   limit_rate);
 	take_vaults(command, argc - at, argv + at);
 	if (request.url == NULL)
 		opt_misuse("no vault is given");

@@ -1,47 +1,19 @@
 #include "config.h"
 
-#include <stdarg.h>
 #include <string.h>
 
 #include "agent/agent.h"
 #include "agent/commands.h"
 
-/* A stage with these words, the last one NULL. */
-static struct plan_stage *stage(const struct agent *a, struct plan *p,
-				const char *program, ...)
-{
-	struct plan_stage *s = plan_stage(p, program);
-	const char *word;
-	va_list ap;
-
-	va_start(ap, program);
-	while ((word = va_arg(ap, const char *)) != NULL)
-		plan_word(s, word);
-	va_end(ap);
-	if (a->ps_config != NULL) {
-		plan_word(s, "--config");
-		plan_word(s, a->ps_config);
-	}
-	return s;
-}
-
-static void option(struct plan_stage *s, const char *name, const char *value)
-{
-	if (value == NULL)
-		return;
-	plan_word(s, name);
-	plan_word(s, value);
-}
-
 static struct plan_stage *client(const struct agent *a, struct plan *p,
 				 const char *what)
 {
 	const struct agent_conf *c = a->conf;
-	struct plan_stage *s = stage(
-	    a, p, "cxpsclient", "-i", c->host, "-l", a->port, "-P", c->key_file,
-	    "-y", a->timeout, "--machine", c->machine, what, NULL);
+	struct plan_stage *s = plan_stage(
+	    p, a->ps_config, "cxpsclient", "-i", c->host, "-l", a->port, "-P",
+	    c->key_file, "-y", a->timeout, "--machine", c->machine, what, NULL);
 
-	option(s, "--ca", c->ca);
+	plan_option(s, "--ca", c->ca);
 	return s;
 }
 
@@ -51,23 +23,24 @@ static struct plan_stage *status(const struct disk *d, struct plan *p)
 
 	memset(p, 0, sizeof(*p));
 	s = client(d->agent, p, "--status");
-	option(s, "--disk", d->conf->name);
-	option(s, "--report", d->report);
+	plan_option(s, "--disk", d->conf->name);
+	plan_option(s, "--report", d->report);
 	return s;
 }
 
 void command_settle(const struct disk *d, struct plan *p)
 {
 	status(d, p);
-	stage(d->agent, p, "ps-scan", "--commit", "--map", d->map, NULL);
+	plan_stage(p, d->agent->ps_config, "ps-scan", "--commit", "--map",
+		   d->map, NULL);
 }
 
 void command_restart(const struct disk *d, struct plan *p)
 {
 	status(d, p);
-	stage(d->agent, p, "ps-scan", "--commit", "--restart", "--machine",
-	      d->agent->conf->machine, "--disk", d->conf->name, "--map", d->map,
-	      NULL);
+	plan_stage(p, d->agent->ps_config, "ps-scan", "--commit", "--restart",
+		   "--machine", d->agent->conf->machine, "--disk",
+		   d->conf->name, "--map", d->map, NULL);
 }
 
 void command_fetch_map(const struct disk *d, struct plan *p)
@@ -76,24 +49,24 @@ void command_fetch_map(const struct disk *d, struct plan *p)
 
 	memset(p, 0, sizeof(*p));
 	s = client(d->agent, p, "--map");
-	option(s, "--disk", d->conf->name);
-	option(s, "--report", d->report);
-	option(s, "-o", d->digests);
+	plan_option(s, "--disk", d->conf->name);
+	plan_option(s, "--report", d->report);
+	plan_option(s, "-o", d->digests);
 }
 
 void command_adopt(const struct disk *d, struct plan *p)
 {
 	memset(p, 0, sizeof(*p));
-	stage(d->agent, p, "ps-scan", "--adopt", "--replace", "--machine",
-	      d->agent->conf->machine, "--disk", d->conf->name, "--map", d->map,
-	      NULL);
+	plan_stage(p, d->agent->ps_config, "ps-scan", "--adopt", "--replace",
+		   "--machine", d->agent->conf->machine, "--disk",
+		   d->conf->name, "--map", d->map, NULL);
 }
 
 void command_look(const struct disk *d, struct plan *p)
 {
 	memset(p, 0, sizeof(*p));
-	stage(d->agent, p, "ps-scan", "--status", "--json", "--map", d->map,
-	      NULL);
+	plan_stage(p, d->agent->ps_config, "ps-scan", "--status", "--json",
+		   "--map", d->map, NULL);
 }
 
 void command_heads(const struct agent *a, struct plan *p)
@@ -105,17 +78,17 @@ void command_heads(const struct agent *a, struct plan *p)
 static void scan(const struct disk *d, enum pass_kind kind, struct plan *p)
 {
 	const struct agent_conf *c = d->agent->conf;
-	struct plan_stage *s =
-	    stage(d->agent, p, "ps-scan", "--machine", c->machine, "--disk",
-		  d->conf->name, "--map", d->map, NULL);
+	struct plan_stage *s = plan_stage(p, d->agent->ps_config, "ps-scan",
+					  "--machine", c->machine, "--disk",
+					  d->conf->name, "--map", d->map, NULL);
 
 	if (kind != PASS_POINT) {
 		plan_word(s, "--no-point");
 	} else {
-		option(s, "--bookmark", d->mark->id);
-		option(s, "--members",
-		       d->st->complete ? d->mark->members : NULL);
-		option(s, "--consistency", cons_name(d->reached));
+		plan_option(s, "--bookmark", d->mark->id);
+		plan_option(s, "--members",
+			    d->st->complete ? d->mark->members : NULL);
+		plan_option(s, "--consistency", cons_name(d->reached));
 	}
 	/* What is not a snapshot may be in use; the point says so. */
 	if (kind == PASS_SHRINK || d->reached == CONS_NONE)
@@ -123,10 +96,10 @@ static void scan(const struct disk *d, enum pass_kind kind, struct plan *p)
 	else if (d->window_s > 0)
 		plan_word(s, "--held");
 	if (kind != PASS_SHRINK && d->listed)
-		option(s, "--changed", d->changes);
+		plan_option(s, "--changed", d->changes);
 	if (kind != PASS_SHRINK && d->listed && d->window_s == 0)
-		option(s, "--scrub", c->scrub);
-	option(s, "--read-rate", c->read_rate);
+		plan_option(s, "--scrub", c->scrub);
+	plan_option(s, "--read-rate", c->read_rate);
 	plan_word(s, kind == PASS_SHRINK ? d->conf->source : d->source);
 }
 
@@ -137,20 +110,22 @@ void command_pass(const struct disk *d, enum pass_kind kind, struct plan *p)
 
 	memset(p, 0, sizeof(*p));
 	scan(d, kind, p);
-	stage(a, p, "ps-compress", NULL);
+	plan_stage(p, a->ps_config, "ps-compress", NULL);
 	if (a->conf->seal_key != NULL)
-		stage(a, p, "ps-encrypt", "-k", a->conf->seal_key, NULL);
+		plan_stage(p, a->ps_config, "ps-encrypt", "-k",
+			   a->conf->seal_key, NULL);
 	s = client(a, p, "--put");
 	plan_word(s, "-");
-	option(s, "--report", d->report);
+	plan_option(s, "--report", d->report);
 	/* Also without a rate: points go before initial replication. */
-	option(s, "--limit-rate", a->conf->send_rate);
-	option(s, "--share", a->share);
-	stage(a, p, "ps-scan", "--commit", "--map", d->map, NULL);
+	plan_option(s, "--limit-rate", a->conf->send_rate);
+	plan_option(s, "--share", a->share);
+	plan_stage(p, a->ps_config, "ps-scan", "--commit", "--map", d->map,
+		   NULL);
 }
 
 void command_provider(const struct disk *d, const char *word, struct plan *p)
 {
 	memset(p, 0, sizeof(*p));
-	plan_word(plan_stage(p, d->provider), word);
+	plan_stage(p, NULL, d->provider, word, NULL);
 }

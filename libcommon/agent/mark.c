@@ -129,7 +129,7 @@ static void run_hook(struct mark *m, const char *name, const char *word,
 
 	memset(t, 0, sizeof(*t));
 	hook_program(name, m->program, sizeof(m->program));
-	plan_word(plan_stage(&t->plan, m->program), word);
+	plan_stage(&t->plan, NULL, m->program, word, NULL);
 	snprintf(m->env_machine, sizeof(m->env_machine), "PS_MACHINE=%s",
 		 c->machine);
 	snprintf(m->env_bookmark, sizeof(m->env_bookmark), "PS_BOOKMARK=%s",
@@ -170,7 +170,7 @@ void mark_thaw(struct agent *a)
 	}
 	agent_say(a, NULL, "an agent ended between the hooks: post is run");
 	hook_program(a->conf->post, program, sizeof(program));
-	plan_word(plan_stage(&t->plan, program), "thaw");
+	plan_stage(&t->plan, NULL, program, "thaw", NULL);
 	t->limit_s = a->conf->hook_timeout_s;
 	t->who = "hook";
 	t->done = thaw_done;

@@ -10,6 +10,7 @@
 
 #include "base/conf.h"
 #include "base/opt.h"
+#include "base/rate.h"
 #include "base/tool.h"
 #include "base/units.h"
 
@@ -104,8 +105,8 @@ static void print_help(const struct opt_tool *t)
 static void dump_opt(const struct opt *o)
 {
 	static const char *const kinds[] = {
-	    "flag",   "flag", "count",	  "text",   "file", "dir",
-	    "number", "size", "duration", "choice", "list"};
+	    "flag",   "flag", "count",	  "text", "file",   "dir",
+	    "number", "size", "duration", "rate", "choice", "list"};
 	char letter[2] = {o->letter, '\0'};
 
 	printf("opt\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", letter, o->name,
@@ -119,7 +120,7 @@ static void dump_opt(const struct opt *o)
  * tabs: "tool" name about operands; "cmd" name help; "opt" letter name kind
  * argument choices help environment key-in-ps.yaml. The kinds are flag,
  * count (a flag that may be repeated), text, file, dir, number, size,
- * duration, choice and list (a text that may be repeated).
+ * duration, rate, choice and list (a text that may be repeated).
  */
 static void dump(const struct opt_tool *t)
 {
@@ -167,6 +168,7 @@ static bool set_number(const struct opt *o, const char *text)
 	uint64_t v;
 	bool ok = o->kind == OPT_SIZE	    ? parse_size(text, &v)
 		  : o->kind == OPT_DURATION ? parse_duration(text, &v)
+		  : o->kind == OPT_RATE	    ? parse_rate(text, &v)
 					    : parse_u64(text, UINT64_MAX, &v);
 
 	if (!ok || v < o->min || (o->max != 0 && v > o->max))

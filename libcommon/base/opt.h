@@ -22,6 +22,7 @@ enum opt_kind {
 	OPT_NUMBER,   /* uint64_t *: .min .. .max */
 	OPT_SIZE,     /* uint64_t *: bytes, .min .. .max */
 	OPT_DURATION, /* uint64_t *: seconds, .min .. .max */
+	OPT_RATE,     /* uint64_t *: bytes per second, as parse_rate() reads */
 	OPT_CHOICE,   /* const char **: one of .choices, "a|b|c" */
 	OPT_LIST,     /* struct opt_list *: may be given several times */
 };

@@ -6,36 +6,36 @@
 
 #include "pipeline/plan.h"
 
-struct plan_stage *plan_stage(struct plan *p, const char *program)
-{
-	assert(p->n < PLAN_STAGES);
-	plan_word(&p->stages[p->n], program);
-	return &p->stages[p->n++];
-}
-
 void plan_word(struct plan_stage *s, const char *word)
 {
 	assert(s->argc < PLAN_ARGS);
 	s->argv[s->argc++] = word;
 }
 
-/* Begins a stage with these words, the last one NULL. */
-static struct plan_stage *stage(struct plan *p, const struct plan_input *in,
-				const char *program, ...)
+struct plan_stage *plan_stage(struct plan *p, const char *config,
+			      const char *program, ...)
 {
-	struct plan_stage *s = plan_stage(p, program);
+	struct plan_stage *s = &p->stages[p->n];
 	const char *word;
 	va_list ap;
 
+	assert(p->n < PLAN_STAGES);
+	p->n++;
+	plan_word(s, program);
 	va_start(ap, program);
 	while ((word = va_arg(ap, const char *)) != NULL)
 		plan_word(s, word);
 	va_end(ap);
-	if (in->config != NULL) {
-		plan_word(s, "--config");
-		plan_word(s, in->config);
-	}
+	plan_option(s, "--config", config);
 	return s;
+}
+
+void plan_option(struct plan_stage *s, const char *name, const char *value)
+{
+	if (value == NULL)
+		return;
+	plan_word(s, name);
+	plan_word(s, value);
 }
 
 void plan_chain(const struct plan_input *in, struct plan *ret)
@@ -43,11 +43,13 @@ void plan_chain(const struct plan_input *in, struct plan *ret)
 	struct plan_stage *s;
 
 	memset(ret, 0, sizeof(*ret));
-	s = stage(ret, in, "ps-cache", "follow", "-C", in->cache, NULL);
+	s = plan_stage(ret, in->config, "ps-cache", "follow", "-C", in->cache,
+		       NULL);
 	if (in->once)
 		plan_word(s, "--once");
 	if (strcmp(in->codec, "none") != 0) {
-		s = stage(ret, in, "ps-compress", "--codec", in->codec, NULL);
+		s = plan_stage(ret, in->config, "ps-compress", "--codec",
+			       in->codec, NULL);
 		if (in->level != 0) {
 			snprintf(ret->number, sizeof(ret->number), "%llu",
 				 (unsigned long long)in->level);
@@ -56,18 +58,18 @@ void plan_chain(const struct plan_input *in, struct plan *ret)
 		}
 	}
 	if (in->key != NULL)
-		stage(ret, in, "ps-encrypt", "-k", in->key, NULL);
-	stage(ret, in, "ps-upload", in->vault, NULL);
-	stage(ret, in, "ps-cache", "ack", "-C", in->cache, NULL);
+		plan_stage(ret, in->config, "ps-encrypt", "-k", in->key, NULL);
+	plan_stage(ret, in->config, "ps-upload", in->vault, NULL);
+	plan_stage(ret, in->config, "ps-cache", "ack", "-C", in->cache, NULL);
 }
 
 void plan_seat(const struct plan_input *in, const char *machine,
 	       const char *disk, struct plan *ret)
 {
 	memset(ret, 0, sizeof(*ret));
-	stage(ret, in, "ps-vault", "head", in->vault, "--machine", machine,
-	      "--disk", disk, NULL);
-	stage(ret, in, "ps-cache", "seat", "-C", in->cache, NULL);
+	plan_stage(ret, in->config, "ps-vault", "head", in->vault, "--machine",
+		   machine, "--disk", disk, NULL);
+	plan_stage(ret, in->config, "ps-cache", "seat", "-C", in->cache, NULL);
 }
 
 void plan_map(const struct plan_input *in, const char *machine,
@@ -78,14 +80,15 @@ void plan_map(const struct plan_input *in, const char *machine,
 	memset(ret, 0, sizeof(*ret));
 	snprintf(ret->number, sizeof(ret->number), "%llu",
 		 (unsigned long long)seq);
-	s = stage(ret, in, "ps-vault", "map", in->vault, "--machine", machine,
-		  "--disk", disk, "--at", ret->number, "-o", "-", NULL);
+	s = plan_stage(ret, in->config, "ps-vault", "map", in->vault,
+		       "--machine", machine, "--disk", disk, "--at",
+		       ret->number, "-o", "-", NULL);
 	if (in->key != NULL) {
 		plan_word(s, "-k");
 		plan_word(s, in->key);
 	}
-	stage(ret, in, "ps-cache", "put-map", machine, disk, "-C", in->cache,
-	      NULL);
+	plan_stage(ret, in->config, "ps-cache", "put-map", machine, disk, "-C",
+		   in->cache, NULL);
 }
 
 static bool plain(const char *word)

@@ -26,10 +26,17 @@ struct plan {
 	char number[24]; /* the text of --level or --at */
 };
 
-/* Another stage, the last one so far; `program` is its first word. */
-struct plan_stage *plan_stage(struct plan *p, const char *program);
+/*
+ * Another stage, the last one so far: the program and its words, the last one
+ * NULL, and --config unless `config` is NULL.
+ */
+struct plan_stage *plan_stage(struct plan *p, const char *config,
+			      const char *program, ...)
+    __attribute__((sentinel));
 /* Another word of a stage; borrowed. */
 void plan_word(struct plan_stage *s, const char *word);
+/* Two of them, unless the value is NULL. */
+void plan_option(struct plan_stage *s, const char *name, const char *value);
 
 /* What the chain is made from; all borrowed. */
 struct plan_input {

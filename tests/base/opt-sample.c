@@ -10,7 +10,7 @@
 static bool flag;
 static int level = 1, loud;
 static const char *text = "none", *file = "none", *mode = "fast";
-static uint64_t number = 5, bytes = 4096, seconds = 60;
+static uint64_t number = 5, bytes = 4096, seconds = 60, rate;
 static struct opt_list list;
 
 static const struct opt opts[] = {
@@ -29,6 +29,7 @@ static const struct opt opts[] = {
     {'s', "size", OPT_SIZE, "BYTES", &bytes, "a size", .min = 512,
      .max = 1048576},
     {'w', "wait", OPT_DURATION, "TIME", &seconds, "a time", .max = 0},
+    {'r', "rate", OPT_RATE, "RATE", &rate, "a rate", .conf = "sample.rate"},
     {'l', "list", OPT_LIST, "ITEM", &list, "an item", .conf = "sample.list"},
     {0}};
 
@@ -51,10 +52,11 @@ int main(int argc, char **argv)
 		mine.cmds = cmds;
 	at = opt_parse(&mine, argc, argv);
 	printf("flag=%d level=%d loud=%d text=%s file=%s mode=%s number=%llu "
-	       "size=%llu wait=%llu given=%d quiet=%d verbose=%d",
+	       "size=%llu wait=%llu rate=%llu given=%d quiet=%d verbose=%d",
 	       flag, level, loud, text, file, mode, (unsigned long long)number,
 	       (unsigned long long)bytes, (unsigned long long)seconds,
-	       opt_given(opts, "text"), opt_quiet, opt_verbose);
+	       (unsigned long long)rate, opt_given(opts, "text"), opt_quiet,
+	       opt_verbose);
 	for (i = 0; i < list.n; i++)
 		printf(" item=%s", list.items[i]);
 	for (; at < argc; at++)

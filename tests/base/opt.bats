@@ -28,10 +28,10 @@ got() {
 }
 
 @test "each kind of option is read, short and long" {
-	opt-sample -f -9 -LL --text=x --file y -m good -n 7 -s 64K -w 2h \
+	opt-sample -f -9 -LL --text=x --file y -m good -n 7 -s 64K -w 2h -r 8Mbit \
 		-l a --list b -qvv >out
 	got flag=1 level=9 loud=2 text=x file=y mode=good number=7 \
-		size=65536 wait=7200 item=a item=b quiet=1 verbose=2 given=1
+		size=65536 wait=7200 rate=1000000 item=a item=b quiet=1 verbose=2 given=1
 }
 
 @test "options and operands may be mixed; -- ends the options" {
@@ -99,6 +99,9 @@ got() {
 }
 
 @test "a bad ps.yaml is exit 78, a missing one that was asked for 66" {
+	echo 'sample: {rate: fast}' >ps.yaml
+	fails_with 78 opt-sample --config ps.yaml
+	grep -q "ps.yaml:1: sample.rate: 'fast' is not a valid RATE" err
 	echo 'sample: {number: 500}' >ps.yaml
 	fails_with 78 opt-sample --config ps.yaml
 	grep -q 'ps.yaml:1: sample.number' err
@@ -122,7 +125,7 @@ got() {
 @test "--help and --version work with anything beside them" {
 	opt-sample --help --config nowhere.yaml >out
 	grep -q '^usage: opt-sample ' out
-	for name in flag fast best loud text file mode number size wait list \
+	for name in flag fast best loud text file mode number size wait rate list \
 		help version quiet verbose config; do
 		grep -q -e "--$name\b" out
 	done
