@@ -22,7 +22,7 @@
 
 static const char *dir, *follower = FOLLOWER_DEFAULT, *level = "stored";
 static bool once, json;
-static uint64_t keep_free, keep_free_initial, disk_limit;
+static uint64_t keep_free, keep_free_initial, disk_limit, stored_after;
 
 static const struct opt opts[] = {
     {'C', "cache", OPT_DIR, "DIR", &dir, "the cache", "PS_CACHE", "cache", 0, 0,
@@ -43,6 +43,9 @@ static const struct opt opts[] = {
      "init: the same for initial replication (default: 25)", 0, 0, 0, 0, 100},
     {0, "disk-limit", OPT_SIZE, "SIZE", &disk_limit,
      "init: bytes that one disk may have here, 0: no limit", 0, 0, 0, 0, 0},
+    {0, "stored-after", OPT_NUMBER, "N", &stored_after,
+     "init: followers that must have what is called stored, 0: all", 0, 0, 0, 0,
+     HEAD_FOLLOWERS_MAX},
     {0},
 };
 
@@ -69,7 +72,8 @@ static const struct opt_tool tool = {
     .name = "ps-cache",
     .about = "Keeps segments that arrived until they are stored.",
     .synopsis = "init [--keep-free N] [--keep-free-initial N] "
-		"[--disk-limit SIZE] -C DIR\n"
+		"[--disk-limit SIZE]\n"
+		"     [--stored-after N] -C DIR\n"
 		"put -C DIR <STREAM\n"
 		"list [--json] [MACHINE [DISK]] -C DIR\n"
 		"stat [--json] -C DIR\n"
@@ -116,14 +120,16 @@ static int result(struct cache *c, int rc, const struct err *e)
 
 static int cmd_init(char **args)
 {
-	struct cache_limits l = {CACHE_KEEP_FREE, CACHE_KEEP_FREE_INITIAL, 0};
+	struct cache_limits l = {CACHE_KEEP_FREE, CACHE_KEEP_FREE_INITIAL, 0,
+				 0};
 	bool all = opt_given(opts, "keep-free"),
 	     initial = opt_given(opts, "keep-free-initial"),
-	     disk = opt_given(opts, "disk-limit");
+	     disk = opt_given(opts, "disk-limit"),
+	     after = opt_given(opts, "stored-after");
 	struct err e = {0};
 
 	(void)args;
-	if (!all && !initial && !disk)
+	if (!all && !initial && !disk && !after)
 		return cache_init(dir, NULL, &e) < 0 ? tool_fail(&e) : PS_OK;
 	if (access(dir, F_OK) == 0 && cache_limits(dir, &l, &e) < 0 &&
 	    e.code != PS_CONFIG)
@@ -134,7 +140,11 @@ static int cmd_init(char **args)
 		l.keep_free_initial = (unsigned)keep_free_initial;
 	if (disk)
 		l.disk_bytes = disk_limit;
-	return cache_init(dir, &l, &e) < 0 ? tool_fail(&e) : PS_OK;
+	if (cache_init(dir, &l, &e) < 0 ||
+	    (after &&
+	     follower_stored_after(dir, (unsigned)stored_after, &e) < 0))
+		return tool_fail(&e);
+	return PS_OK;
 }
 
 static int cmd_put(char **args)

@@ -16,16 +16,22 @@
 #include "base/opt.h"
 #include "base/tool.h"
 #include "pipeline/supervise.h"
+#include "pipeline/vaults.h"
 
-static const char *cache, *vault, *key, *codec = "deflate", *seat = "manual";
-static uint64_t level, max_wait = 60, stop_timeout = 30;
+static const char *cache, *key, *codec = "deflate", *seat = "manual";
+static struct opt_list vault_options;
+static uint64_t level, max_wait = 60, stop_timeout = 30, seat_wait = 600;
+static uint64_t stored_after;
 static bool once, print;
 
 static const struct opt opts[] = {
     {'C', "cache", OPT_DIR, "DIR", &cache, "the cache", "PS_CACHE", "cache", 0,
      0, 0},
-    {0, "vault", OPT_TEXT, "VAULT", &vault, "the vault", "PS_VAULT", "vault", 0,
-     0, 0},
+    {0, "vault", OPT_LIST, "[NAME=]VAULT", &vault_options,
+     "a vault; several have names", "PS_VAULT", 0, 0, 0, 0},
+    {0, "stored-after", OPT_NUMBER, "N", &stored_after,
+     "vaults that must have what is called stored (default: all)", 0,
+     "pipeline.stored-after", 0, 1, VAULTS_MAX},
     {'k', "key", OPT_FILE, "KEYFILE", &key,
      "seal with this key file (default: nothing is sealed)", "PS_KEY_FILE",
      "key", 0, 0, 0},
@@ -36,6 +42,9 @@ static const struct opt opts[] = {
     {0, "seat", OPT_CHOICE, "POLICY", &seat,
      "auto: disks on hold are seated too", 0, "pipeline.seat", "auto|manual", 0,
      0},
+    {0, "seat-wait", OPT_DURATION, "TIME", &seat_wait,
+     "how long seating waits for vaults that do not answer (10m)", 0,
+     "pipeline.seat-wait", 0, 0, 86400 * 7},
     {0, "max-wait", OPT_DURATION, "TIME", &max_wait,
      "longest wait before a restart (default: 60)", 0, "pipeline.max-wait", 0,
      1, 86400},
@@ -53,6 +62,7 @@ static const struct opt_tool tool = {
     .about = "Runs the chain of a process server: "
 	     "cache, compress, encrypt, upload, acknowledge.",
     .synopsis = "[--once] [-C DIR] [--vault VAULT] [-k KEYFILE]\n"
+		"[--once] [-C DIR] [--stored-after N] --vault NAME=VAULT ...\n"
 		"--print [-C DIR] [--vault VAULT] [-k KEYFILE]",
     .opts = opts};
 
@@ -69,12 +79,11 @@ static void say(void *ctx, const char *words)
  * May the new configuration be used? The program itself is asked, in a
  * process of its own: what it refuses must not end the one that runs.
  */
-static bool may_reload(void *ctx)
+static bool may_reload(void)
 {
 	pid_t pid = fork();
 	int status = 0, null;
 
-	(void)ctx;
 	if (pid == 0) {
 		null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 		if (null < 0 || dup2(null, STDOUT_FILENO) < 0)
@@ -88,6 +97,30 @@ static bool may_reload(void *ctx)
 		return true;
 	tool_warn("the new configuration is refused, the old one goes on");
 	return false;
+}
+
+/*
+ * Where nothing but rates has changed nothing has to be interrupted. Where
+ * nothing has changed at all a key or a certificate may have.
+ */
+static enum supervise_reload reload(void *ctx)
+{
+	static struct conf *last; /* that the rates were read from */
+	const struct conf *old = last != NULL ? last : opt_conf();
+	struct conf *now;
+
+	(void)ctx;
+	if (!may_reload())
+		return RELOAD_REFUSED;
+	if (old == NULL || conf_read(&now, conf_path(old), NULL) < 0)
+		return RELOAD_ALL;
+	if (vaults_compare(old, now) != VAULTS_RATES) {
+		conf_free(now);
+		return RELOAD_ALL;
+	}
+	conf_free(last);
+	last = now;
+	return RELOAD_RATES;
 }
 
 /*
@@ -113,11 +146,11 @@ static char **copy_arguments(size_t argc, char **argv, size_t extra)
 	return copy;
 }
 
-static void need(const char *value, const char *name)
+static void need(bool there, const char *name)
 {
 	struct err e = {0};
 
-	if (value != NULL)
+	if (there)
 		return;
 	err_set(&e, PS_CONFIG, "no %s", name);
 	err_hint(&e, "give --%s or '%s:' in %s", name, name,
@@ -125,29 +158,71 @@ static void need(const char *value, const char *name)
 	tool_die(&e);
 }
 
-static int run(void)
+/* Of the command line, else `vaults` of ps.yaml, else its `vault`. */
+static void find_vaults(struct vaults *ret)
+{
+	const char *one = conf_get(opt_conf(), "vault");
+	struct err e = {0};
+	unsigned i;
+	int rc = 0;
+
+	*ret = (struct vaults){0};
+	for (i = 0; i < vault_options.n && rc == 0; i++)
+		rc = vaults_add(ret, vault_options.items[i], &e);
+	if (rc == 0 && ret->n == 0)
+		rc = vaults_from_conf(ret, opt_conf(), &e);
+	if (rc == 0 && ret->n == 0 && one != NULL && *one != '\0') {
+		ret->list[ret->n++] =
+		    (struct plan_vault){.name = PLAN_DEFAULT, .url = one};
+	}
+	if (rc == 0 && ret->n > 0 && stored_after > ret->n)
+		rc = err_set(&e, PS_CONFIG,
+			     "stored after %u vaults, but there are %u",
+			     (unsigned)stored_after, ret->n);
+	if (rc < 0)
+		tool_die(&e);
+}
+
+/* As the shell would run them: several at once. */
+static void print_plans(const struct plan_input *in)
+{
+	struct plan plan;
+	unsigned i;
+
+	for (i = 0; i < in->nvaults; i++) {
+		plan_chain(in, &in->vaults[i], &plan);
+		plan_print(&plan, stdout);
+		puts(in->nvaults > 1 ? " &" : "");
+	}
+	if (in->nvaults > 1)
+		puts("wait");
+}
+
+static int run(const struct vaults *vaults)
 {
 	struct supervise s = {
 	    .in = {.cache = cache,
-		   .vault = vault,
+		   .vaults = vaults->list,
+		   .nvaults = vaults->n,
+		   .stored_after = (unsigned)stored_after,
 		   .key = key,
 		   .codec = codec,
 		   .level = level,
 		   .once = once,
 		   .config = opt_conf() != NULL ? conf_path(opt_conf()) : NULL},
 	    .seat = strcmp(seat, "auto") == 0 ? SEAT_AUTO : SEAT_MANUAL,
+	    .seat_wait_s = seat_wait,
 	    .max_wait_s = max_wait,
 	    .stop_timeout_s = stop_timeout,
-	    .out = opt_quiet ? -1 : STDOUT_FILENO,
+	    /* Lines of several would not say which vault. */
+	    .out = opt_quiet || vaults->n > 1 ? -1 : STDOUT_FILENO,
 	    .say = say,
-	    .reload = may_reload};
+	    .reload = reload};
 	struct err e = {0};
-	struct plan plan;
 	int code;
 
 	if (print) {
-		plan_chain(&s.in, &plan);
-		plan_print(&plan, stdout);
+		print_plans(&s.in);
 		return PS_OK;
 	}
 	if (key == NULL)
@@ -160,6 +235,7 @@ static int run(void)
 
 int main(int argc, char **argv)
 {
+	struct vaults vaults;
 	int at;
 
 	tool_init("ps-pipeline");
@@ -168,7 +244,8 @@ int main(int argc, char **argv)
 	at = opt_parse(&tool, argc, argv);
 	if (at < argc)
 		opt_misuse("'%s': no operand expected", argv[at]);
-	need(cache, "cache");
-	need(vault, "vault");
-	return tool_finish(run());
+	find_vaults(&vaults);
+	need(cache != NULL, "cache");
+	need(vaults.n > 0, "vault");
+	return tool_finish(run(&vaults));
 }

@@ -9,25 +9,31 @@
 
 #include "base/opt.h"
 #include "base/progress.h"
-#include "base/rate.h"
 #include "base/tool.h"
 #include "base/units.h"
 #include "vault/probe.h"
 #include "vault/upload.h"
 #include "store-opts.h"
+#include "upload-rates.h"
 
 /* What --probe writes. */
 #define PROBE_BYTES (16u << 20)
 
-static const char *vault_url, *limit_rate;
+static const char *vault_url;
+static struct upload_rates rates;
 static bool probe;
 
 static const struct opt options[] = {
     {0, "vault", OPT_TEXT, "VAULT", &vault_url,
      "the vault when no operand names one", "PS_VAULT", "vault", 0, 0, 0},
-    {0, "limit-rate", OPT_TEXT, "RATE", &limit_rate,
+    {0, "limit-rate", OPT_RATE, "RATE", &rates.limit,
      "bytes per second at most: 20M, 100Mbit", NULL, "upload.limit-rate", 0, 0,
      0},
+    {0, "schedule", OPT_TEXT, "RULES", &rates.schedule,
+     "rates by time: 'Mon-Fri 08:00-18:00 5Mbit; * 50Mbit'", NULL,
+     "upload.schedule", 0, 0, 0},
+    {0, "for", OPT_TEXT, "NAME", &rates.name,
+     "take the rates of this entry of 'vaults' in ps.yaml", 0, 0, 0, 0, 0},
     {'j', "jobs", OPT_NUMBER, "N", &store_settings.jobs,
      "transfers at a time (4)", NULL, "upload.jobs", 0, 1, STORE_JOBS_MAX},
     {0, "probe", OPT_FLAG, NULL, &probe,
@@ -39,7 +45,8 @@ static const struct opt options[] = {
 static const struct opt_tool tool = {
     .name = "ps-upload",
     .about = "Store a stream of segments in a vault.",
-    .synopsis = "[--limit-rate RATE] [-j N] VAULT [FILE]\n"
+    .synopsis = "[--limit-rate RATE] [--schedule RULES] [--for NAME] [-j N] "
+		"VAULT [FILE]\n"
 		"--probe VAULT\n",
     .opts = options,
     .operands = "file",
@@ -105,41 +112,51 @@ static void report(const struct upload_totals *t)
 		  bytes);
 }
 
+static int upload(const char *file, struct upload_totals *totals, struct err *e)
+{
+	struct upload u = {.ack = print_ack, .rate = &rates.rate};
+	struct vault v;
+	int fd, rc = vault_open(&v, vault_url, e);
+
+	if (rc < 0)
+		return rc;
+	if (v.store->ops->paced) {
+		u.rate = NULL;
+		rates_store(&rates, v.store);
+	}
+	if (v.single_writer)
+		tool_warn("this vault's store refuses no second create: see "
+			  "to it that no other ps-upload writes to it");
+	fd = open_input(file);
+	rc =
+	    upload_run(&v, fd, strcmp(file, "-") != 0 ? file : "standard input",
+		       &u, totals, e);
+	progress_end();
+	rates_end(&rates);
+	vault_close(&v);
+	return rc;
+}
+
 int main(int argc, char **argv)
 {
-	struct upload u = {.ack = print_ack};
 	struct upload_totals totals = {0};
 	struct err e = {0};
-	struct vault v;
 	const char *file;
-	int fd, code = PS_OK;
+	int code = PS_OK;
 
 	tool_init("ps-upload");
 	/* A file size limit is an error to report, not a reason to die. */
 	signal(SIGXFSZ, SIG_IGN);
 	file = operands(argc, argv, opt_parse(&tool, argc, argv));
-	if (limit_rate != NULL && !parse_rate(limit_rate, &u.rate))
-		opt_misuse("'%s' is not a rate", limit_rate);
-	store_settings.rate = u.rate;
+	if (rates_begin(&rates, options, &e) < 0)
+		tool_die(&e);
+	store_settings.rate = rates.pace.now;
 	if (probe)
 		return run_probe();
-	if (vault_open(&v, vault_url, &e) < 0)
-		tool_die(&e);
-	if (v.store->ops->paced)
-		u.rate = 0;
-	if (v.single_writer)
-		tool_warn("this vault's store refuses no second create: see "
-			  "to it that no other ps-upload writes to it");
-	fd = open_input(file);
-	if (upload_run(&v, fd, strcmp(file, "-") != 0 ? file : "standard input",
-		       &u, &totals, &e) < 0) {
-		progress_end();
+	if (rates_follow(&rates, &e) < 0 || upload(file, &totals, &e) < 0)
 		code = tool_fail(&e);
-	} else if (totals.refused > 0) {
+	else if (totals.refused > 0)
 		code = PS_NO;
-	}
-	progress_end();
 	report(&totals);
-	vault_close(&v);
 	return tool_finish(code);
 }

@@ -26,7 +26,7 @@ int opt_verbose;
 static const char *config_path;
 static bool want_help, want_version, want_dump;
 static struct conf *conf;
-static bool given[MAX_OPTS];
+static bool given[MAX_OPTS], in_conf[MAX_OPTS];
 
 static const struct opt common[] = {
     {'h', "help", OPT_FLAG, NULL, &want_help, "print this help", 0, 0, 0, 0, 0},
@@ -342,7 +342,7 @@ static void from_elsewhere(const struct opt **all, unsigned n)
 			set(o, text, o->env, PS_USAGE);
 			given[i] = true;
 		} else if (o->conf != NULL && conf != NULL) {
-			given[i] = from_conf(o);
+			given[i] = in_conf[i] = from_conf(o);
 		}
 	}
 }
@@ -385,12 +385,22 @@ int opt_parse(const struct opt_tool *t, int argc, char **argv)
 	return optind;
 }
 
-bool opt_given(const struct opt *opts, const char *name)
+static bool flag_of(const struct opt *opts, const char *name, const bool *flags)
 {
 	unsigned i;
 
 	for (i = 0; opts[i].name != NULL; i++)
 		if (strcmp(opts[i].name, name) == 0)
-			return given[i];
+			return flags[i];
 	return false;
+}
+
+bool opt_given(const struct opt *opts, const char *name)
+{
+	return flag_of(opts, name, given);
+}
+
+bool opt_from_conf(const struct opt *opts, const char *name)
+{
+	return flag_of(opts, name, in_conf);
 }

@@ -73,6 +73,9 @@ int opt_parse(const struct opt_tool *tool, int argc, char **argv);
 /* True when the option got its value from command line, env or ps.yaml. */
 bool opt_given(const struct opt *opts, const char *name);
 
+/* True when that was ps.yaml, which may be read again. */
+bool opt_from_conf(const struct opt *opts, const char *name);
+
 /* -q and -v as they were given. */
 extern bool opt_quiet;
 extern int opt_verbose;

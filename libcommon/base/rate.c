@@ -11,22 +11,35 @@
 
 #define BURST_NS (NS_PER_S / 4)
 
-void rate_take(struct rate *r, size_t n)
+static void take(struct rate *r, uint64_t per_second, size_t n)
 {
-	int64_t now;
+	int64_t now = mono_now_ns();
 	struct timespec until;
 
-	if (r->per_second == 0)
-		return;
-	now = mono_now_ns();
 	if (r->next < now - BURST_NS)
 		r->next = now - BURST_NS;
-	r->next += (int64_t)((double)n * NS_PER_S / (double)r->per_second);
+	r->next += (int64_t)((double)n * NS_PER_S / (double)per_second);
 	until.tv_sec = r->next / NS_PER_S;
 	until.tv_nsec = r->next % NS_PER_S;
 	while (r->next > now && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME,
 						&until, NULL) == EINTR)
 		;
+}
+
+void rate_take(struct rate *r, size_t n)
+{
+	/* In pieces: a new rate counts within a quarter of a second. */
+	while (n > 0) {
+		uint64_t per_second = atomic_load(&r->per_second);
+		size_t piece = n;
+
+		if (per_second == 0)
+			return;
+		if (piece > per_second / 4 + 1)
+			piece = (size_t)(per_second / 4 + 1);
+		take(r, per_second, piece);
+		n -= piece;
+	}
 }
 
 /* "20Mbit": false when the text ends in no "bit" or its figure is none. */

@@ -5,13 +5,15 @@
 #ifndef PS_BASE_RATE_H
 #define PS_BASE_RATE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct rate {
-	uint64_t per_second; /* bytes; 0: no limit */
-	int64_t next;	     /* when the bucket is empty again, monotonic ns */
+	/* Bytes; 0: no limit. Others may change it while one waits. */
+	atomic_uint_fast64_t per_second;
+	int64_t next; /* when the bucket is empty again, monotonic ns */
 };
 
 /* Takes n bytes and sleeps until that was allowed. */

@@ -34,17 +34,23 @@ bool cache_machine_ok(const char *machine)
 static int write_about(int dirfd, const struct cache_limits *l,
 		       enum durable_mode how, struct err *e)
 {
-	char text[ABOUT_MAX];
-	int n = snprintf(text, sizeof(text),
-			 "{\n"
-			 "  \"format\": \"ps-cache\",\n"
-			 "  \"version\": %d,\n"
-			 "  \"keep_free_percent\": %u,\n"
-			 "  \"keep_free_initial_percent\": %u,\n"
-			 "  \"disk_bytes_max\": %llu\n"
-			 "}\n",
-			 ABOUT_VERSION, l->keep_free, l->keep_free_initial,
-			 (unsigned long long)l->disk_bytes);
+	char text[ABOUT_MAX], after[64] = "";
+	int n;
+
+	/* Not there when all have to: an older version reads that too. */
+	if (l->stored_after != 0)
+		snprintf(after, sizeof(after), ",\n  \"stored_after\": %u",
+			 l->stored_after);
+	n = snprintf(text, sizeof(text),
+		     "{\n"
+		     "  \"format\": \"ps-cache\",\n"
+		     "  \"version\": %d,\n"
+		     "  \"keep_free_percent\": %u,\n"
+		     "  \"keep_free_initial_percent\": %u,\n"
+		     "  \"disk_bytes_max\": %llu%s\n"
+		     "}\n",
+		     ABOUT_VERSION, l->keep_free, l->keep_free_initial,
+		     (unsigned long long)l->disk_bytes, after);
 
 	return durable_write(dirfd, ABOUT_FILE, text, (size_t)n, 0600, how, e);
 }
@@ -62,16 +68,17 @@ static int parse_about(const char *text, size_t n, struct cache_limits *ret,
 	json_error_t why;
 	json_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &why);
 	const char *format;
-	json_int_t version, all, initial, disk;
+	json_int_t version, all, initial, disk, after = 0;
 	int rc;
 
 	if (root == NULL)
 		return err_set(e, PS_CONFIG, ABOUT_FILE ": line %d: %s",
 			       why.line, why.text);
-	rc = json_unpack_ex(
-	    root, &why, JSON_STRICT, "{s:s, s:I, s:I, s:I, s:I}", "format",
-	    &format, "version", &version, "keep_free_percent", &all,
-	    "keep_free_initial_percent", &initial, "disk_bytes_max", &disk);
+	rc = json_unpack_ex(root, &why, JSON_STRICT,
+			    "{s:s, s:I, s:I, s:I, s:I, s?I}", "format", &format,
+			    "version", &version, "keep_free_percent", &all,
+			    "keep_free_initial_percent", &initial,
+			    "disk_bytes_max", &disk, "stored_after", &after);
 	if (rc < 0)
 		rc = err_set(e, PS_CONFIG, ABOUT_FILE ": %s", why.text);
 	else if (strcmp(format, "ps-cache") != 0 || version != ABOUT_VERSION)
@@ -79,11 +86,11 @@ static int parse_about(const char *text, size_t n, struct cache_limits *ret,
 			     ABOUT_FILE ": not a cache of version %d",
 			     ABOUT_VERSION);
 	else if (all < 0 || all > 100 || initial < 0 || initial > 100 ||
-		 disk < 0)
+		 disk < 0 || after < 0 || after > HEAD_FOLLOWERS_MAX)
 		rc = err_set(e, PS_CONFIG, ABOUT_FILE ": value out of range");
 	else
 		*ret = (struct cache_limits){(unsigned)all, (unsigned)initial,
-					     (uint64_t)disk};
+					     (uint64_t)disk, (unsigned)after};
 	json_decref(root);
 	return rc;
 }
@@ -138,9 +145,10 @@ static int init_in(int dirfd, const struct cache_limits *limits, struct err *e)
 		return limits == NULL
 			   ? 0
 			   : write_about(dirfd, limits, DURABLE_REPLACE, e);
-	l = limits != NULL ? *limits
-			   : (struct cache_limits){CACHE_KEEP_FREE,
-						   CACHE_KEEP_FREE_INITIAL, 0};
+	l = limits != NULL
+		? *limits
+		: (struct cache_limits){CACHE_KEEP_FREE,
+					CACHE_KEEP_FREE_INITIAL, 0, 0};
 	rc = sync_parent(dirfd, e);
 	if (rc == 0)
 		rc = write_about(dirfd, &l, DURABLE_CREATE, e);
@@ -358,6 +366,7 @@ static int head_of(struct folder *f, struct cache_head *ret, struct err *e)
 	h.stored_seq = s.head.stored.seq;
 	memcpy(h.stored_digest, s.head.stored.digest, SHA256_LEN);
 	h.initial = s.initial;
+	h.refused_by = s.head.nrefusals;
 	folder_state_free(&s);
 	*ret = h;
 	return 0;

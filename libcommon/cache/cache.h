@@ -32,6 +32,9 @@ struct cache_limits {
 	unsigned keep_free;	    /* %: under it nothing is taken */
 	unsigned keep_free_initial; /* %: no initial replication */
 	uint64_t disk_bytes;	    /* of one disk's segments; 0: no limit */
+	/* Followers that must have a segment before it counts as stored; 0, or
+	 * more than there are: all. */
+	unsigned stored_after;
 };
 
 #define CACHE_KEEP_FREE 20
@@ -81,9 +84,10 @@ struct cache_head {
 	char reason[ACK_REASON_SIZE]; /* of the hold */
 	uint64_t seq;		      /* last accepted: durable */
 	uint8_t digest[SHA256_LEN];
-	uint64_t stored_seq; /* last stored by all followers */
+	uint64_t stored_seq; /* last stored, by as many as have to */
 	uint8_t stored_digest[SHA256_LEN];
-	bool initial; /* no point accepted yet since the newest base */
+	bool initial;	     /* no point accepted yet since the newest base */
+	unsigned refused_by; /* followers on hold for themselves */
 };
 
 /* Also for a disk that nobody sent yet: seated = false, seq 0. */

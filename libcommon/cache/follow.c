@@ -177,6 +177,7 @@ static int read_queue(struct follow *w, struct fdisk *d, struct folder *f,
 		      struct err *e)
 {
 	struct head h = {0};
+	const char *why;
 	int rc = folder_lock(f, false, e), there;
 
 	if (rc < 0)
@@ -184,8 +185,9 @@ static int read_queue(struct follow *w, struct fdisk *d, struct folder *f,
 	there = head_read(f->dirfd, &h, e);
 	if (there < 0)
 		return there;
-	if (h.unseated || h.held) {
-		left_out(w, d, h.held ? h.reason : "not seated");
+	why = head_left_out(&h, w->opt->follower);
+	if (why != NULL) {
+		left_out(w, d, why);
 		d->epoch = UINT64_MAX; /* take the position anew */
 		return 0;
 	}
@@ -202,6 +204,29 @@ static int read_queue(struct follow *w, struct fdisk *d, struct folder *f,
 	return cache_note_failure(w->c, rc, e);
 }
 
+/*
+ * The segment cannot be sent. Followers that have it already go on; else
+ * nobody can.
+ */
+static int stop_at(const struct follow *w, struct head *h, uint64_t seq,
+		   const char *reason, struct err *e)
+{
+	struct follower_list all = {0};
+	int rc = follower_list(w->c, &all, e);
+	const struct mark *at;
+	unsigned i;
+
+	for (i = 0; i < all.n && rc == 0; i++) {
+		at = head_position(h, all.names[i]);
+		if (at != NULL && at->seq >= seq)
+			return follower_refuse(h, &all, w->opt->follower, seq,
+					       reason, e);
+	}
+	if (rc == 0)
+		head_hold(h, seq, reason);
+	return rc;
+}
+
 /* Puts the disk on hold, unless it was seated since it was read. */
 static int hold(struct follow *w, struct fdisk *d, struct folder *f,
 		uint64_t seq, const char *reason, struct err *e)
@@ -212,9 +237,11 @@ static int hold(struct follow *w, struct fdisk *d, struct folder *f,
 	if (rc < 0)
 		return rc;
 	rc = head_read(f->dirfd, &h, e);
-	if (rc >= 0 && !h.held && !h.unseated && h.epoch == d->epoch) {
-		head_hold(&h, seq, reason);
-		rc = head_write(f->dirfd, &h, e);
+	if (rc >= 0 && head_left_out(&h, w->opt->follower) == NULL &&
+	    h.epoch == d->epoch) {
+		rc = stop_at(w, &h, seq, reason, e);
+		if (rc == 0)
+			rc = head_write(f->dirfd, &h, e);
 		say(w, "%s/%s: on hold: %s", d->machine, d->disk, reason);
 		d->known_bad = true;
 	}
@@ -366,7 +393,8 @@ static int send_from(struct follow *w, struct fdisk *d, struct err *e)
 	if (rc < 0)
 		return rc;
 	rc = head_read(f.dirfd, &h, e);
-	if (rc >= 0 && (h.held || h.unseated || h.epoch != d->epoch)) {
+	if (rc >= 0 && (head_left_out(&h, w->opt->follower) != NULL ||
+			h.epoch != d->epoch)) {
 		drop_queue(d);
 		d->changed = true;
 		rc = 0;

@@ -107,26 +107,110 @@ int follower_claim(struct cache *c, const char *name, struct err *e)
 	return rc;
 }
 
+int follower_runs(struct cache *c, const char *name, struct err *e)
+{
+	int dirfd = open_followers(c, e), fd, rc = 0;
+
+	if (dirfd < 0)
+		return dirfd;
+	fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && errno != ENOENT)
+		rc = err_sys(e, 0, "follower %s", name);
+	close(dirfd);
+	if (fd < 0)
+		return rc;
+	rc = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+	close(fd);
+	return rc;
+}
+
+int follower_at(struct cache *c, const char *machine, const char *disk,
+		const char *name, struct follower_at *ret, struct err *e)
+{
+	const struct head_refusal *r;
+	const struct mark *at;
+	struct head h = {0};
+	struct folder f;
+	int rc = folder_open(&f, c, machine, disk, false, e);
+
+	*ret = (struct follower_at){0};
+	if (rc <= 0)
+		return rc;
+	rc = head_read(f.dirfd, &h, e); /* replaced as a whole: no lock */
+	folder_close(&f);
+	if (rc < 0)
+		return rc;
+	at = head_position(&h, name);
+	r = head_refusal(&h, name);
+	ret->begun = at != NULL;
+	if (at != NULL)
+		ret->at = *at;
+	ret->held = r != NULL;
+	if (r != NULL)
+		memcpy(ret->reason, r->reason, sizeof(ret->reason));
+	return 1;
+}
+
+/* ---- holds ---- */
+
+int follower_refuse(struct head *h, const struct follower_list *all,
+		    const char *name, uint64_t seq, const char *reason,
+		    struct err *e)
+{
+	unsigned i, left = 0;
+	int rc;
+
+	for (i = 0; i < all->n; i++)
+		left += strcmp(all->names[i], name) != 0 &&
+			head_refusal(h, all->names[i]) == NULL;
+	if (left == 0) {
+		head_hold(h, seq, reason);
+		return 0;
+	}
+	rc = head_refuse(h, name, seq, reason, e);
+	return rc;
+}
+
 /* ---- what nobody needs any more ---- */
 
-/* The lowest position of all followers; false when one has none yet. */
-static bool lowest(const struct head *h, const struct follower_list *all,
-		   struct mark *ret)
+static int by_seq_down(const void *a, const void *b)
 {
-	const struct mark *low = NULL, *m;
-	unsigned i;
+	const struct mark *x = a, *y = b;
+
+	return x->seq < y->seq ? 1 : x->seq > y->seq ? -1 : 0;
+}
+
+/* What at least n of the followers have; false when it is nothing yet. */
+static bool have(const struct head *h, const struct follower_list *all,
+		 unsigned n, struct mark *ret)
+{
+	struct mark at[HEAD_FOLLOWERS_MAX];
+	const struct mark *m;
+	unsigned i, known = 0;
 
 	for (i = 0; i < all->n; i++) {
 		m = head_position(h, all->names[i]);
-		if (m == NULL)
-			return false;
-		if (low == NULL || m->seq < low->seq)
-			low = m;
+		if (m != NULL)
+			at[known++] = *m;
 	}
-	if (low == NULL)
+	if (n == 0 || known < n)
 		return false;
-	*ret = *low;
+	qsort(at, known, sizeof(*at), by_seq_down);
+	*ret = at[n - 1];
 	return true;
+}
+
+/* Moves on what counts as stored; it never goes back. */
+static void count_stored(struct folder *f, struct head *h,
+			 const struct follower_list *all)
+{
+	unsigned n = f->c->limits.stored_after;
+	struct mark stored = {0};
+
+	if (n == 0 || n > all->n)
+		n = all->n;
+	if (have(h, all, n, &stored) && stored.seq > h->stored.seq)
+		h->stored = stored;
 }
 
 /* The digests of the newest ones that go. */
@@ -170,11 +254,10 @@ int follower_retire(struct folder *f, struct folder_state *s,
 	size_t gone = 0, i;
 	int rc;
 
-	if (lowest(&s->head, all, &low)) {
+	count_stored(f, &s->head, all);
+	if (have(&s->head, all, all->n, &low)) {
 		while (gone < s->list.n && s->list.seqs[gone] <= low.seq)
 			gone++;
-		if (low.seq > s->head.stored.seq)
-			s->head.stored = low;
 		remember(f, s, gone);
 	}
 	s->head.accepted = s->last;
@@ -190,9 +273,25 @@ int follower_retire(struct folder *f, struct folder_state *s,
 /* ---- drop ---- */
 
 struct drop {
-	const char *name;
+	const char *name; /* NULL: only count again */
 	struct follower_list left;
 };
+
+/* Those that are left may all be on hold: then the disk is. */
+static void drop_follower(struct head *h, const struct drop *d)
+{
+	const struct head_refusal *r = NULL;
+	unsigned i;
+
+	head_drop_follower(h, d->name);
+	for (i = 0; i < d->left.n; i++) {
+		r = head_refusal(h, d->left.names[i]);
+		if (r == NULL)
+			return;
+	}
+	if (r != NULL)
+		head_hold(h, r->seq, r->reason);
+}
 
 static int drop_in(void *ctx, struct folder *f, struct err *e)
 {
@@ -205,7 +304,8 @@ static int drop_in(void *ctx, struct folder *f, struct err *e)
 	rc = folder_state(f, &s, e);
 	if (rc == 0) {
 		if (s.seated) {
-			head_drop_follower(&s.head, d->name);
+			if (d->name != NULL)
+				drop_follower(&s.head, d);
 			rc = follower_retire(f, &s, &d->left, e);
 		}
 		folder_state_free(&s);
@@ -253,4 +353,35 @@ int follower_drop(struct cache *c, const char *name, struct err *e)
 		rc = unlink_file(c, name, e);
 	close(claim);
 	return rc;
+}
+
+/* ---- how many have to have it ---- */
+
+static int count_again(const char *dir, struct err *e)
+{
+	struct drop d = {0};
+	struct cache *c;
+	int rc = cache_open(&c, dir, e);
+
+	if (rc < 0)
+		return rc;
+	rc = follower_list(c, &d.left, e);
+	if (rc == 0)
+		rc = folder_each(c, NULL, drop_in, &d, e);
+	cache_close(c);
+	return rc;
+}
+
+int follower_stored_after(const char *dir, unsigned n, struct err *e)
+{
+	struct cache_limits l;
+	int rc = cache_limits(dir, &l, e);
+
+	if (rc < 0)
+		return rc;
+	if (l.stored_after != n) {
+		l.stored_after = n;
+		rc = cache_init(dir, &l, e);
+	}
+	return rc < 0 ? rc : count_again(dir, e);
 }

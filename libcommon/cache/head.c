@@ -74,6 +74,10 @@ size_t head_format(const struct head *h, char out[HEAD_TEXT_MAX])
 	if (h->held)
 		add(&t, "hold %llu %s\n", (unsigned long long)h->held_seq,
 		    h->reason);
+	for (i = 0; i < h->nrefusals; i++)
+		add(&t, "hold-for %s %llu %s\n", h->refusals[i].name,
+		    (unsigned long long)h->refusals[i].seq,
+		    h->refusals[i].reason);
 	add(&t, "crc %08x\n", crc32c(0, out, t.len));
 	return t.len;
 }
@@ -113,10 +117,35 @@ static bool parse_follower(struct head *h, char **p)
 	return true;
 }
 
+/* "SEQ REASON" */
+static bool parse_hold(char **p, uint64_t *seq, char reason[ACK_REASON_SIZE])
+{
+	const char *w = word(p);
+
+	if (w == NULL || *p == NULL || strlen(*p) >= ACK_REASON_SIZE ||
+	    !parse_u64(w, UINT64_MAX, seq))
+		return false;
+	memcpy(reason, *p, strlen(*p) + 1);
+	return true;
+}
+
+static bool parse_refusal(struct head *h, char **p)
+{
+	struct head_refusal *r = &h->refusals[h->nrefusals];
+	const char *name = word(p);
+
+	if (h->nrefusals == HEAD_FOLLOWERS_MAX || name == NULL ||
+	    !name_ok(name) || !parse_hold(p, &r->seq, r->reason))
+		return false;
+	memcpy(r->name, name, strlen(name) + 1);
+	h->nrefusals++;
+	return true;
+}
+
 static bool parse_line(struct head *h, char *line)
 {
 	char *p = line;
-	const char *key = word(&p), *w;
+	const char *key = word(&p);
 
 	if (strcmp(key, "epoch") == 0)
 		return p != NULL && parse_u64(p, UINT64_MAX, &h->epoch);
@@ -135,14 +164,10 @@ static bool parse_line(struct head *h, char *line)
 	if (strcmp(key, "recent") == 0)
 		return h->nrecent < HEAD_RECENT_MAX &&
 		       parse_mark(&p, &h->recent[h->nrecent++]) && p == NULL;
-	if (strcmp(key, "hold") == 0) {
-		w = word(&p);
-		if (w == NULL || p == NULL || strlen(p) >= sizeof(h->reason) ||
-		    !parse_u64(w, UINT64_MAX, &h->held_seq))
-			return false;
-		memcpy(h->reason, p, strlen(p) + 1);
-		return h->held = true;
-	}
+	if (strcmp(key, "hold") == 0)
+		return h->held = parse_hold(&p, &h->held_seq, h->reason);
+	if (strcmp(key, "hold-for") == 0)
+		return parse_refusal(h, &p);
 	return false;
 }
 
@@ -268,6 +293,7 @@ void head_drop_follower(struct head *h, const char *follower)
 
 	if (i >= 0)
 		h->followers[i] = h->followers[--h->nfollowers];
+	head_lift(h, follower);
 }
 
 void head_remember(struct head *h, const struct mark *m)
@@ -280,17 +306,69 @@ void head_remember(struct head *h, const struct mark *m)
 	h->nrecent = keep + 1;
 }
 
-void head_hold(struct head *h, uint64_t seq, const char *reason)
+static void take_reason(char out[ACK_REASON_SIZE], const char *reason)
 {
 	char *p;
 
+	snprintf(out, ACK_REASON_SIZE, "%s",
+		 *reason != '\0' ? reason : "no reason given");
+	for (p = out; *p != '\0'; p++)
+		if (iscntrl((unsigned char)*p))
+			*p = ' ';
+}
+
+void head_hold(struct head *h, uint64_t seq, const char *reason)
+{
 	if (h->held)
 		return;
 	h->held = true;
 	h->held_seq = seq;
-	snprintf(h->reason, sizeof(h->reason), "%s",
-		 *reason != '\0' ? reason : "no reason given");
-	for (p = h->reason; *p != '\0'; p++)
-		if (iscntrl((unsigned char)*p))
-			*p = ' ';
+	take_reason(h->reason, reason);
+}
+
+const struct head_refusal *head_refusal(const struct head *h,
+					const char *follower)
+{
+	unsigned i;
+
+	for (i = 0; i < h->nrefusals; i++)
+		if (strcmp(h->refusals[i].name, follower) == 0)
+			return &h->refusals[i];
+	return NULL;
+}
+
+int head_refuse(struct head *h, const char *follower, uint64_t seq,
+		const char *reason, struct err *e)
+{
+	struct head_refusal *r = &h->refusals[h->nrefusals];
+
+	if (head_refusal(h, follower) != NULL)
+		return 0;
+	if (h->nrefusals == HEAD_FOLLOWERS_MAX)
+		return err_set(e, PS_CONFIG, "more than %d followers",
+			       HEAD_FOLLOWERS_MAX);
+	h->nrefusals++;
+	snprintf(r->name, sizeof(r->name), "%s", follower);
+	r->seq = seq;
+	take_reason(r->reason, reason);
+	return 0;
+}
+
+void head_lift(struct head *h, const char *follower)
+{
+	const struct head_refusal *r = head_refusal(h, follower);
+
+	if (r != NULL)
+		h->refusals[r - h->refusals] = h->refusals[--h->nrefusals];
+}
+
+const char *head_left_out(const struct head *h, const char *follower)
+{
+	const struct head_refusal *r = head_refusal(h, follower);
+
+	if (h->held)
+		return h->reason;
+	if (h->unseated)
+		return "not seated";
+	return r != NULL ? r->reason : NULL;
 }

@@ -8,6 +8,7 @@
  *	follower default 10 DIGEST
  *	recent 9 DIGEST
  *	hold 11 REASON
+ *	hold-for site2 11 REASON
  *	crc 1a2b3c4d
  *
  * It is a floor, not the truth: a put does not rewrite it, so the segments in
@@ -24,7 +25,7 @@
 
 #define HEAD_FOLLOWERS_MAX 16
 #define HEAD_RECENT_MAX 16
-#define HEAD_TEXT_MAX 8192
+#define HEAD_TEXT_MAX 16384
 
 /* A place in the chain of a disk; seq 0: before the first segment. */
 struct mark {
@@ -37,19 +38,28 @@ struct head_follower {
 	struct mark at; /* the last segment that it has acknowledged */
 };
 
+/* A follower whose later stage refused a segment: only it is left out. */
+struct head_refusal {
+	char name[NAME_SIZE];
+	uint64_t seq; /* the segment that is to blame; 0: none */
+	char reason[ACK_REASON_SIZE];
+};
+
 struct head {
 	/* Counts seatings: what was sent in an older epoch does not count. */
 	uint64_t epoch;
 	bool unseated; /* a seating began and did not end */
 	struct mark accepted;
 	bool initial;	    /* of `accepted`: no point yet since the base */
-	struct mark stored; /* what all followers had acknowledged */
+	struct mark stored; /* what enough followers had acknowledged */
 	struct head_follower followers[HEAD_FOLLOWERS_MAX];
 	unsigned nfollowers;
 	/* Of removed segments, newest first: for what is sent again late. */
 	struct mark recent[HEAD_RECENT_MAX];
 	unsigned nrecent;
-	bool held;
+	struct head_refusal refusals[HEAD_FOLLOWERS_MAX];
+	unsigned nrefusals;
+	bool held;	   /* for all followers */
 	uint64_t held_seq; /* the segment that is to blame; 0: none */
 	char reason[ACK_REASON_SIZE];
 	bool damaged; /* there was a file, and it was no head */
@@ -76,7 +86,18 @@ const struct mark *head_position(const struct head *h, const char *follower);
 /* -PS_CONFIG when there are HEAD_FOLLOWERS_MAX already. */
 int head_set_position(struct head *h, const char *follower,
 		      const struct mark *at, struct err *e);
+/* Its position, and its hold. */
 void head_drop_follower(struct head *h, const char *follower);
+
+/* The hold of one follower; NULL when there is none. */
+const struct head_refusal *head_refusal(const struct head *h,
+					const char *follower);
+/* Sets it; the reason of an earlier one stays. -PS_CONFIG as above. */
+int head_refuse(struct head *h, const char *follower, uint64_t seq,
+		const char *reason, struct err *e);
+void head_lift(struct head *h, const char *follower);
+/* Why this follower gets nothing of the disk now; NULL when it does. */
+const char *head_left_out(const struct head *h, const char *follower);
 
 /* Remembers the digest of a segment that is about to be removed. */
 void head_remember(struct head *h, const struct mark *m);

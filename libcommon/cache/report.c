@@ -11,6 +11,7 @@
 
 struct report {
 	struct cache *c;
+	struct follower_list all;
 	const char *disk; /* only this one */
 	bool json;
 	FILE *out;
@@ -31,11 +32,53 @@ struct view {
 	struct folder_state s;
 	uint64_t bytes;
 	int64_t oldest;
+	struct cache_follower_view followers[HEAD_FOLLOWERS_MAX];
+	unsigned n;
 };
 
-static int read_view(struct folder *f, struct view *v, struct err *e)
+/* When a segment arrived; 0 when that is not to be had. */
+static int64_t arrival(const struct folder *f, const struct view *v, size_t i)
 {
 	struct spool_info info;
+
+	if (i >= v->s.list.n ||
+	    spool_peek(f->dirfd, v->s.list.seqs[i], f->machine, f->disk, &info,
+		       NULL) < 0)
+		return 0;
+	return info.time;
+}
+
+static int view_follower(const struct folder *f, struct view *v,
+			 const char *name, struct err *e)
+{
+	const struct mark *at = head_position(&v->s.head, name);
+	const struct head_refusal *r = head_refusal(&v->s.head, name);
+	struct cache_follower_view *w = &v->followers[v->n++];
+	struct spool_list rest = v->s.list;
+	size_t i = 0;
+
+	*w = (struct cache_follower_view){
+	    .name = name, .begun = at != NULL, .held = r != NULL};
+	w->seq = at != NULL ? at->seq : 0;
+	w->reason = r != NULL ? r->reason : NULL;
+	while (i < rest.n && rest.seqs[i] <= w->seq)
+		i++;
+	w->segments = rest.n - i;
+	if (i == 0) { /* most often: all wait for all */
+		w->bytes = v->bytes;
+		w->oldest = v->oldest;
+		return 0;
+	}
+	w->oldest = arrival(f, v, i);
+	rest.seqs += i;
+	rest.n -= i;
+	return folder_bytes(f, &rest, &w->bytes, e);
+}
+
+static int read_view(struct folder *f, const struct follower_list *all,
+		     struct view *v, struct err *e)
+{
+	unsigned i;
 	int rc = folder_lock(f, false, e);
 
 	*v = (struct view){0};
@@ -44,10 +87,9 @@ static int read_view(struct folder *f, struct view *v, struct err *e)
 	rc = folder_state(f, &v->s, e);
 	if (rc == 0) {
 		rc = folder_bytes(f, &v->s.list, &v->bytes, e);
-		if (v->s.list.n > 0 &&
-		    spool_peek(f->dirfd, v->s.list.seqs[0], f->machine, f->disk,
-			       &info, NULL) == 0)
-			v->oldest = info.time;
+		v->oldest = arrival(f, v, 0);
+		for (i = 0; i < all->n && rc == 0; i++)
+			rc = view_follower(f, v, all->names[i], e);
 		if (rc < 0)
 			folder_state_free(&v->s);
 	}
@@ -58,6 +100,7 @@ static int read_view(struct folder *f, struct view *v, struct err *e)
 struct viewing {
 	cache_view_fn *fn;
 	void *ctx;
+	struct follower_list all;
 };
 
 static int show_view(void *ctx, struct folder *f, struct err *e)
@@ -65,7 +108,7 @@ static int show_view(void *ctx, struct folder *f, struct err *e)
 	struct viewing *w = ctx;
 	struct cache_disk_view d;
 	struct view v;
-	int rc = read_view(f, &v, e);
+	int rc = read_view(f, &w->all, &v, e);
 
 	if (rc < 0)
 		return rc;
@@ -79,7 +122,9 @@ static int show_view(void *ctx, struct folder *f, struct err *e)
 				     .stored = v.s.head.stored.seq,
 				     .segments = v.s.list.n,
 				     .bytes = v.bytes,
-				     .oldest = v.oldest};
+				     .oldest = v.oldest,
+				     .followers = v.followers,
+				     .nfollowers = v.n};
 	rc = w->fn(w->ctx, &d, e);
 	folder_state_free(&v.s);
 	return rc;
@@ -87,9 +132,10 @@ static int show_view(void *ctx, struct folder *f, struct err *e)
 
 int cache_views(struct cache *c, cache_view_fn *fn, void *ctx, struct err *e)
 {
-	struct viewing w = {fn, ctx};
+	struct viewing w = {.fn = fn, .ctx = ctx};
+	int rc = follower_list(c, &w.all, e);
 
-	return folder_each(c, NULL, show_view, &w, e);
+	return rc < 0 ? rc : folder_each(c, NULL, show_view, &w, e);
 }
 
 static double age_s(const struct report *r, int64_t time)
@@ -113,6 +159,24 @@ static json_t *json_age(const struct report *r, int64_t time)
 	return time == 0 ? json_null() : json_real(age_s(r, time));
 }
 
+/* A follower's place: sequence and digest, what waits, and its hold. */
+static json_t *json_follower(const struct report *r, const struct view *v,
+			     const struct cache_follower_view *w)
+{
+	const struct mark *at = head_position(&v->s.head, w->name);
+	struct mark none = {0};
+	json_t *o = json_mark(at != NULL ? at : &none);
+
+	json_object_set_new(o, "segments",
+			    json_integer((json_int_t)w->segments));
+	json_object_set_new(o, "bytes", json_integer((json_int_t)w->bytes));
+	json_object_set_new(o, "oldest_seconds", json_age(r, w->oldest));
+	json_object_set_new(o, "held", json_boolean(w->held));
+	json_object_set_new(o, "reason",
+			    w->held ? json_string(w->reason) : json_null());
+	return o;
+}
+
 static json_t *json_disk(const struct report *r, const struct folder *f,
 			 const struct view *v)
 {
@@ -120,9 +184,9 @@ static json_t *json_disk(const struct report *r, const struct folder *f,
 	json_t *positions = json_object();
 	unsigned i;
 
-	for (i = 0; i < h->nfollowers; i++)
-		json_object_set_new(positions, h->followers[i].name,
-				    json_mark(&h->followers[i].at));
+	for (i = 0; i < v->n; i++)
+		json_object_set_new(positions, v->followers[i].name,
+				    json_follower(r, v, &v->followers[i]));
 	return json_pack(
 	    "{s:s, s:s, s:b, s:b, s:s?, s:o, s:o, s:b, s:o, s:I, s:I, s:o}",
 	    "machine", f->machine, "disk", f->disk, "seated", v->s.seated,
@@ -148,8 +212,15 @@ static int json_out(struct report *r, json_t *root, struct err *e)
 
 static void state_words(const struct view *v, char *out, size_t size)
 {
+	unsigned i = 0;
+
+	while (i < v->n && !v->followers[i].held)
+		i++;
 	if (v->s.head.held)
 		snprintf(out, size, "on hold: %s", v->s.head.reason);
+	else if (i < v->n)
+		snprintf(out, size, "on hold for %s: %s", v->followers[i].name,
+			 v->followers[i].reason);
 	else if (!v->s.seated)
 		snprintf(out, size, "waits to be seated");
 	else
@@ -160,7 +231,7 @@ static void state_words(const struct view *v, char *out, size_t size)
 static void print_disk(const struct report *r, const struct folder *f,
 		       const struct view *v)
 {
-	char bytes[32], age[32] = "-", words[ACK_REASON_SIZE + 16];
+	char bytes[32], age[32] = "-", words[ACK_REASON_SIZE + NAME_SIZE + 16];
 
 	format_size(v->bytes, bytes, sizeof(bytes));
 	if (v->oldest != 0)
@@ -176,7 +247,7 @@ static int stat_disk(void *ctx, struct folder *f, struct err *e)
 {
 	struct report *r = ctx;
 	struct view v;
-	int rc = read_view(f, &v, e);
+	int rc = read_view(f, &r->all, &v, e);
 
 	if (rc < 0)
 		return rc;
@@ -184,7 +255,7 @@ static int stat_disk(void *ctx, struct folder *f, struct err *e)
 	r->bytes += v.bytes;
 	if (v.oldest != 0 && (r->oldest == 0 || v.oldest < r->oldest))
 		r->oldest = v.oldest;
-	r->health.held += v.s.head.held;
+	r->health.held += v.s.head.held || v.s.head.nrefusals > 0;
 	r->health.unseated += !v.s.seated;
 	if (r->json)
 		json_array_append_new(r->disks, json_disk(r, f, &v));
@@ -194,32 +265,30 @@ static int stat_disk(void *ctx, struct folder *f, struct err *e)
 	return 0;
 }
 
-static int stat_json(struct report *r, const struct follower_list *all,
-		     unsigned percent, struct err *e)
+static int stat_json(struct report *r, unsigned percent, struct err *e)
 {
 	const struct cache_limits *l = &r->c->limits;
 	json_t *names = json_array();
 	unsigned i;
 
-	for (i = 0; i < all->n; i++)
-		json_array_append_new(names, json_string(all->names[i]));
+	for (i = 0; i < r->all.n; i++)
+		json_array_append_new(names, json_string(r->all.names[i]));
 	return json_out(
 	    r,
-	    json_pack("{s:s, s:b, s:i, s:i, s:i, s:I, s:I, s:I, s:o, s:o, "
-		      "s:O}",
-		      "cache", r->c->path, "failed", r->c->failed,
-		      "free_percent", (int)percent, "keep_free_percent",
-		      (int)l->keep_free, "keep_free_initial_percent",
-		      (int)l->keep_free_initial, "disk_bytes_max",
-		      (json_int_t)l->disk_bytes, "segments",
-		      (json_int_t)r->segments, "bytes", (json_int_t)r->bytes,
-		      "oldest_seconds", json_age(r, r->oldest), "followers",
-		      names, "disks", r->disks),
+	    json_pack(
+		"{s:s, s:b, s:i, s:i, s:i, s:I, s:i, s:I, s:I, s:o, "
+		"s:o, s:O}",
+		"cache", r->c->path, "failed", r->c->failed, "free_percent",
+		(int)percent, "keep_free_percent", (int)l->keep_free,
+		"keep_free_initial_percent", (int)l->keep_free_initial,
+		"disk_bytes_max", (json_int_t)l->disk_bytes, "stored_after",
+		(int)l->stored_after, "segments", (json_int_t)r->segments,
+		"bytes", (json_int_t)r->bytes, "oldest_seconds",
+		json_age(r, r->oldest), "followers", names, "disks", r->disks),
 	    e);
 }
 
-static void stat_text(struct report *r, const struct follower_list *all,
-		      unsigned percent)
+static void stat_text(struct report *r, unsigned percent)
 {
 	char bytes[32], age[32];
 	unsigned i;
@@ -232,9 +301,13 @@ static void stat_text(struct report *r, const struct follower_list *all,
 		fprintf(r->out, ", oldest %s", age);
 	}
 	fputs("\nfollowers:", r->out);
-	for (i = 0; i < all->n; i++)
-		fprintf(r->out, " %s", all->names[i]);
-	fputs(all->n == 0 ? " none\n" : "\n", r->out);
+	for (i = 0; i < r->all.n; i++)
+		fprintf(r->out, " %s", r->all.names[i]);
+	fputs(r->all.n == 0 ? " none" : "", r->out);
+	if (r->c->limits.stored_after != 0 && r->all.n > 1)
+		fprintf(r->out, ", stored after %u of %u",
+			r->c->limits.stored_after, r->all.n);
+	fputs("\n", r->out);
 	if (r->c->failed)
 		fputs("FAILED: stable storage did not confirm a write\n",
 		      r->out);
@@ -245,9 +318,8 @@ int cache_report_stat(struct cache *c, bool json, FILE *out,
 {
 	struct report r = {
 	    .c = c, .json = json, .out = out, .now = time_now_ns()};
-	struct follower_list all;
 	unsigned percent = 0;
-	int rc = follower_list(c, &all, e);
+	int rc = follower_list(c, &r.all, e);
 
 	if (rc == 0)
 		rc = cache_free_percent(c, &percent, e);
@@ -261,9 +333,9 @@ int cache_report_stat(struct cache *c, bool json, FILE *out,
 			"BYTES", "OLDEST", "STATE");
 	rc = folder_each(c, NULL, stat_disk, &r, e);
 	if (rc == 0 && json)
-		rc = stat_json(&r, &all, percent, e);
+		rc = stat_json(&r, percent, e);
 	else if (rc == 0)
-		stat_text(&r, &all, percent);
+		stat_text(&r, percent);
 	json_decref(r.disks);
 	if (rc == 0)
 		*ret = r.health;
@@ -342,7 +414,7 @@ static int list_disk(void *ctx, struct folder *f, struct err *e)
 
 	if (r->disk != NULL && strcmp(r->disk, f->disk) != 0)
 		return 0;
-	rc = read_view(f, &v, e);
+	rc = read_view(f, &r->all, &v, e);
 	if (rc < 0)
 		return rc;
 	if (r->json)
@@ -366,8 +438,10 @@ int cache_report_list(struct cache *c, const char *machine, const char *disk,
 			   .json = json,
 			   .out = out,
 			   .now = time_now_ns()};
-	int rc;
+	int rc = follower_list(c, &r.all, e);
 
+	if (rc < 0)
+		return rc;
 	r.disks = json ? json_array() : NULL;
 	if (!json)
 		fprintf(out, "%-20s %-12s %10s %-5s %10s  %-20s  %s\n",

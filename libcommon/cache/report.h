@@ -15,13 +15,24 @@ int cache_look(struct cache **ret, const char *dir, struct err *e);
 /* How the whole cache is. */
 struct cache_health {
 	bool failed;
-	unsigned held; /* disks on hold */
+	unsigned held; /* disks on hold, for all followers or for one */
 	unsigned unseated;
 };
 
 /* Each disk in one line, and the totals. */
 int cache_report_stat(struct cache *c, bool json, FILE *out,
 		      struct cache_health *ret, struct err *e);
+
+/* What one follower has of a disk, and what waits there for it. */
+struct cache_follower_view {
+	const char *name;
+	bool begun;	    /* it has acknowledged something: `seq` */
+	bool held;	    /* for it alone */
+	const char *reason; /* of that hold */
+	uint64_t seq;
+	uint64_t segments, bytes;
+	int64_t oldest; /* arrival of its oldest, ns since 1970; 0: none */
+};
 
 /* What the cache knows of a disk, and what waits there. */
 struct cache_disk_view {
@@ -31,6 +42,9 @@ struct cache_disk_view {
 	uint64_t accepted, stored; /* sequences */
 	uint64_t segments, bytes;
 	int64_t oldest; /* arrival of the oldest, ns since 1970; 0: none */
+	/* Those that are registered, in order of names. */
+	const struct cache_follower_view *followers;
+	unsigned nfollowers;
 };
 
 typedef int cache_view_fn(void *ctx, const struct cache_disk_view *v,

@@ -59,18 +59,28 @@ static int find_chain(struct folder *f, const struct folder_state *s,
 	return 0;
 }
 
+/* Registered followers but this one; `going`: those that are not on hold. */
+static unsigned others(const struct seating *s, const struct head *h,
+		       bool going)
+{
+	unsigned i, n = 0;
+
+	for (i = 0; i < s->all.n; i++)
+		n += strcmp(s->all.names[i], s->opt->follower) != 0 &&
+		     !(going && head_refusal(h, s->all.names[i]) != NULL);
+	return n;
+}
+
 /* Segments at or under the vault's head: whole, and of the same chain? */
 static int judge_below(struct seating *s, struct folder *f,
 		       const struct folder_state *st, struct plan *p,
 		       struct err *e)
 {
-	unsigned i, others = 0;
 	struct spool_info info;
 	int rc;
 
-	for (i = 0; i < s->all.n; i++)
-		others += strcmp(s->all.names[i], s->opt->follower) != 0;
-	if (others == 0 || p->below == 0 || st->head.unseated)
+	if (others(s, &st->head, false) == 0 || p->below == 0 ||
+	    st->head.unseated)
 		return 0;
 	rc = spool_peek(f->dirfd, st->list.seqs[p->below - 1], f->machine,
 			f->disk, &info, e);
@@ -94,36 +104,43 @@ static int move_on(struct seating *s, struct folder *f, struct folder_state *st,
 	const struct mark *at = head_position(&st->head, s->opt->follower);
 	int rc;
 
-	if (at != NULL && mark_equal(at, &p->vault))
+	if (at != NULL && mark_equal(at, &p->vault) &&
+	    head_refusal(&st->head, s->opt->follower) == NULL)
 		return 0;
+	head_lift(&st->head, s->opt->follower);
 	if (at != NULL && p->vault.seq < at->seq)
 		st->head.epoch++;
 	rc = head_set_position(&st->head, s->opt->follower, &p->vault, e);
 	return rc < 0 ? rc : follower_retire(f, st, &s->all, e);
 }
 
+/*
+ * One vault's head says nothing of what the others have: those without a
+ * place on this chain begin with what is here.
+ */
 static int new_head(struct seating *s, const struct folder_state *st,
 		    const struct plan *p, struct head *ret, struct err *e)
 {
 	struct head h = {.epoch = st->head.epoch + 1,
 			 .accepted = p->last,
-			 .initial = p->initial,
-			 .stored = p->vault};
+			 .initial = p->initial};
 	int rc = head_set_position(&h, s->opt->follower, &p->vault, e);
 	unsigned i;
 
 	if (p->keep_below)
 		h.stored = st->head.stored;
+	else if (others(s, &h, false) == 0 || s->c->limits.stored_after == 1)
+		h.stored = p->vault;
 	for (i = 0; i < s->all.n && rc == 0; i++) {
 		const char *name = s->all.names[i];
 		const struct mark *at = head_position(&st->head, name);
 
-		if (strcmp(name, s->opt->follower) == 0)
+		if (strcmp(name, s->opt->follower) == 0 || !p->keep_below ||
+		    at == NULL)
 			continue;
-		if (!p->keep_below || (at != NULL && at->seq > p->vault.seq))
+		if (at->seq > p->vault.seq)
 			at = &p->vault;
-		if (at != NULL)
-			rc = head_set_position(&h, name, at, e);
+		rc = head_set_position(&h, name, at, e);
 	}
 	*ret = h;
 	return rc;
@@ -188,6 +205,41 @@ static int plan(struct seating *s, struct folder *f, const struct mark *vault,
 	return rc;
 }
 
+/*
+ * This vault's head does not fit, and others are served: they are not
+ * disturbed. It stays behind until somebody has filled it.
+ */
+static int stay_behind(struct seating *s, struct folder *f,
+		       struct folder_state *st, const struct plan *p,
+		       struct err *e)
+{
+	const char *who = s->opt->follower;
+	uint64_t next =
+	    st->list.n > p->below ? st->list.seqs[p->below] : st->last.seq + 1;
+	char words[ACK_REASON_SIZE];
+	int rc = 0;
+
+	if (p->vault.seq + 1 < next)
+		snprintf(words, sizeof(words),
+			 "the vault ends with segment %llu, here %llu is next: "
+			 "ps-vault copy has to fill it",
+			 (unsigned long long)p->vault.seq,
+			 (unsigned long long)next);
+	else
+		snprintf(words, sizeof(words),
+			 "the vault's segment %llu is not of the chain that is "
+			 "here",
+			 (unsigned long long)p->vault.seq);
+	if (head_refusal(&st->head, who) == NULL) {
+		rc = head_refuse(&st->head, who, p->vault.seq + 1, words, e);
+		if (rc == 0)
+			rc = follower_retire(f, st, &s->all, e);
+	}
+	return rc < 0 ? rc
+		      : err_set(e, PS_TEMPFAIL, "%s/%s: for %s: %s", f->machine,
+				f->disk, who, words);
+}
+
 /* Without ending anybody: 1 when the vault's head fits, 0 when it does not. */
 static int try_fit(struct seating *s, struct folder *f,
 		   const struct mark *vault, struct err *e)
@@ -206,6 +258,9 @@ static int try_fit(struct seating *s, struct folder *f,
 				rc = report(s, "kept", f, &st, &p, 0, e);
 			if (rc == 0)
 				rc = 1;
+		} else if (st.seated && !st.head.held &&
+			   others(s, &st.head, true) > 0) {
+			rc = stay_behind(s, f, &st, &p, e);
 		}
 		folder_state_free(&st);
 	}

@@ -26,8 +26,9 @@ struct settling {
 	struct cache *c;
 	const struct cache_settle *opt;
 	struct batch b;
-	bool held;	   /* a disk was put on hold */
-	unsigned mistaken; /* lines that named another content */
+	struct follower_list all; /* when the lock of the disk was taken */
+	bool held;		  /* a disk was put on hold */
+	unsigned mistaken;	  /* lines that named another content */
 	size_t used;
 	char buf[BATCH_BYTES];
 };
@@ -46,14 +47,18 @@ __attribute__((format(printf, 2, 3))) static void say(const struct settling *s,
 
 /* ---- one line ---- */
 
-static void hold(struct settling *s, struct folder_state *st,
-		 const struct ack *a, const char *reason)
+static int hold(struct settling *s, struct folder_state *st,
+		const struct ack *a, const char *reason, struct err *e)
 {
-	if (!st->head.held)
-		say(s, "%s/%s: on hold at segment %llu: %s", a->machine,
-		    a->disk, (unsigned long long)a->seq, reason);
-	head_hold(&st->head, a->seq, reason);
+	const char *who = s->opt->follower;
+
+	if (head_left_out(&st->head, who) == NULL)
+		say(s, "%s/%s: on hold%s%s at segment %llu: %s", a->machine,
+		    a->disk, s->all.n > 1 ? " for " : "",
+		    s->all.n > 1 ? who : "", (unsigned long long)a->seq,
+		    reason);
 	s->held = true;
+	return follower_refuse(&st->head, &s->all, who, a->seq, reason, e);
 }
 
 static void ignored(const struct settling *s, const struct ack *a,
@@ -81,18 +86,18 @@ static int compare(struct folder *f, const struct folder_state *st,
 }
 
 /* Only what is said about our own segments holds a disk. */
-static void refused(struct settling *s, struct folder_state *st,
-		    const struct ack *a, enum fit fit)
+static int refused(struct settling *s, struct folder_state *st,
+		   const struct ack *a, enum fit fit, struct err *e)
 {
 	char reason[ACK_REASON_SIZE + 32];
 
 	if (fit != FITS && !bytes_all_zero(a->digest, SHA256_LEN)) {
 		ignored(s, a, "it is not about a segment of this chain");
-		return;
+		return 0;
 	}
 	snprintf(reason, sizeof(reason), "refused: %s",
 		 a->reason[0] != '\0' ? a->reason : "no reason given");
-	hold(s, st, a, reason);
+	return hold(s, st, a, reason, e);
 }
 
 static int counted(struct settling *s, struct folder_state *st,
@@ -104,8 +109,8 @@ static int counted(struct settling *s, struct folder_state *st,
 
 	if (fit == DIFFERS) {
 		s->mistaken++;
-		hold(s, st, a, "acknowledged with another content than here");
-		return 0;
+		return hold(s, st, a,
+			    "acknowledged with another content than here", e);
 	}
 	if (at != NULL && a->seq <= at->seq)
 		return 0; /* sent and stored twice */
@@ -136,8 +141,7 @@ static int one_line(struct settling *s, struct folder *f,
 		return rc;
 	if (a->level != ACK_REFUSED)
 		return counted(s, st, a, fit, e);
-	refused(s, st, a, fit);
-	return 0;
+	return refused(s, st, a, fit, e);
 }
 
 /* ---- one disk ---- */
@@ -173,21 +177,21 @@ static bool same_head(const struct head *a, const struct head *b)
 static int in_folder(struct settling *s, unsigned i, struct folder *f,
 		     struct err *e)
 {
-	struct follower_list all;
 	struct folder_state st;
 	struct head before;
-	int rc = follower_list(s->c, &all, e);
+	int rc = folder_lock(f, true, e);
 
-	if (rc == 0)
-		rc = folder_lock(f, true, e);
 	if (rc < 0)
 		return rc;
-	rc = folder_state(f, &st, e);
+	/* Behind the lock: one that was registered before keeps its own. */
+	rc = follower_list(s->c, &s->all, e);
+	if (rc == 0)
+		rc = folder_state(f, &st, e);
 	if (rc == 0) {
 		before = st.head;
 		rc = lines_of_disk(s, i, f, &st, e);
 		if (rc == 0 && !same_head(&before, &st.head))
-			rc = follower_retire(f, &st, &all, e);
+			rc = follower_retire(f, &st, &s->all, e);
 		folder_state_free(&st);
 	}
 	folder_unlock(f);

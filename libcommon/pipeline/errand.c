@@ -15,7 +15,12 @@
 void errands_init(struct errands *r, const struct errand_kind *kind,
 		  const struct plan_input *in, errand_say_fn *say, void *ctx)
 {
-	*r = (struct errands){.kind = kind, .in = in, .say = say, .ctx = ctx};
+	*r = (struct errands){.kind = kind,
+			      .in = in,
+			      .say = say,
+			      .ctx = ctx,
+			      .input = -1,
+			      .output = -1};
 }
 
 void errand_say(struct errands *r, const struct errand *d, const char *words)
@@ -44,6 +49,7 @@ static struct errand *entry(struct errands *r, const char *machine,
 	grown += r->n++;
 	/* A disk that is seen for the first time may just be sending a base. */
 	*grown = (struct errand){.wait_s = WAIT_FIRST_S,
+				 .since = r->now,
 				 .next = r->now + r->kind->look_s * NS_PER_S};
 	snprintf(grown->machine, sizeof(grown->machine), "%s", machine);
 	snprintf(grown->disk, sizeof(grown->disk), "%s", disk);
@@ -89,16 +95,20 @@ static void later(struct errands *r, int64_t now, const char *why)
 	snprintf(words, sizeof(words), "%s: %s; again in %u s", r->kind->failed,
 		 why, d->wait_s);
 	errand_say(r, d, words);
+	d->tries++;
 	d->next = now + d->wait_s * NS_PER_S;
 	d->wait_s = d->wait_s < WAIT_MAX_S / 2 ? 2 * d->wait_s : WAIT_MAX_S;
 }
 
 static void begin(struct errands *r, int64_t now)
 {
-	struct chain_io io = {.in = -1, .out = -1, .err = -1};
+	struct chain_io io = {.err = -1};
 	struct err e = {0};
 
+	r->input = r->output = -1;
 	r->kind->plan(r, &r->disks[r->current], &r->plan);
+	io.in = r->input;
+	io.out = r->output;
 	r->deadline = now + r->kind->deadline_s * NS_PER_S;
 	if (chain_start(&r->chain, &r->plan, &io, &e) < 0)
 		later(r, now, e.msg);
@@ -121,11 +131,15 @@ static void finish(struct errands *r, int64_t now)
 	int rest = r->kind->ended(r, d, ended_well(&r->chain));
 
 	r->chain = (struct chain){0};
-	if (rest < 0) {
+	if (rest == ERRAND_STEP) {
+		r->fresh = false;
+		begin(r, now);
+	} else if (rest < 0) {
 		later(r, now, "see the message before");
 	} else if (rest > 0) {
 		d->next = now + rest * NS_PER_S;
 		d->wait_s = WAIT_FIRST_S;
+		d->tries = 0;
 	} else {
 		*d = r->disks[--r->n];
 	}
@@ -144,12 +158,16 @@ int64_t errands_step(struct errands *r, int64_t now)
 			return now + NS_PER_S;
 		}
 		finish(r, now);
+		if (r->chain.n > 0)
+			return now;
 		r->look = now; /* there may be another one */
 	}
 	if (now < r->look)
 		return r->look;
-	if (look(r, now))
+	if (look(r, now)) {
+		r->fresh = true;
 		begin(r, now);
+	}
 	return r->look;
 }
 
@@ -162,6 +180,8 @@ void errands_stop(struct errands *r)
 {
 	chain_signal(&r->chain, SIGTERM);
 	free(r->disks);
+	free(r->state);
 	r->disks = NULL;
+	r->state = NULL;
 	r->n = 0;
 }

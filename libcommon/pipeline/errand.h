@@ -17,9 +17,12 @@ typedef void errand_say_fn(void *ctx, const char *words);
 /* A disk that waits for its turn, or for another try. */
 struct errand {
 	char machine[NAME_SIZE], disk[NAME_SIZE];
-	bool held;    /* for the kind to remember */
-	uint64_t seq; /* the same */
-	int64_t next; /* not before, mono_now_ns */
+	bool held;	 /* for the kind to remember */
+	uint64_t seq;	 /* the same */
+	unsigned vaults; /* the same: which of them, one bit each */
+	unsigned tries;	 /* that failed */
+	int64_t since;	 /* it was found first, mono_now_ns */
+	int64_t next;	 /* not before, mono_now_ns */
 	unsigned wait_s;
 };
 
@@ -34,20 +37,28 @@ struct errand_kind {
 	 * one runs: requests see that somebody is there.
 	 */
 	void (*find)(struct errands *r, struct cache *c);
-	void (*plan)(const struct errands *r, const struct errand *d,
+	/* Also sets r->input and r->output where they matter. */
+	void (*plan)(struct errands *r, const struct errand *d,
 		     struct plan *ret);
 	/*
 	 * All programs have ended, well or not. Returns the seconds after
 	 * which the disk may have its next turn (0: forgotten until it is
-	 * found again), or -1: it failed, try again with back-off.
+	 * found again), -1: it failed, try again with back-off, or
+	 * ERRAND_STEP: the same errand goes on with another plan.
 	 */
 	int (*ended)(struct errands *r, const struct errand *d, bool well);
 };
 
+#define ERRAND_STEP (-2)
+
 struct errands {
 	const struct errand_kind *kind;
 	const struct plan_input *in;
-	bool holds; /* seater: disks on hold too */
+	bool fresh;	   /* for plan: the first one of an errand */
+	bool holds;	   /* seater: disks on hold too */
+	uint64_t wait_s;   /* seater: for vaults that cannot be reached */
+	void *state;	   /* of the kind; freed with the rest */
+	int input, output; /* descriptors of the programs; -1: none */
 	errand_say_fn *say;
 	void *ctx;
 	struct errand *disks; /* those that wait for another try */

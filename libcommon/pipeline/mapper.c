@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include "base/units.h"
+#include "cache/follower.h"
 #include "cache/mapfile.h"
 #include "pipeline/mapper.h"
 
@@ -14,18 +15,42 @@ struct looking {
 
 /*
  * A map is of the head that the server tells. So what the cache still holds
- * has to be in the vault first: a source without a map sends nothing, and
- * the chain stores the rest meanwhile.
+ * has to be in a vault first: a source without a map sends nothing, and
+ * the chain stores the rest meanwhile. These vaults have all.
  */
-static bool can_be_made(const struct cache_head *h)
+static unsigned have_all(const struct looking *l, const struct mapfile_state *s)
 {
-	return h->seated && !h->held && h->seq > 0 && h->stored_seq == h->seq;
+	const struct plan_input *in = l->r->in;
+	const struct cache_head *h = &s->head;
+	struct follower_at at;
+	unsigned i, set = 0;
+
+	if (!h->seated || h->held || h->seq == 0)
+		return 0;
+	for (i = 0; i < in->nvaults; i++)
+		if (follower_at(l->c, s->machine, s->disk, in->vaults[i].name,
+				&at, NULL) > 0 &&
+		    at.begun && at.at.seq == h->seq)
+			set |= 1u << i;
+	return set;
+}
+
+/* After each failure the next one of the set. */
+static const struct plan_vault *choose(const struct errands *r,
+				       const struct errand *d)
+{
+	unsigned n = (unsigned)__builtin_popcount(d->vaults), i = 0, skip;
+
+	for (skip = d->tries % n; (d->vaults >> i & 1) == 0 || skip > 0; i++)
+		skip -= d->vaults >> i & 1;
+	return &r->in->vaults[i];
 }
 
 static int consider(void *ctx, const struct mapfile_state *s, struct err *e)
 {
 	struct looking *l = ctx;
 	struct errand *d;
+	unsigned vaults;
 
 	(void)e;
 	if (s->have && !s->fits && !s->wanted)
@@ -35,11 +60,14 @@ static int consider(void *ctx, const struct mapfile_state *s, struct err *e)
 		return 0;
 	if (time_now_ns() - s->seen > MAPFILE_NOBODY_S / 4 * NS_PER_S)
 		(void)cache_map_seen(l->c, s->machine, s->disk, NULL);
-	if (!can_be_made(&s->head))
+	vaults = have_all(l, s);
+	if (vaults == 0)
 		return 0;
 	d = errand_due(l->r, s->machine, s->disk);
-	if (d != NULL)
+	if (d != NULL) {
 		d->seq = s->head.seq;
+		d->vaults = vaults;
+	}
 	return 0;
 }
 
@@ -50,10 +78,9 @@ static void find(struct errands *r, struct cache *c)
 	(void)cache_maps(c, NULL, consider, &l, NULL);
 }
 
-static void plan(const struct errands *r, const struct errand *d,
-		 struct plan *ret)
+static void plan(struct errands *r, const struct errand *d, struct plan *ret)
 {
-	plan_map(r->in, d->machine, d->disk, d->seq, ret);
+	plan_map(r->in, choose(r, d), d->machine, d->disk, d->seq, ret);
 }
 
 /* Why ps-vault cannot ever make it, by its exit code; NULL: it may later. */
@@ -85,7 +112,8 @@ static void refuse(struct errands *r, const struct errand *d, const char *why)
 
 static int ended(struct errands *r, const struct errand *d, bool well)
 {
-	const char *why = well ? NULL : hopeless(&r->chain);
+	bool last = d->tries + 1 >= (unsigned)__builtin_popcount(d->vaults);
+	const char *why = well || !last ? NULL : hopeless(&r->chain);
 
 	if (well)
 		errand_say(r, d, "digest map made");

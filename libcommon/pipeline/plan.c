@@ -38,13 +38,46 @@ void plan_option(struct plan_stage *s, const char *name, const char *value)
 	plan_word(s, value);
 }
 
-void plan_chain(const struct plan_input *in, struct plan *ret)
+/* --for NAME, where it is not the usual one. */
+static void for_whom(struct plan_stage *s, const struct plan_vault *v)
+{
+	if (strcmp(v->name, PLAN_DEFAULT) != 0)
+		plan_option(s, "--for", v->name);
+}
+
+static void store_options(struct plan_stage *s, const struct plan_vault *v)
+{
+	plan_option(s, "--endpoint", v->endpoint);
+	plan_option(s, "--credentials", v->credentials);
+	plan_option(s, "--ca-file", v->ca_file);
+	plan_option(s, "--retry-for", v->retry_for);
+	plan_option(s, "--proxy", v->proxy);
+	plan_option(s, "--proxy-auth", v->proxy_auth);
+}
+
+static void upload(const struct plan_input *in, const struct plan_vault *v,
+		   struct plan *ret)
+{
+	struct plan_stage *s =
+	    plan_stage(ret, in->config, "ps-upload", v->url, NULL);
+
+	store_options(s, v);
+	plan_option(s, "--jobs", v->jobs);
+	if (v->listed)
+		plan_option(s, "--for", v->name);
+	else
+		for_whom(s, v);
+}
+
+void plan_chain(const struct plan_input *in, const struct plan_vault *v,
+		struct plan *ret)
 {
 	struct plan_stage *s;
 
 	memset(ret, 0, sizeof(*ret));
 	s = plan_stage(ret, in->config, "ps-cache", "follow", "-C", in->cache,
 		       NULL);
+	for_whom(s, v);
 	if (in->once)
 		plan_word(s, "--once");
 	if (strcmp(in->codec, "none") != 0) {
@@ -53,40 +86,49 @@ void plan_chain(const struct plan_input *in, struct plan *ret)
 		if (in->level != 0) {
 			snprintf(ret->number, sizeof(ret->number), "%llu",
 				 (unsigned long long)in->level);
-			plan_word(s, "--level");
-			plan_word(s, ret->number);
+			plan_option(s, "--level", ret->number);
 		}
 	}
 	if (in->key != NULL)
 		plan_stage(ret, in->config, "ps-encrypt", "-k", in->key, NULL);
-	plan_stage(ret, in->config, "ps-upload", in->vault, NULL);
-	plan_stage(ret, in->config, "ps-cache", "ack", "-C", in->cache, NULL);
+	upload(in, v, ret);
+	for_whom(plan_stage(ret, in->config, "ps-cache", "ack", "-C", in->cache,
+			    NULL),
+		 v);
 }
 
-void plan_seat(const struct plan_input *in, const char *machine,
-	       const char *disk, struct plan *ret)
+void plan_head(const struct plan_input *in, const struct plan_vault *v,
+	       const char *machine, const char *disk, struct plan *ret)
 {
 	memset(ret, 0, sizeof(*ret));
-	plan_stage(ret, in->config, "ps-vault", "head", in->vault, "--machine",
-		   machine, "--disk", disk, NULL);
-	plan_stage(ret, in->config, "ps-cache", "seat", "-C", in->cache, NULL);
+	store_options(plan_stage(ret, in->config, "ps-vault", "head", v->url,
+				 "--machine", machine, "--disk", disk, NULL),
+		      v);
 }
 
-void plan_map(const struct plan_input *in, const char *machine,
-	      const char *disk, uint64_t seq, struct plan *ret)
+void plan_seat(const struct plan_input *in, const struct plan_vault *v,
+	       struct plan *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	for_whom(plan_stage(ret, in->config, "ps-cache", "seat", "-C",
+			    in->cache, NULL),
+		 v);
+}
+
+void plan_map(const struct plan_input *in, const struct plan_vault *v,
+	      const char *machine, const char *disk, uint64_t seq,
+	      struct plan *ret)
 {
 	struct plan_stage *s;
 
 	memset(ret, 0, sizeof(*ret));
 	snprintf(ret->number, sizeof(ret->number), "%llu",
 		 (unsigned long long)seq);
-	s = plan_stage(ret, in->config, "ps-vault", "map", in->vault,
-		       "--machine", machine, "--disk", disk, "--at",
-		       ret->number, "-o", "-", NULL);
-	if (in->key != NULL) {
-		plan_word(s, "-k");
-		plan_word(s, in->key);
-	}
+	s = plan_stage(ret, in->config, "ps-vault", "map", v->url, "--machine",
+		       machine, "--disk", disk, "--at", ret->number, "-o", "-",
+		       NULL);
+	store_options(s, v);
+	plan_option(s, "-k", in->key);
 	plan_stage(ret, in->config, "ps-cache", "put-map", machine, disk, "-C",
 		   in->cache, NULL);
 }
@@ -128,5 +170,4 @@ void plan_print(const struct plan *p, FILE *f)
 			print_word(p->stages[i].argv[k], f);
 		}
 	}
-	fputc('\n', f);
 }

@@ -4,160 +4,62 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/notify.h"
 #include "base/units.h"
+#include "cache/follower.h"
+#include "pipeline/lane.h"
 #include "pipeline/mapper.h"
-#include "pipeline/supervise.h"
-#include "pipeline/verdict.h"
 
-#define FEW 5	    /* tries in a row for what hardly passes by itself */
-#define STEADY_S 60 /* a run of this length begins a new row */
-#define KILL_S 5    /* between SIGTERM and SIGKILL */
-#define WAIT_FIRST_NS (NS_PER_S / 4) /* before the first restart */
-
+#define KILL_S 5 /* between SIGTERM and SIGKILL */
 #define ERRANDS 2
-
-enum phase {
-	RUNNING,
-	DRAINING, /* an end was seen or asked for: the rest may finish */
-	ENDING,	  /* all were asked to end */
-	WAITING,  /* nothing runs until `until` */
-	FINISHED,
-};
 
 struct sup {
 	const struct supervise *opt;
-	struct plan plan;
-	struct chain chain;
+	struct lane *lanes; /* one for each vault */
+	unsigned n;
 	struct errands errands[ERRANDS]; /* seats and digest maps */
 	int sigfd;
-	enum phase phase;
-	int64_t begun, until; /* mono_now_ns */
-	int64_t wait;	      /* ns before the next restart, without jitter */
-	unsigned few;	      /* ends in a row that hardly pass */
-	unsigned stops;	      /* requests to end */
-	bool reload;
-	int code;
+	bool stopping, reload;
 };
 
-static void tell(struct sup *s, const char *status, const char *words)
-{
-	char line[600];
+/* ---- signals ---- */
 
-	if (words != NULL)
-		s->opt->say(s->opt->ctx, words);
-	snprintf(line, sizeof(line), "%s\nSTATUS=%s", status,
-		 words != NULL ? words : "running");
-	notify_state(line);
+static void stop_all(struct sup *s)
+{
+	unsigned i;
+
+	s->stopping = true;
+	notify_state(s->reload ? "STATUS=reading the configuration"
+			       : "STOPPING=1");
+	for (i = 0; i < s->n; i++)
+		lane_stop(&s->lanes[i]);
 }
 
-static void go(struct sup *s, enum phase phase, int64_t seconds)
+static void on_hangup(struct sup *s)
 {
-	s->phase = phase;
-	s->until = mono_now_ns() + seconds * NS_PER_S;
-}
+	enum supervise_reload how = s->opt->reload(s->opt->ctx);
+	unsigned i;
 
-static int start(struct sup *s, struct err *e)
-{
-	struct chain_io io = {.in = -1, .out = s->opt->out, .err = -1};
-	int rc = chain_start(&s->chain, &s->plan, &io, e);
-
-	if (rc == 0) {
-		s->phase = RUNNING;
-		s->until = INT64_MAX;
-		s->begun = mono_now_ns();
-	}
-	return rc;
-}
-
-/* Between 3/4 and 5/4 of the wait, so that many servers do not march. */
-static int64_t jittered(int64_t ns)
-{
-	uint32_t r = 0;
-
-	(void)getrandom(&r, sizeof(r), 0);
-	return (int64_t)((double)ns * (0.75 + (double)r / UINT32_MAX / 2));
-}
-
-static void wait_and_restart(struct sup *s, const char *words)
-{
-	int64_t max = (int64_t)s->opt->max_wait_s * NS_PER_S, ns;
-	char line[500], wait[32];
-
-	if (mono_now_ns() - s->begun >= STEADY_S * NS_PER_S)
-		s->wait = WAIT_FIRST_NS;
-	ns = jittered(s->wait);
-	s->wait = 2 * s->wait < max ? 2 * s->wait : max;
-	format_duration((double)ns / NS_PER_S, wait, sizeof(wait));
-	snprintf(line, sizeof(line), "%s; again in %s", words, wait);
-	tell(s, "READY=1", line);
-	s->phase = WAITING;
-	s->until = mono_now_ns() + ns;
-}
-
-static void finish(struct sup *s, int code)
-{
-	s->phase = FINISHED;
-	s->code = code;
-}
-
-/* All stages have ended: what now? */
-static void judge(struct sup *s)
-{
-	char words[300];
-	struct verdict v;
-
-	verdict_of(&s->chain, &v);
-	verdict_words(&s->chain, &v, words, sizeof(words));
-	if (mono_now_ns() - s->begun >= STEADY_S * NS_PER_S)
-		s->few = 0;
-	if (v.kind == VERDICT_STOP) {
-		tell(s, "STOPPING=1", words);
-		finish(s, v.code);
-	} else if (s->stops > 0) {
-		finish(s, s->reload ? SUPERVISE_RELOAD : PS_OK);
-	} else if (s->opt->in.once) {
-		if (v.kind != VERDICT_DONE && v.kind != VERDICT_HELD)
-			tell(s, "STOPPING=1", words);
-		finish(s, v.code);
-	} else if (v.kind == VERDICT_FEW && ++s->few == FEW) {
-		tell(s, "STOPPING=1", words);
-		finish(s, v.code);
-	} else {
-		wait_and_restart(s, words);
-	}
-}
-
-static void on_stop(struct sup *s)
-{
-	s->stops++;
-	if (s->phase == WAITING)
-		finish(s, s->reload ? SUPERVISE_RELOAD : PS_OK);
-	else if (s->stops > 1 && s->phase != FINISHED)
-		s->until = 0; /* somebody is in a hurry */
-	else if (s->phase == RUNNING) {
-		notify_state(s->reload ? "STATUS=reading the configuration"
-				       : "STOPPING=1");
-		chain_tell(&s->chain, 0, 1);
-		go(s, DRAINING, (int64_t)s->opt->stop_timeout_s);
-	}
+	s->reload = how == RELOAD_ALL;
+	if (s->reload)
+		stop_all(s);
+	for (i = 0; i < s->n && how == RELOAD_RATES; i++)
+		lane_new_rates(&s->lanes[i]);
 }
 
 static void on_signal(struct sup *s, int sig)
 {
 	if (sig == SIGTERM || sig == SIGINT) {
 		s->reload = false;
-		on_stop(s);
-	} else if (sig == SIGHUP && s->stops == 0) {
-		s->reload = s->opt->reload(s->opt->ctx);
-		if (s->reload)
-			on_stop(s);
+		stop_all(s);
+	} else if (sig == SIGHUP && !s->stopping) {
+		on_hangup(s);
 	}
 }
 
@@ -168,8 +70,10 @@ static void reap(struct sup *s)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		bool ours = chain_reaped(&s->chain, pid, status);
+		bool ours = false;
 
+		for (i = 0; i < s->n && !ours; i++)
+			ours = chain_reaped(&s->lanes[i].chain, pid, status);
 		for (i = 0; i < ERRANDS && !ours; i++)
 			ours = errands_reaped(&s->errands[i], pid, status);
 	}
@@ -197,81 +101,69 @@ static void wait_for_signals(struct sup *s, int64_t until)
 	}
 }
 
-/* Moves on from what the last signals and the clock have brought. */
-static int step(struct sup *s, struct err *e)
-{
-	bool due = mono_now_ns() >= s->until;
-	int rc;
+/* ---- the loop ---- */
 
-	switch (s->phase) {
-	case RUNNING:
-		if (s->chain.alive == s->chain.n)
-			break;
-		go(s, DRAINING, (int64_t)s->opt->stop_timeout_s);
-		/* fall through */
-	case DRAINING:
-		chain_tell(&s->chain, 0, chain_unread(&s->chain));
-		if (s->chain.alive > 0 && due) {
-			chain_signal(&s->chain, SIGTERM);
-			go(s, ENDING, KILL_S);
-		}
-		break;
-	case ENDING:
-		if (s->chain.alive > 0 && due) {
-			chain_signal(&s->chain, SIGKILL);
-			go(s, ENDING, KILL_S);
-		}
-		break;
-	case WAITING:
-		if (!due)
-			break;
-		rc = start(s, e);
-		if (rc == -PS_TEMPFAIL && e != NULL) {
-			/* No process or pipe to be had: that passes. */
-			s->begun = mono_now_ns();
-			wait_and_restart(s, e->msg);
-			return 0;
-		}
-		if (rc == 0)
-			tell(s, "READY=1", NULL);
-		return rc;
-	case FINISHED:
-		break;
+static bool all_finished(const struct sup *s)
+{
+	unsigned i;
+
+	for (i = 0; i < s->n; i++)
+		if (s->lanes[i].phase != LANE_FINISHED)
+			return false;
+	return true;
+}
+
+/* Does what is due beside the chains; when the next thing will be. */
+static int64_t run_errands(struct sup *s, int64_t until)
+{
+	unsigned i;
+
+	if (s->opt->in.once || s->stopping)
+		return until;
+	for (i = 0; i < ERRANDS; i++) {
+		int64_t next = errands_step(&s->errands[i], mono_now_ns());
+
+		until = next < until ? next : until;
 	}
-	if ((s->phase == DRAINING || s->phase == ENDING) && s->chain.alive == 0)
-		judge(s);
-	return 0;
+	return until;
 }
 
 static int loop(struct sup *s, struct err *e)
 {
 	int rc = 0;
+	unsigned i;
 
-	while (rc == 0 && s->phase != FINISHED) {
-		bool errands = !s->opt->in.once && s->stops == 0;
-		int64_t until = s->until;
-		unsigned i;
+	while (rc == 0 && !all_finished(s)) {
+		int64_t until = INT64_MAX;
 
-		for (i = 0; i < ERRANDS && errands; i++) {
-			int64_t next =
-			    errands_step(&s->errands[i], mono_now_ns());
-
-			until = next < until ? next : until;
-		}
-		wait_for_signals(s, until);
-		rc = step(s, e);
+		for (i = 0; i < s->n; i++)
+			if (s->lanes[i].until < until)
+				until = s->lanes[i].until;
+		wait_for_signals(s, run_errands(s, until));
+		for (i = 0; i < s->n && rc == 0; i++)
+			rc = lane_step(&s->lanes[i], e);
 	}
 	return rc;
 }
 
 static bool any_alive(const struct sup *s)
 {
-	bool alive = s->chain.alive > 0;
+	bool alive = false;
 	unsigned i;
 
+	for (i = 0; i < s->n; i++)
+		alive = alive || s->lanes[i].chain.alive > 0;
 	for (i = 0; i < ERRANDS; i++)
 		alive = alive || s->errands[i].chain.alive > 0;
 	return alive;
+}
+
+static void signal_chains(struct sup *s, int sig)
+{
+	unsigned i;
+
+	for (i = 0; i < s->n; i++)
+		chain_signal(&s->lanes[i].chain, sig);
 }
 
 /* No child outlives us. */
@@ -280,24 +172,116 @@ static void end_children(struct sup *s)
 	int64_t until = mono_now_ns() + KILL_S * NS_PER_S;
 	unsigned i;
 
-	chain_signal(&s->chain, SIGTERM);
+	signal_chains(s, SIGTERM);
 	for (i = 0; i < ERRANDS; i++)
 		errands_stop(&s->errands[i]);
 	while (any_alive(s) && mono_now_ns() < until)
 		wait_for_signals(s, until);
-	chain_signal(&s->chain, SIGKILL);
+	signal_chains(s, SIGKILL);
 	for (i = 0; i < ERRANDS; i++)
 		chain_signal(&s->errands[i].chain, SIGKILL);
 	while (any_alive(s))
 		wait_for_signals(s, INT64_MAX);
 }
 
+/* ---- begin and end ---- */
+
+/* Others for whom segments are kept, and who do not come for them. */
+static void name_absent(const struct supervise *opt, struct cache *c)
+{
+	struct follower_list all = {0};
+	char words[300];
+	unsigned i, k;
+
+	(void)follower_list(c, &all, NULL);
+	for (i = 0; i < all.n; i++) {
+		for (k = 0; k < opt->in.nvaults; k++)
+			if (strcmp(opt->in.vaults[k].name, all.names[i]) == 0)
+				break;
+		if (k < opt->in.nvaults ||
+		    follower_runs(c, all.names[i], NULL) != 0)
+			continue;
+		snprintf(words, sizeof(words),
+			 "segments are kept for '%s', too, which is no vault "
+			 "here and does not run; when it is to go: "
+			 "ps-cache drop-follower %s",
+			 all.names[i], all.names[i]);
+		opt->say(opt->ctx, words);
+	}
+}
+
+/*
+ * What is told as stored depends on how many follow: all are known to the
+ * cache before the first one begins.
+ */
+static int register_all(const struct supervise *opt, struct err *e)
+{
+	const struct plan_input *in = &opt->in;
+	struct cache *c;
+	unsigned i;
+	int rc = cache_open(&c, in->cache, e);
+
+	if (rc < 0)
+		return rc;
+	for (i = 0; i < in->nvaults && rc == 0; i++)
+		rc = follower_register(c, in->vaults[i].name, e);
+	if (rc == 0)
+		name_absent(opt, c);
+	cache_close(c);
+	if (rc == 0)
+		rc = follower_stored_after(in->cache, in->stored_after, e);
+	return rc;
+}
+
+/* 0, 1 (held), then what passes, then what somebody has to look at. */
+static int rank(int code)
+{
+	if (code == PS_OK || code == PS_NO)
+		return code;
+	return code == PS_UNAVAILABLE || code == PS_TEMPFAIL ? 2 : 3;
+}
+
+static int gravest(const struct sup *s)
+{
+	int code = PS_OK;
+	unsigned i;
+
+	for (i = 0; i < s->n; i++)
+		if (rank(s->lanes[i].code) > rank(code))
+			code = s->lanes[i].code;
+	return code;
+}
+
+static int run(struct sup *s, struct err *e)
+{
+	const struct supervise *opt = s->opt;
+	unsigned i;
+	int rc = seater_init(&s->errands[0], &opt->in, opt->seat,
+			     opt->seat_wait_s, opt->say, opt->ctx, e);
+
+	mapper_init(&s->errands[1], &opt->in, opt->say, opt->ctx);
+	if (rc == 0 && opt->in.nvaults > 1)
+		rc = register_all(opt, e);
+	for (i = 0; i < opt->in.nvaults && rc == 0; i++) {
+		lane_init(&s->lanes[i], opt, &opt->in.vaults[i]);
+		s->n++;
+		rc = lane_start(&s->lanes[i], e);
+	}
+	if (rc == 0)
+		rc = loop(s, e);
+	end_children(s);
+	return rc;
+}
+
 int supervise_run(const struct supervise *opt, struct err *e)
 {
-	struct sup s = {.opt = opt, .wait = WAIT_FIRST_NS};
+	struct sup s = {.opt = opt};
 	sigset_t set, old;
-	int rc;
+	int rc, code;
 
+	s.lanes = calloc(opt->in.nvaults, sizeof(*s.lanes));
+	if (s.lanes == NULL)
+		return err_sys(e, PS_TEMPFAIL, "chains");
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
@@ -305,20 +289,13 @@ int supervise_run(const struct supervise *opt, struct err *e)
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, &old);
 	s.sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (s.sigfd < 0)
-		return err_sys(e, 0, "signalfd");
-	plan_chain(&opt->in, &s.plan);
-	seater_init(&s.errands[0], &opt->in, opt->seat, opt->say, opt->ctx);
-	mapper_init(&s.errands[1], &opt->in, opt->say, opt->ctx);
-	rc = start(&s, e);
-	if (rc == 0) {
-		tell(&s, "READY=1", NULL);
-		rc = loop(&s, e);
-	}
-	end_children(&s);
-	close(s.sigfd);
+	rc = s.sigfd < 0 ? err_sys(e, 0, "signalfd") : run(&s, e);
+	if (s.sigfd >= 0)
+		close(s.sigfd);
+	code = s.reload ? SUPERVISE_RELOAD : gravest(&s);
+	free(s.lanes);
 	/* A reload keeps them blocked: none may be lost on the way. */
-	if (rc < 0 || s.code != SUPERVISE_RELOAD)
+	if (rc < 0 || code != SUPERVISE_RELOAD)
 		sigprocmask(SIG_SETMASK, &old, NULL);
-	return rc < 0 ? rc : s.code;
+	return rc < 0 ? rc : code;
 }

@@ -132,6 +132,11 @@ static void az_close(struct store *s)
 	free(az);
 }
 
+static void az_limit(struct store *s, uint64_t per_second)
+{
+	web_limit(azblob_of(s)->web, per_second);
+}
+
 static int az_open(struct store **ret, const char *url, int create,
 		   struct err *e)
 {
@@ -426,4 +431,5 @@ const struct store_ops store_azblob = {
     .remove = az_remove,
     .skew = az_skew,
     .paced = true,
+    .limit = az_limit,
 };

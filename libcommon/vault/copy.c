@@ -109,7 +109,8 @@ static int open_pipe(struct trip *t, struct err *e)
 static int travel(struct run *r, struct trip *t, struct upload_totals *done,
 		  struct err *e)
 {
-	struct upload u = {.rate = r->how->rate,
+	struct rate rate = {.per_second = r->how->rate};
+	struct upload u = {.rate = &rate,
 			   .ack = take_ack,
 			   .ctx = t,
 			   .before = r->totals.bytes};

@@ -53,6 +53,11 @@ static void s3_close(struct store *store)
 	free(s);
 }
 
+static void s3_limit(struct store *store, uint64_t per_second)
+{
+	web_limit(of(store)->web, per_second);
+}
+
 /*
  * A prefix is there when something is below it; without one it is the bucket
  * that counts.
@@ -253,4 +258,5 @@ const struct store_ops store_s3 = {
     .remove = s3_remove,
     .skew = s3_skew,
     .paced = true,
+    .limit = s3_limit,
 };

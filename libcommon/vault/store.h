@@ -73,6 +73,8 @@ struct store_ops {
 	int (*skew)(struct store *s, int64_t *ret_seconds);
 	/* It keeps the limit of store_settings by itself. */
 	bool paced;
+	/* Sets another one: bytes per second, 0: none. Only when paced. */
+	void (*limit)(struct store *s, uint64_t per_second);
 };
 
 struct store {

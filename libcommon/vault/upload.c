@@ -22,7 +22,7 @@ struct run {
 	struct seg_reader reader;
 	struct io_out out; /* gathers small parts; its end is `job.put` */
 	struct upload_job job;
-	struct rate rate;
+	struct rate *rate; /* NULL: no limit */
 	uint64_t bytes, before;
 };
 
@@ -61,7 +61,8 @@ static int write_put(void *ctx, const void *buf, size_t n, struct err *e)
 		return rc;
 	r->bytes += n;
 	progress_at(r->before + r->bytes);
-	rate_take(&r->rate, n);
+	if (r->rate != NULL)
+		rate_take(r->rate, n);
 	return 0;
 }
 
@@ -305,7 +306,7 @@ int upload_run(struct vault *v, int fd, const char *name,
 	struct io_in in;
 	int rc;
 
-	r.rate.per_second = u->rate;
+	r.rate = u->rate;
 	rc = io_in_open(&in, read_input, &r, name, e);
 	if (rc < 0)
 		return rc;

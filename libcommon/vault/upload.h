@@ -7,14 +7,15 @@
 #ifndef PS_VAULT_UPLOAD_H
 #define PS_VAULT_UPLOAD_H
 
+#include "base/rate.h"
 #include "vault/vault.h"
 
 /* Called for each segment, one call at a time, in the order of the stream. */
 typedef int upload_ack_fn(void *ctx, const struct ack *a, struct err *e);
 
 struct upload {
-	uint64_t rate;	 /* bytes per second into the vault; 0: no limit */
-	uint64_t before; /* bytes of earlier calls, for the progress line */
+	struct rate *rate; /* into the vault; NULL: no limit */
+	uint64_t before;   /* bytes of earlier calls, for the progress line */
 	upload_ack_fn *ack;
 	void *ctx;
 };

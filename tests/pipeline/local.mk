@@ -3,4 +3,4 @@ UNIT_TESTS += tests/pipeline/test-verdict
 tests_pipeline_test_verdict_SOURCES = tests/pipeline/test-verdict.c
 tests_pipeline_test_verdict_LDADD = $(TEST_LDADD)
 
-EXTRA_DIST += tests/pipeline/pipeline.bats
+EXTRA_DIST += tests/pipeline/pipeline.bats tests/pipeline/several.bats

@@ -151,14 +151,15 @@ static void a_reason_wins_over_a_lost_reader(void **state)
 
 /* ---- the plan as a command line ---- */
 
-static void check_print(const struct plan_input *in, const char *want)
+static void check_print(const struct plan_input *in, const struct plan_vault *v,
+			const char *want)
 {
 	char *text = NULL;
 	size_t n = 0;
 	FILE *f = open_memstream(&text, &n);
 	struct plan p;
 
-	plan_chain(in, &p);
+	plan_chain(in, v, &p);
 	plan_print(&p, f);
 	fclose(f);
 	assert_string_equal(text, want);
@@ -169,23 +170,32 @@ static void the_plan_is_printed_as_a_shell_reads_it(void **state)
 {
 	(void)state;
 	check_print(&(struct plan_input){.cache = "/c",
-					 .vault = "file:///v",
 					 .key = "k",
 					 .codec = "deflate",
 					 .level = 6,
 					 .once = true,
 					 .config = "p.yaml"},
+		    &(struct plan_vault){.name = "default", .url = "file:///v"},
 		    "ps-cache follow -C /c --config p.yaml --once | "
 		    "ps-compress --codec deflate --config p.yaml --level 6 | "
 		    "ps-encrypt -k k --config p.yaml | "
 		    "ps-upload file:///v --config p.yaml | "
-		    "ps-cache ack -C /c --config p.yaml\n");
-	check_print(&(struct plan_input){.cache = "a b",
-					 .vault = "it's; rm -rf ~\n$x",
-					 .codec = "none"},
+		    "ps-cache ack -C /c --config p.yaml");
+	check_print(&(struct plan_input){.cache = "a b", .codec = "none"},
+		    &(struct plan_vault){.name = "default",
+					 .url = "it's; rm -rf ~\n$x"},
 		    "ps-cache follow -C 'a b' | "
 		    "ps-upload 'it'\\''s; rm -rf ~\n$x' | "
-		    "ps-cache ack -C 'a b'\n");
+		    "ps-cache ack -C 'a b'");
+	check_print(&(struct plan_input){.cache = "c", .codec = "none"},
+		    &(struct plan_vault){.name = "far",
+					 .url = "s3://b",
+					 .credentials = "keys",
+					 .jobs = "8",
+					 .listed = true},
+		    "ps-cache follow -C c --for far | "
+		    "ps-upload s3://b --credentials keys --jobs 8 --for far | "
+		    "ps-cache ack -C c --for far");
 }
 
 static void unread_stages_are_those_before_the_last_that_ended(void **state)

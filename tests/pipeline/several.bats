@@ -1,0 +1,189 @@
+#!/usr/bin/env bats
+# ps-pipeline into several vaults: none of them is in another's way.
+load ../lib/common
+
+prepare() {
+	umask 077
+	ps-cache init --keep-free 0 --keep-free-initial 0 -C cache
+	for name in near far third; do
+		ps-vault init "vault.$name" >/dev/null
+	done
+	ps-encrypt --new-key key >/dev/null
+	truncate -s 8M d.img
+	random_file part 1000000
+	dd if=part of=d.img conv=notrunc status=none
+	configure near far
+}
+
+# configure NAME...: a ps.yaml with these vaults
+configure() {
+	printf 'cache: %s\nkey: %s\nvaults:\n' "$T/cache" "$T/key" >ps.yaml
+	for name; do
+		printf -- '- {name: %s, url: "%s"}\n' "$name" "$T/vault.$name"
+	done >>ps.yaml
+}
+
+# pass DISK [OPTION...]: one pass of d.img into the cache.
+pass() {
+	local disk=$1
+	shift
+	ps-scan --machine m --disk "$disk" --map "$disk.map" "$@" d.img 2>scan.err |
+		ps-cache put -C cache 2>put.err |
+		ps-scan --commit --map "$disk.map" >acks 2>commit.err
+}
+
+change() { # change SEED: other bytes somewhere in d.img
+	random_file part 100000 "$1"
+	dd if=part of=d.img bs=64K seek=$(($1 % 50)) conv=notrunc status=none
+}
+
+ends() { # ends VAULT SEQ [DISK]: that is the vault's head of the disk
+	[ "$(ps-vault head "vault.$1" --machine m --disk "${3:-d}" |
+		cut -f 4)" = "$2" ]
+}
+
+restored() { # restored VAULT [DISK]: its latest point is what d.img is
+	ps-restore "vault.$1" --machine m --disk "${2:-d}" -k key -o out.img \
+		--force >/dev/null && cmp d.img out.img
+}
+
+# stat KEY...: of the disk d in `ps-cache stat --json`
+stat_of() {
+	ps-cache stat --json -C cache | python3 -c '
+import json, sys
+for d in json.load(sys.stdin)["disks"]:
+    if d["disk"] == "d":
+        for k in sys.argv[1:]:
+            d = d[k]
+        print(d)' "$@"
+}
+
+is() { # is VALUE KEY...
+	[ "$(stat_of "${@:2}")" = "$1" ]
+}
+
+said() {
+	grep -q -e "$1" err
+}
+
+begin() { # ps-pipeline in the background, told from $pipeline
+	start ps-pipeline --config ps.yaml --max-wait 1 "$@" >out 2>err
+	pipeline=${STARTED[-1]}
+}
+
+finish() {
+	kill -TERM "$pipeline"
+	wait "$pipeline"
+}
+
+@test "each vault gets everything; it leaves the cache when all have it" {
+	begin
+	pass d
+	wait_for ends near 1
+	wait_for ends far 1
+	wait_for is 1 stored seq
+	wait_for is 0 segments
+	restored near
+	restored far
+	finish
+	ps-vault verify vault.near -k key >/dev/null
+	ps-vault verify vault.far -k key >/dev/null
+}
+
+@test "a dead vault stalls no other and gets what it missed" {
+	mv vault.far away
+	begin
+	pass d
+	wait_for ends near 1
+	change 2
+	pass d
+	wait_for ends near 2
+	is 0 stored seq
+	is 2 segments
+	said '^ps-pipeline: far: ps-upload ended with .*again in'
+	! said 'near: ' || false
+	mv away vault.far
+	wait_for ends far 2
+	wait_for is 0 segments
+	is 2 stored seq
+	restored far
+}
+
+@test "stored is told after N of M, also by the next one that starts" {
+	mv vault.far away
+	begin --stored-after 1
+	pass d
+	wait_for is 1 stored seq
+	is 1 segments
+	kill -9 "$pipeline"
+	change 2
+	pass d
+	begin --stored-after 1
+	wait_for is 2 stored seq
+	finish
+	is 0 followers far seq
+	# What was told once is not taken back, what comes needs both.
+	begin
+	change 3
+	pass d
+	wait_for is 3 followers near seq
+	is 2 stored seq
+	kill -HUP "$pipeline"
+	finish
+	# Only one is asked for again: it is told at once.
+	begin --stored-after 1
+	wait_for is 3 stored seq
+}
+
+@test "a vault that refuses a disk holds it for itself alone" {
+	pass d
+	ps-pipeline --config ps.yaml --once -q
+	# Another server has gone on in the far vault.
+	mkdir other
+	cp d.map* other
+	change 7
+	ps-scan --machine m --disk d --map other/d.map d.img 2>scan.err |
+		ps-encrypt -k key | ps-upload vault.far >/dev/null
+	ends far 2
+	change 2
+	pass d
+	begin
+	wait_for ends near 2
+	wait_for is True followers far held
+	is False held
+	fails_with 1 ps-cache stat -C cache
+	grep -q 'on hold for far: refused' out
+	change 3
+	pass d
+	wait_for ends near 3
+	is 2 segments
+	kill -0 "$pipeline"
+	finish
+	configure near
+	ps-cache drop-follower far -C cache
+	is 0 segments
+	is 3 stored seq
+}
+
+@test "a vault that comes later begins when it was filled by a copy" {
+	configure near
+	begin
+	pass d
+	wait_for ends near 1
+	finish
+	configure near far
+	begin
+	change 2
+	pass d
+	wait_for ends near 2
+	wait_for is True followers far held
+	ps-vault copy vault.near vault.far >/dev/null
+	wait_for is False followers far held
+	wait_for is 0 segments
+	wait_for is 2 stored seq
+	change 3
+	pass d
+	wait_for ends far 3
+	restored far
+	said 'm/d: a vault that was left behind goes on'
+}
