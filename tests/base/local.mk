@@ -28,3 +28,6 @@ EXTRA_DIST += tests/base/opt.bats
 UNIT_TESTS += tests/base/test-rate
 tests_base_test_rate_SOURCES = tests/base/test-rate.c
 tests_base_test_rate_LDADD = $(TEST_LDADD)
+UNIT_TESTS += tests/base/test-hours
+tests_base_test_hours_SOURCES = tests/base/test-hours.c
+tests_base_test_hours_LDADD = $(TEST_LDADD)

@@ -145,7 +145,7 @@ got() {
 	[ "$(head -n 1 out)" = $'tool\topt-sample\tShows what it was given.\tfile' ]
 	grep -qxF $'opt\tm\tmode\tchoice\tMODE\tfast|good|fastest\thow\t\tsample.mode' out
 	grep -qxF $'opt\tt\ttext\ttext\tTEXT\t\ta text\tSAMPLE_TEXT\tsample.text' out
-	[ "$(grep -c '^opt' out)" -eq 16 ]
+	[ "$(grep -c '^opt' out)" -eq 17 ]
 }
 
 @test "words from elsewhere do not steer the terminal" {

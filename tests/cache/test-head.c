@@ -31,6 +31,9 @@ static void largest(struct head *h)
 
 		snprintf(name, sizeof(name), "f%062u", i);
 		assert_int_equal(head_set_position(h, name, &m, NULL), 0);
+		assert_int_equal(head_refuse(h, name, UINT64_MAX, "x", NULL),
+				 0);
+		memset(h->refusals[i].reason, 'r', ACK_REASON_SIZE - 1);
 	}
 	for (i = 0; i < HEAD_RECENT_MAX; i++) {
 		struct mark m = mark(UINT64_MAX, (uint8_t)i);
@@ -62,6 +65,7 @@ static void comes_back(const struct head *h)
 	assert_true(mark_equal(&got.stored, &h->stored));
 	assert_int_equal(got.nfollowers, h->nfollowers);
 	assert_int_equal(got.nrecent, h->nrecent);
+	assert_int_equal(got.nrefusals, h->nrefusals);
 }
 
 static void what_is_written_can_be_read(void **state)
@@ -74,6 +78,8 @@ static void what_is_written_can_be_read(void **state)
 	h.initial = true;
 	head_set_position(&h, "default", &m, NULL);
 	head_remember(&h, &m);
+	head_refuse(&h, "far", 11, "the vault ends at 3", NULL);
+	comes_back(&h);
 	head_hold(&h, 11, "the vault has another 11");
 	comes_back(&h);
 }
@@ -131,6 +137,10 @@ static void what_we_would_not_write_is_refused(void **state)
 	    "follower ../x 0 00\n",
 	    "ps-cache-head 1\nepoch 0\naccepted 1 %s point\nstored 0 %s\n"
 	    "hold 1\n",
+	    "ps-cache-head 1\nepoch 0\naccepted 1 %s point\nstored 0 %s\n"
+	    "hold-for far 1\n",
+	    "ps-cache-head 1\nepoch 0\naccepted 1 %s point\nstored 0 %s\n"
+	    "hold-for far x y\n",
 	};
 	char text[HEAD_TEXT_MAX];
 	struct head got;
@@ -161,6 +171,29 @@ static void the_first_reason_of_a_hold_stays(void **state)
 	head_hold(&h, 4, "second");
 	assert_string_equal(h.reason, "first line one");
 	assert_int_equal(h.held_seq, 3);
+}
+
+static void a_hold_of_one_follower_is_its_own(void **state)
+{
+	struct mark m = mark(4, 4);
+	struct head h = {0};
+
+	(void)state;
+	assert_null(head_left_out(&h, "far"));
+	assert_int_equal(head_refuse(&h, "far", 5, "first\n", NULL), 0);
+	assert_int_equal(head_refuse(&h, "far", 6, "second", NULL), 0);
+	assert_string_equal(head_left_out(&h, "far"), "first ");
+	assert_int_equal(head_refusal(&h, "far")->seq, 5);
+	assert_null(head_left_out(&h, "near"));
+	head_set_position(&h, "far", &m, NULL);
+	head_lift(&h, "far");
+	assert_null(head_left_out(&h, "far"));
+	assert_int_equal(head_position(&h, "far")->seq, 4);
+	head_refuse(&h, "far", 5, "again", NULL);
+	head_drop_follower(&h, "far");
+	assert_int_equal(h.nrefusals + h.nfollowers, 0);
+	head_hold(&h, 1, "all");
+	assert_string_equal(head_left_out(&h, "near"), "all");
 }
 
 static void only_so_many_are_remembered_and_the_newest_stay(void **state)
@@ -203,6 +236,7 @@ int main(void)
 	    cmocka_unit_test(a_changed_byte_is_seen),
 	    cmocka_unit_test(what_we_would_not_write_is_refused),
 	    cmocka_unit_test(the_first_reason_of_a_hold_stays),
+	    cmocka_unit_test(a_hold_of_one_follower_is_its_own),
 	    cmocka_unit_test(only_so_many_are_remembered_and_the_newest_stay),
 	    cmocka_unit_test(followers_are_bounded_and_can_be_dropped),
 	};

@@ -8,4 +8,4 @@ EXTRA_DIST += tests/chain/property.bats
 EXTRA_DIST += tests/chain/quickstart.bats
 EXTRA_DIST += tests/chain/resync.bats
 EXTRA_DIST += tests/chain/rpo.bats
-EXTRA_DIST += tests/chain/servers.bats
+EXTRA_DIST += tests/chain/servers.bats tests/chain/several.bats

@@ -4,3 +4,6 @@ tests_pipeline_test_verdict_SOURCES = tests/pipeline/test-verdict.c
 tests_pipeline_test_verdict_LDADD = $(TEST_LDADD)
 
 EXTRA_DIST += tests/pipeline/pipeline.bats tests/pipeline/several.bats
+UNIT_TESTS += tests/pipeline/test-vaults
+tests_pipeline_test_vaults_SOURCES = tests/pipeline/test-vaults.c
+tests_pipeline_test_vaults_LDADD = $(TEST_LDADD)

@@ -28,7 +28,7 @@ pass() {
 	local disk=$1
 	shift
 	ps-scan --machine m --disk "$disk" --map "$disk.map" "$@" d.img 2>scan.err |
-		ps-cache put -C cache 2>put.err |
+		tee last | ps-cache put -C cache 2>put.err |
 		ps-scan --commit --map "$disk.map" >acks 2>commit.err
 }
 
@@ -60,6 +60,14 @@ for d in json.load(sys.stdin)["disks"]:
 
 is() { # is VALUE KEY...
 	[ "$(stat_of "${@:2}")" = "$1" ]
+}
+
+# A new server: its cache knows nothing of the disk, and the source asks.
+new_cache() {
+	rm -rf cache
+	ps-cache init --keep-free 0 --keep-free-initial 0 -C cache
+	fails_with 75 ps-cache put -C cache <last
+	is False seated
 }
 
 said() {
@@ -100,7 +108,7 @@ finish() {
 	wait_for ends near 2
 	is 0 stored seq
 	is 2 segments
-	said '^ps-pipeline: far: ps-upload ended with .*again in'
+	wait_for said '^ps-pipeline: far: ps-upload ended with .*again in'
 	! said 'near: ' || false
 	mv away vault.far
 	wait_for ends far 2
@@ -140,7 +148,7 @@ finish() {
 	ps-pipeline --config ps.yaml --once -q
 	# Another server has gone on in the far vault.
 	mkdir other
-	cp d.map* other
+	cp -r d.map* other
 	change 7
 	ps-scan --machine m --disk d --map other/d.map d.img 2>scan.err |
 		ps-encrypt -k key | ps-upload vault.far >/dev/null
@@ -186,4 +194,89 @@ finish() {
 	wait_for ends far 3
 	restored far
 	said 'm/d: a vault that was left behind goes on'
+}
+
+@test "a slow vault does not hold up the others; SIGHUP makes it fast" {
+	printf -- '- {name: third, url: "%s", limit-rate: 64K}\n' \
+		"$T/vault.third" >>ps.yaml
+	begin
+	pass d
+	wait_for ends near 1
+	wait_for ends far 1
+	change 2
+	pass d
+	wait_for ends near 2
+	wait_for ends far 2
+	# A megabyte takes 16 seconds there: it is still on its way.
+	ends third 0
+	local upload
+	upload=$(ps -o pid=,args= --ppid "$pipeline" |
+		awk '/ps-upload.*--for third/ { print $1 }')
+	sed -i 's/64K/1G/' ps.yaml
+	kill -HUP "$pipeline"
+	wait_for ends third 2
+	kill -0 "$upload"
+	wait_for is 0 segments
+	restored third
+}
+
+@test "a new server goes on from the furthest vault, the other is filled" {
+	pass d
+	ps-pipeline --config ps.yaml --once -q
+	configure near
+	change 2
+	pass d
+	ps-cache drop-follower far -C cache
+	ps-pipeline --config ps.yaml --once -q
+	new_cache
+	configure far near
+	begin
+	wait_for is True seated
+	is 2 accepted seq
+	change 3
+	pass d
+	wait_for ends near 3
+	wait_for is True followers far held
+	stat_of followers far reason | grep -q 'ps-vault copy has to fill it'
+	is 0 stored seq
+	ps-vault copy vault.near vault.far >/dev/null
+	wait_for is False followers far held
+	wait_for is 3 stored seq
+	restored far
+}
+
+@test "too few vaults that answer do not decide where a disk goes on" {
+	pass d
+	change 2
+	pass d
+	ps-pipeline --config ps.yaml --once -q
+	new_cache
+	mv vault.far away
+	# What was told as stored may be in the other one alone.
+	begin --seat-wait 0 --stored-after 1
+	wait_for said 'm/d: could not be seated'
+	is False seated
+	finish
+	begin --seat-wait 0
+	wait_for is True seated
+}
+
+@test "a key of a vault that is unknown, or one without a name, is refused" {
+	sed -i 's/name: far/name: far, keys: x/' ps.yaml
+	fails_with 78 ps-pipeline --config ps.yaml --print
+	grep -q 'ps.yaml:[0-9]*: vaults.1.keys: no such key' err
+	fails_with 64 ps-pipeline --vault a --vault b --print -C cache
+	grep -q "say --vault NAME=URL" err
+	fails_with 78 ps-pipeline --vault a=a --vault b=b --stored-after 3 \
+		--print -C cache
+}
+
+@test "--print gives lines that a shell runs at the same time" {
+	pass d
+	ps-pipeline --config ps.yaml --once --print >lines
+	[ "$(wc -l <lines)" -eq 3 ]
+	sh lines >out
+	ends near 1
+	ends far 1
+	is 0 segments
 }

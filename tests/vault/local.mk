@@ -46,3 +46,4 @@ EXTRA_DIST += tests/vault/azblob.bats tests/vault/azurite.bash \
 	tests/peers/package.json tests/peers/package-lock.json
 check_PROGRAMS += tests/vault/list-store
 tests_vault_list_store_SOURCES = tests/vault/list-store.c
+EXTRA_DIST += tests/vault/rate.bats

@@ -119,7 +119,7 @@ acked_are_there() {
 	fails_with 64 ps-upload v s --limit-rate fast
 	fails_with 64 ps-upload v s --limit-rate 20Mbyte
 	printf 'upload:\n  limit-rate: slow\n' >ps.yaml
-	fails_with 64 ps-upload --config ps.yaml v s
+	fails_with 78 ps-upload --config ps.yaml v s
 }
 
 # Runs a script in a mount namespace where ./small is a tmpfs of 8 MiB.
