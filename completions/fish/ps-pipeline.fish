@@ -1,11 +1,13 @@
 # Made by scripts/make-completions from the option table of ps-pipeline.
 complete -c ps-pipeline -f
 complete -c ps-pipeline -s C -l cache -x -a '(__fish_complete_directories)' -d 'the cache'
-complete -c ps-pipeline -l vault -x -d 'the vault'
+complete -c ps-pipeline -l vault -x -d 'a vault; several have names'
+complete -c ps-pipeline -l stored-after -x -d 'vaults that must have what is called stored (default: all)'
 complete -c ps-pipeline -s k -l key -r -F -d 'seal with this key file (default: nothing is sealed)'
 complete -c ps-pipeline -l codec -x -a 'deflate zstd none' -d 'how to compress'
 complete -c ps-pipeline -l level -x -d '1 (fastest) to 9 (densest), default 1'
 complete -c ps-pipeline -l seat -x -a 'auto manual' -d 'auto: disks on hold are seated too'
+complete -c ps-pipeline -l seat-wait -x -d 'how long seating waits for vaults that do not answer (10m)'
 complete -c ps-pipeline -l max-wait -x -d 'longest wait before a restart (default: 60)'
 complete -c ps-pipeline -l stop-timeout -x -d 'time to finish what is under way (default: 30)'
 complete -c ps-pipeline -l once -d 'store what the cache holds, then end'

@@ -1,6 +1,8 @@
 # Made by scripts/make-completions from the option table of ps-upload.
 complete -c ps-upload -l vault -x -d 'the vault when no operand names one'
 complete -c ps-upload -l limit-rate -x -d 'bytes per second at most: 20M, 100Mbit'
+complete -c ps-upload -l schedule -x -d 'rates by time: \'Mon-Fri 08:00-18:00 5Mbit; * 50Mbit\''
+complete -c ps-upload -l for -x -d 'take the rates of this entry of \'vaults\' in ps.yaml'
 complete -c ps-upload -s j -l jobs -x -d 'transfers at a time (4)'
 complete -c ps-upload -l probe -d 'try the store step by step and say how fast it is'
 complete -c ps-upload -l endpoint -x -d 'where the store\'s service is, instead of the public one'

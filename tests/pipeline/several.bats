@@ -280,3 +280,54 @@ finish() {
 	ends far 1
 	is 0 segments
 }
+
+# The source asks what was taken, as `cxpsclient --status` does.
+settle() {
+	printf 'durable\tm\td\t%s\t%s\thead\n' "$(stat_of accepted seq)" \
+		"$(stat_of accepted digest)" |
+		ps-scan --commit --map d.map >/dev/null 2>&1
+}
+
+# throttled: a pass is not taken, for want of room
+throttled() {
+	change "$1"
+	! pass d && grep -q 'limit' put.err && settle
+}
+
+@test "stores away for hours: the cache fills, sources wait, all drains" {
+	local n
+	ps-cache init --disk-limit 1200K -C cache
+	mv vault.near near
+	mv vault.far far
+	begin
+	for n in 1 2 3 4; do
+		change "$n"
+		pass d || break
+	done
+	grep -q 'limit' put.err
+	settle
+	# The one that comes back gets all; the dead one still keeps the room.
+	mv near vault.near
+	wait_for is "$(stat_of accepted seq)" followers near seq
+	throttled 5
+	configure near
+	kill -HUP "$pipeline"
+	wait_for ps-cache drop-follower far -C cache
+	wait_for is 0 segments
+	change 6
+	pass d
+	wait_for is "$(stat_of accepted seq)" stored seq
+	restored near
+	# The dead one comes back, and misses what a copy brings.
+	mv far vault.far
+	ps-vault copy vault.near vault.far >/dev/null
+	configure near far
+	kill -HUP "$pipeline"
+	change 7
+	pass d
+	wait_for is 0 segments
+	restored near
+	restored far
+	ps-vault verify vault.near -k key >/dev/null
+	ps-vault verify vault.far -k key >/dev/null
+}
