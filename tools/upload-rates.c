@@ -122,6 +122,10 @@ int rates_begin(struct upload_rates *r, const struct opt *opts, struct err *e)
 	r->pace.say = say;
 	r->pace.ctx = r;
 	pthread_mutex_init(&r->lock, NULL);
+	/* Nothing can change without a file, nor without rules. */
+	r->follow = opt_conf() != NULL || r->schedule != NULL;
+	if (r->follow)
+		pace_listen();
 	rc = pace_read(&r->pace, e);
 	atomic_store(&r->rate.per_second, r->pace.now);
 	return rc;
@@ -129,10 +133,7 @@ int rates_begin(struct upload_rates *r, const struct opt *opts, struct err *e)
 
 int rates_follow(struct upload_rates *r, struct err *e)
 {
-	/* Nothing can change without a file, nor without rules. */
-	if (opt_conf() == NULL && r->pace.rates.hours.n == 0)
-		return 0;
-	return pace_start(&r->pace, e);
+	return r->follow ? pace_start(&r->pace, e) : 0;
 }
 
 void rates_store(struct upload_rates *r, struct store *store)

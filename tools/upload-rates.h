@@ -14,6 +14,7 @@ struct upload_rates {
 	const char *name; /* of an entry of `vaults` */
 
 	const struct opt *opts;
+	bool follow;	  /* they may change */
 	struct pace pace; /* pace.now: what counts at the beginning */
 	struct rate rate; /* what counts now */
 	pthread_mutex_t lock;

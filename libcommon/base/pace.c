@@ -63,7 +63,7 @@ static void *follow(void *arg)
 	return NULL;
 }
 
-int pace_start(struct pace *p, struct err *e)
+void pace_listen(void)
 {
 	sigset_t set;
 
@@ -71,6 +71,10 @@ int pace_start(struct pace *p, struct err *e)
 	sigaddset(&set, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	signal(SIGHUP, SIG_DFL); /* what is ignored cannot be waited for */
+}
+
+int pace_start(struct pace *p, struct err *e)
+{
 	atomic_store(&p->stop, false);
 	errno = pthread_create(&p->thread, NULL, follow, p);
 	if (errno != 0)

@@ -36,8 +36,15 @@ struct pace {
 int pace_read(struct pace *p, struct err *e);
 
 /*
+ * From here on SIGHUP waits to be taken, also where it was ignored. Called
+ * before pace_read(), so that no change is missed, and before other threads
+ * are made.
+ */
+void pace_listen(void);
+
+/*
  * Follows the clock and SIGHUP in a thread of its own until pace_stop().
- * Called before other threads are made: it blocks SIGHUP for all of them.
+ * After pace_listen().
  */
 int pace_start(struct pace *p, struct err *e);
 void pace_stop(struct pace *p);

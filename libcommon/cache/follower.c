@@ -158,7 +158,6 @@ int follower_refuse(struct head *h, const struct follower_list *all,
 		    struct err *e)
 {
 	unsigned i, left = 0;
-	int rc;
 
 	for (i = 0; i < all->n; i++)
 		left += strcmp(all->names[i], name) != 0 &&
@@ -167,8 +166,7 @@ int follower_refuse(struct head *h, const struct follower_list *all,
 		head_hold(h, seq, reason);
 		return 0;
 	}
-	rc = head_refuse(h, name, seq, reason, e);
-	return rc;
+	return head_refuse(h, name, seq, reason, e);
 }
 
 /* ---- what nobody needs any more ---- */

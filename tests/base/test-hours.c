@@ -186,6 +186,7 @@ static void a_rule_begins_while_it_runs(void **state)
 	use_zone("UTC0");
 	rules = "08:00-18:00 1000; 2000";
 	atomic_store(&fake_now, at("2026-11-20T07:59:59Z"));
+	pace_listen();
 	assert_int_equal(pace_read(&p, NULL), 0);
 	assert_int_equal(p.now, 2000);
 	assert_int_equal(pace_start(&p, NULL), 0);

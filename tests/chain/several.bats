@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # Three vaults under one cache, of which one is away, one slow and one an
 # object store: everything is killed again and again, and nothing is lost.
-# PS_LONG=1: for longer, and Azurite's place is taken by nothing less.
+# PS_LONG=1: ten times as often.
 load ../lib/common
 load ../store/store
 
@@ -71,7 +71,7 @@ kill_all() {
 		pass "$n"
 		cp d.img "d.$n"
 		seq=$((seq + 1))
-		sleep "0.$((RANDOM % 400 + 100))"
+		sleep "0.$((RANDOM % 250 + 100))"
 		kill_all
 		# Two have what is told as stored, whoever was killed when.
 		named=$(stat_of '[.followers[].seq] | sort | reverse | .[1]')

@@ -50,7 +50,7 @@ upload_slowly() {
 	strict
 	ps-vault init s3://rates >/dev/null
 	# A small one first, then a minute at this rate.
-	make-segment -m a >s
+	make-segment -m a -s 64K >s
 	make-segment -m b -s 16M -c 100 -z 0 -t random >>s
 	for vault in v s3://rates; do
 		printf 'upload:\n  limit-rate: 256K\n' >ps.yaml
@@ -64,7 +64,7 @@ upload_slowly() {
 }
 
 @test "a schedule counts, of upload or of the vault's own entry" {
-	make-segment -m a >s
+	make-segment -m a -s 64K >s
 	make-segment -m b -s 16M -c 100 -z 0 -t random >>s
 	cat >ps.yaml <<-END
 		upload: {limit-rate: 1G, schedule: "* 00:00-24:00 1G"}
