@@ -271,7 +271,7 @@ int follower_retire(struct folder *f, struct folder_state *s,
 /* ---- drop ---- */
 
 struct drop {
-	const char *name; /* NULL: only count again */
+	const char *name;
 	struct follower_list left;
 };
 
@@ -302,8 +302,7 @@ static int drop_in(void *ctx, struct folder *f, struct err *e)
 	rc = folder_state(f, &s, e);
 	if (rc == 0) {
 		if (s.seated) {
-			if (d->name != NULL)
-				drop_follower(&s.head, d);
+			drop_follower(&s.head, d);
 			rc = follower_retire(f, &s, &d->left, e);
 		}
 		folder_state_free(&s);
@@ -355,17 +354,40 @@ int follower_drop(struct cache *c, const char *name, struct err *e)
 
 /* ---- how many have to have it ---- */
 
+/* Heads are written only where something is new: a cache may have many. */
+static int count_in(void *ctx, struct folder *f, struct err *e)
+{
+	const struct follower_list *all = ctx;
+	struct folder_state s;
+	uint64_t before;
+	int rc = folder_lock(f, true, e);
+
+	if (rc < 0)
+		return rc;
+	rc = folder_state(f, &s, e);
+	if (rc == 0) {
+		before = s.head.stored.seq;
+		if (s.seated)
+			count_stored(f, &s.head, all);
+		if (s.head.stored.seq != before)
+			rc = follower_retire(f, &s, all, e);
+		folder_state_free(&s);
+	}
+	folder_unlock(f);
+	return rc;
+}
+
 static int count_again(const char *dir, struct err *e)
 {
-	struct drop d = {0};
+	struct follower_list all;
 	struct cache *c;
 	int rc = cache_open(&c, dir, e);
 
 	if (rc < 0)
 		return rc;
-	rc = follower_list(c, &d.left, e);
+	rc = follower_list(c, &all, e);
 	if (rc == 0)
-		rc = folder_each(c, NULL, drop_in, &d, e);
+		rc = folder_each(c, NULL, count_in, &all, e);
 	cache_close(c);
 	return rc;
 }

@@ -128,7 +128,8 @@ static int new_head(struct seating *s, const struct folder_state *st,
 	unsigned i;
 
 	if (p->keep_below)
-		h.stored = st->head.stored;
+		h.stored = st->head.stored.seq < p->vault.seq ? st->head.stored
+							      : p->vault;
 	else if (others(s, &h, false) == 0 || s->c->limits.stored_after == 1)
 		h.stored = p->vault;
 	for (i = 0; i < s->all.n && rc == 0; i++) {

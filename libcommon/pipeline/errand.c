@@ -137,7 +137,7 @@ static void finish(struct errands *r, int64_t now)
 	} else if (rest < 0) {
 		later(r, now, "see the message before");
 	} else if (rest > 0) {
-		d->next = now + rest * NS_PER_S;
+		d->next = d->since = now + rest * NS_PER_S;
 		d->wait_s = WAIT_FIRST_S;
 		d->tries = 0;
 	} else {

@@ -55,19 +55,23 @@ static int consider(void *ctx, const char *machine, const char *disk,
 {
 	struct looking *l = ctx;
 	unsigned vaults = all_vaults(l->r);
+	bool alone = h->seated && !h->held; /* for single vaults */
 	struct errand *d;
 
 	(void)e;
 	if (h->held && h->seated && !l->r->holds)
 		return 0;
-	if (h->seated && !h->held)
+	if (alone)
 		vaults = h->refused_by > 0 ? refusing(l, machine, disk) : 0;
 	if (vaults == 0)
 		return 0;
 	d = errand_due(l->r, machine, disk);
 	if (d != NULL) {
+		/* A disk that was only on hold for one begins to wait now. */
+		if (d->seq != alone)
+			d->since = l->r->now;
 		d->held = h->held;
-		d->seq = h->seated && !h->held; /* one vault's hold */
+		d->seq = alone;
 		d->vaults = vaults;
 	}
 	return 0;

@@ -74,6 +74,69 @@ load cache
 	[ "$(field data held)" = False ]
 }
 
+# The second line of acks.s as a refusal.
+refusal() {
+	sed -n '2{s/^durable/refused/;s/$/\tno way/;p}' acks.s
+}
+
+@test "with several followers a refusal holds its own; with none left, the disk" {
+	make_stream s -p 3
+	put s
+	ps-cache follow --once --for a -C C >/dev/null
+	ps-cache follow --once --for b -C C >/dev/null
+	refusal >acks
+	fails_with 1 ps-cache ack --for b -C C <acks
+	grep -q 'web01/root: on hold for b at segment 2: refused: no way' err
+	[ "$(field root held)" = False ]
+	[ "$(field root followers.b.reason)" = "refused: no way" ]
+	ps-cache follow --once --for b -C C >out 2>err
+	[ ! -s out ]
+	grep -q 'left out: refused: no way' err
+	stored acks.s | ps-cache ack --for a -C C >/dev/null
+	[ "$(field root followers.a.segments)" = 0 ]
+	[ "$(field root followers.b.segments)" = 3 ]
+	make_stream t -f "3:$(digest_of acks.s 3)"
+	put t
+	sed 's/^durable/refused/;s/$/\tme too/' acks.t >acks
+	fails_with 1 ps-cache ack --for a -C C <acks
+	[ "$(field root held)" = True ]
+	make_stream u -f "4:$(digest_of acks.t 4)"
+	fails_with 75 ps-cache put -C C <u
+	ps-cache verify -C C >/dev/null
+}
+
+@test "the last one that goes on may not be dropped unseen" {
+	make_stream s -p 3
+	put s
+	ps-cache follow --once --for a -C C >/dev/null
+	ps-cache follow --once --for b -C C >/dev/null
+	refusal >acks
+	fails_with 1 ps-cache ack --for b -C C <acks
+	ps-cache drop-follower a -C C
+	[ "$(field root held)" = True ]
+	[ "$(field root reason)" = "refused: no way" ]
+}
+
+@test "stored after N: it counts for what is idle, and never goes back" {
+	make_stream s -p 3
+	put s
+	ps-cache follow --once --for a -C C >/dev/null
+	ps-cache follow --once --for b -C C >/dev/null
+	ps-cache follow --once --for c -C C >/dev/null
+	stored acks.s | ps-cache ack --for a -C C >/dev/null
+	stored acks.s | head -n 2 | ps-cache ack --for b -C C >/dev/null
+	[ "$(field root stored.seq)" = 0 ]
+	ps-cache init --stored-after 2 -C C
+	[ "$(field root stored.seq)" = 2 ]
+	ps-cache init --stored-after 1 -C C
+	[ "$(field root stored.seq)" = 3 ]
+	ps-cache init --stored-after 0 -C C
+	[ "$(field root stored.seq)" = 3 ]
+	[ "$(segments)" = "1 2 3" ]
+	ps-cache stat -C C | grep -q '^followers: a b c$'
+	fails_with 64 ps-cache init --stored-after 17 -C C
+}
+
 @test "a refusal of a segment that is not of this chain holds nothing" {
 	make_stream s
 	make_stream other

@@ -148,6 +148,28 @@ zeros=$(printf '%064d' 0)
 	ps-cache verify -C C
 }
 
+@test "a head that does not fit disturbs no other follower" {
+	make_stream s -p 4
+	put s
+	ps-cache follow --once --for a -C C >/dev/null
+	ps-cache follow --once --for b -C C >/dev/null
+	stored acks.s | ps-cache ack --for a -C C >/dev/null
+	stored acks.s | head -n 2 | ps-cache ack --for b -C C >/dev/null
+	[ "$(segments)" = "3 4" ]
+	printf 'stored\tweb01\troot\t1\t%s\n' "$(digest_of acks.s 1)" >vault
+	fails_with 75 ps-cache seat --for b -C C <vault
+	grep -q 'for b: the vault ends with segment 1, here 3 is next' err
+	[ "$(segments)" = "3 4" ]
+	[ "$(field root held)" = False ]
+	[ "$(field root followers.b.held)" = True ]
+	printf 'stored\tweb01\troot\t3\t%s\n' "$(digest_of acks.s 3)" >vault
+	ps-cache seat --for b -C C <vault | grep -q '^kept.web01.root.4'
+	[ "$(field root followers.b.held)" = False ]
+	[ "$(segments)" = 4 ]
+	ps-cache follow --once --for b -C C >out
+	tail -c "$(stat -c %s out)" s | cmp - out
+}
+
 @test "a damaged head file holds the disk until it is seated" {
 	make_stream s -p 2
 	put s

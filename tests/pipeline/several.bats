@@ -262,6 +262,22 @@ finish() {
 	wait_for is True seated
 }
 
+@test "a vault that somebody has to look at is left alone until SIGHUP" {
+	ps-cache init -C none
+	sed -i "s|$T/vault.far|$T/none|" ps.yaml
+	begin
+	wait_for said 'far: ps-upload ended with 78 .*; stopped, the others go on'
+	pass d
+	wait_for ends near 1
+	rm -r none
+	cp -r vault.third none
+	kill -HUP "$pipeline"
+	wait_for is 0 segments
+	change 2
+	pass d
+	wait_for is 2 stored seq
+}
+
 @test "a key of a vault that is unknown, or one without a name, is refused" {
 	sed -i 's/name: far/name: far, keys: x/' ps.yaml
 	fails_with 78 ps-pipeline --config ps.yaml --print
