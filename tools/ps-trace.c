@@ -145,7 +145,7 @@ static int ask(const char *request, struct tracing_answer *a)
 
 static void check_id(const char *what, const char *id)
 {
-	if (*id == '\0' || strlen(id) >= LEDGER_ID ||
+	if (*id == '\0' || strlen(id) >= WRITEBOOK_ID ||
 	    strpbrk(id, " \n") != NULL)
 		opt_misuse("--%s: '%s' is no name of a moment", what, id);
 }
@@ -153,7 +153,7 @@ static void check_id(const char *what, const char *id)
 static int cut(void)
 {
 	struct tracing_answer a;
-	char request[3 * LEDGER_ID];
+	char request[3 * WRITEBOOK_ID];
 	struct stat st;
 	int rc;
 

@@ -31,15 +31,15 @@ static void on_event(void *ctx, const struct page_event *ev)
 		return;
 	if (from < d->start)
 		from = d->start;
-	ledger_mark(&t->ledger, (from - d->start) * SECTOR,
-		    (to - d->start) * SECTOR);
+	writebook_mark(&t->book, (from - d->start) * SECTOR,
+		       (to - d->start) * SECTOR);
 }
 
 static void lost(struct tracer *t, const char *why)
 {
 	t->times_lost++;
 	snprintf(t->why, sizeof(t->why), "%.199s", why);
-	ledger_forget(&t->ledger);
+	writebook_forget(&t->book);
 }
 
 void tracer_drain(struct tracer *t)
@@ -127,7 +127,7 @@ int tracer_open(struct tracer *t, const char *path, const char *name,
 	if (rc == 0)
 		rc = name_ourselves(t, e);
 	if (rc == 0)
-		rc = ledger_open(&t->ledger, t->target.sectors * SECTOR, e);
+		rc = writebook_open(&t->book, t->target.sectors * SECTOR, e);
 	if (rc == 0)
 		rc = instance_open(&t->instance, name, &t->target, t->comm,
 				   buffer, e);
@@ -143,7 +143,7 @@ int tracer_open(struct tracer *t, const char *path, const char *name,
 void tracer_close(struct tracer *t)
 {
 	instance_close(&t->instance);
-	ledger_close(&t->ledger);
+	writebook_close(&t->book);
 }
 
 int tracer_cut(struct tracer *t, const char *to, const char *base,
@@ -161,7 +161,7 @@ int tracer_cut(struct tracer *t, const char *to, const char *base,
 	rc = settle(t, e);
 	if (rc < 0)
 		return rc;
-	rc = ledger_cut(&t->ledger, to, base, ret, e);
+	rc = writebook_cut(&t->book, to, base, ret, e);
 	*why = "";
 	if (rc == 1)
 		*why = base[0] == '\0'	   ? "no base was named"

@@ -7,7 +7,7 @@
 #ifndef PS_TRACE_TRACER_H
 #define PS_TRACE_TRACER_H
 
-#include "trace/ledger.h"
+#include "trace/writebook.h"
 #include "trace/instance.h"
 #include "trace/target.h"
 
@@ -18,7 +18,7 @@ struct tracer {
 	const char *path; /* of the device; borrowed */
 	struct target target;
 	struct instance instance;
-	struct ledger ledger;
+	struct writebook book;
 	char comm[TASK_COMM_SIZE]; /* how our own reads are told apart */
 	bool probed;		   /* our own read was seen */
 	uint64_t losses;	   /* of the instance, when last looked at */
@@ -39,7 +39,7 @@ void tracer_close(struct tracer *t);
 void tracer_drain(struct tracer *t);
 
 /*
- * Cuts, see ledger_cut(): 0 with the ranges, or 1 and `why`: not known.
+ * Cuts, see writebook_cut(): 0 with the ranges, or 1 and `why`: not known.
  * -PS_UNAVAILABLE: this is not the disk any more that was traced.
  */
 int tracer_cut(struct tracer *t, const char *to, const char *base,

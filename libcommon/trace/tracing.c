@@ -200,7 +200,7 @@ static void on_cut(struct tracing *s, FILE *f, char *words)
 		s->cuts++;
 	}
 	if (rc == 0)
-		answer_ranges(f, &r, s->tracer.ledger.size);
+		answer_ranges(f, &r, s->tracer.book.size);
 	else if (rc == 1)
 		fprintf(f, "unknown %s\n", why);
 	else
@@ -222,9 +222,9 @@ static void on_status(struct tracing *s, FILE *f)
 	    "{s:s, s:i, s:I, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:s, "
 	    "s:I}",
 	    "device", t->path, "pid", (int)getpid(), "size",
-	    (json_int_t)t->ledger.size, "chunk", (json_int_t)t->ledger.chunk,
-	    "base", t->ledger.base, "last", t->ledger.last, "written",
-	    (json_int_t)(ledger_fresh(&t->ledger) * t->ledger.chunk), "events",
+	    (json_int_t)t->book.size, "chunk", (json_int_t)t->book.chunk,
+	    "base", t->book.base, "last", t->book.last, "written",
+	    (json_int_t)(writebook_fresh(&t->book) * t->book.chunk), "events",
 	    (json_int_t)t->events, "cuts", (json_int_t)s->cuts, "times_lost",
 	    (json_int_t)t->times_lost, "lost", t->why, "seconds",
 	    (json_int_t)((mono_now_ns() - s->since_ns) / NS_PER_S));

@@ -22,10 +22,9 @@ traced() {
 
 # For cleanup().
 untraced() {
-	local f loop
-	for f in "$T"/state "$T"/run/providers/trace.*; do
-		[ ! -e "$f/socket" ] || ps-trace stop --state "$f" || true
-	done
+	local loop
+	[ ! -e "$T/state/socket" ] || ps-trace stop --state "$T/state" || true
+	tracers_end
 	if [ -d "$T/fs" ] && mountpoint -q "$T/fs"; then
 		fsfreeze -u "$T/fs" 2>/dev/null || true
 		umount "$T/fs" || umount -l "$T/fs"

@@ -8,45 +8,45 @@
  * It lies in memory only. What dies with the process is not known afterwards,
  * so nothing on a disk can ever be older than it looks.
  */
-#ifndef PS_TRACE_LEDGER_H
-#define PS_TRACE_LEDGER_H
+#ifndef PS_TRACE_WRITEBOOK_H
+#define PS_TRACE_WRITEBOOK_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "disk/ranges.h"
 
-#define LEDGER_ID 80 /* bytes of an id, with its end */
+#define WRITEBOOK_ID 80 /* bytes of an id, with its end */
 /* The smallest chunk: the block size of ps-scan(1). */
-#define LEDGER_CHUNK_MIN 65536u
+#define WRITEBOOK_CHUNK_MIN 65536u
 /* At most as many chunks: 4 TiB of the smallest; two bitmaps of 8 MiB. */
-#define LEDGER_CHUNKS_MAX (1u << 26)
+#define WRITEBOOK_CHUNKS_MAX (1u << 26)
 
-struct ledger {
+struct writebook {
 	uint64_t size; /* of the disk, bytes */
 	uint64_t chunk;
 	uint64_t *fresh, *older; /* since the last cut; from base to it */
-	char base[LEDGER_ID], last[LEDGER_ID]; /* empty: none */
+	char base[WRITEBOOK_ID], last[WRITEBOOK_ID]; /* empty: none */
 };
 
-int ledger_open(struct ledger *b, uint64_t size, struct err *e);
-void ledger_close(struct ledger *b);
+int writebook_open(struct writebook *b, uint64_t size, struct err *e);
+void writebook_close(struct writebook *b);
 
 /* Bytes start..end were written; what lies outside of the disk is cut off. */
-void ledger_mark(struct ledger *b, uint64_t start, uint64_t end);
+void writebook_mark(struct writebook *b, uint64_t start, uint64_t end);
 
 /* Something was not seen: nothing is known of the time until now. */
-void ledger_forget(struct ledger *b);
+void writebook_forget(struct writebook *b);
 
 /*
  * Cuts: `to` is now. Adds to `ret` what was written since `base` (empty: no
  * base). Returns 1: not known, `ret` has nothing. -PS_USAGE: `to` is the name
  * of the base. Either way book is kept from `to` on.
  */
-int ledger_cut(struct ledger *b, const char *to, const char *base,
-	       struct ranges *ret, struct err *e);
+int writebook_cut(struct writebook *b, const char *to, const char *base,
+		  struct ranges *ret, struct err *e);
 
 /* Chunks written since the last cut. */
-uint64_t ledger_fresh(const struct ledger *b);
+uint64_t writebook_fresh(const struct writebook *b);
 
 #endif

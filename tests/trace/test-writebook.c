@@ -11,18 +11,18 @@
 
 #include <cmocka.h>
 
-#include "trace/ledger.h"
+#include "trace/writebook.h"
 
-#define CHUNK LEDGER_CHUNK_MIN
+#define CHUNK WRITEBOOK_CHUNK_MIN
 
 static uint64_t at[2];
 
 /* Cuts and gives the number of ranges, or -1: not known. */
-static int cut(struct ledger *l, const char *to, const char *base)
+static int cut(struct writebook *l, const char *to, const char *base)
 {
 	struct ranges r = {0};
 	struct err e;
-	int rc = ledger_cut(l, to, base, &r, &e), n = (int)r.n;
+	int rc = writebook_cut(l, to, base, &r, &e), n = (int)r.n;
 
 	assert_true(rc >= 0);
 	at[0] = n > 0 ? r.items[0].start : 0;
@@ -33,40 +33,40 @@ static int cut(struct ledger *l, const char *to, const char *base)
 
 static void test_bases(void **state)
 {
-	struct ledger l;
+	struct writebook l;
 
 	(void)state;
-	assert_int_equal(ledger_open(&l, 100 * CHUNK + 5, NULL), 0);
-	ledger_mark(&l, 0, 1);
+	assert_int_equal(writebook_open(&l, 100 * CHUNK + 5, NULL), 0);
+	writebook_mark(&l, 0, 1);
 	assert_int_equal(cut(&l, "a", ""), -1);
 	assert_int_equal(cut(&l, "b", "a"), 0);
-	ledger_mark(&l, CHUNK - 1, CHUNK + 1);
+	writebook_mark(&l, CHUNK - 1, CHUNK + 1);
 	assert_int_equal(cut(&l, "c", "b"), 1);
 	assert_int_equal(at[0], 0);
 	assert_int_equal(at[1], 2 * CHUNK);
 	/* The pass after c failed: b is still the base. */
-	ledger_mark(&l, 100 * CHUNK + 4, UINT64_MAX);
+	writebook_mark(&l, 100 * CHUNK + 4, UINT64_MAX);
 	assert_int_equal(cut(&l, "d", "b"), 2);
 	assert_int_equal(at[1], 100 * CHUNK + 5);
 	/* ... and c is none any more. */
-	ledger_mark(&l, 5 * CHUNK, 5 * CHUNK + 1);
+	writebook_mark(&l, 5 * CHUNK, 5 * CHUNK + 1);
 	assert_int_equal(cut(&l, "e", "c"), -1);
 	assert_int_equal(cut(&l, "f", "d"), -1);
-	ledger_mark(&l, 7 * CHUNK, 9 * CHUNK);
+	writebook_mark(&l, 7 * CHUNK, 9 * CHUNK);
 	assert_int_equal(cut(&l, "g", "f"), 1);
 	assert_int_equal(at[0], 7 * CHUNK);
 	assert_int_equal(at[1], 9 * CHUNK);
 	/* Behind the end, or nothing at all. */
-	ledger_mark(&l, 101 * CHUNK, 102 * CHUNK);
-	ledger_mark(&l, 3, 3);
-	assert_int_equal(ledger_fresh(&l), 0);
-	ledger_mark(&l, 3, 4);
-	ledger_forget(&l);
+	writebook_mark(&l, 101 * CHUNK, 102 * CHUNK);
+	writebook_mark(&l, 3, 3);
+	assert_int_equal(writebook_fresh(&l), 0);
+	writebook_mark(&l, 3, 4);
+	writebook_forget(&l);
 	assert_int_equal(cut(&l, "h", "g"), -1);
 	assert_int_equal(cut(&l, "i", "h"), 0);
-	assert_int_equal(ledger_cut(&l, "i", "i", NULL, NULL), -PS_USAGE);
-	assert_int_equal(ledger_cut(&l, "", "i", NULL, NULL), -PS_USAGE);
-	ledger_close(&l);
+	assert_int_equal(writebook_cut(&l, "i", "i", NULL, NULL), -PS_USAGE);
+	assert_int_equal(writebook_cut(&l, "", "i", NULL, NULL), -PS_USAGE);
+	writebook_close(&l);
 }
 
 /* Random marks, cuts that are confirmed or not, against a byte for a chunk. */
@@ -74,12 +74,12 @@ static void test_model(void **state)
 {
 	enum { N = 777 };
 	uint8_t fresh[N] = {0}, older[N] = {0};
-	char base[LEDGER_ID] = "", last[LEDGER_ID], id[LEDGER_ID];
-	struct ledger l;
+	char base[WRITEBOOK_ID] = "", last[WRITEBOOK_ID], id[WRITEBOOK_ID];
+	struct writebook l;
 	unsigned round, i, seed = 7;
 
 	(void)state;
-	assert_int_equal(ledger_open(&l, N * CHUNK, NULL), 0);
+	assert_int_equal(writebook_open(&l, N * CHUNK, NULL), 0);
 	assert_int_equal(cut(&l, "first", ""), -1);
 	snprintf(last, sizeof(last), "first");
 	for (round = 0; round < 300; round++) {
@@ -94,8 +94,8 @@ static void test_model(void **state)
 			seed = seed * 1103515245u + 12345u;
 			from = seed / 65536 % N;
 			n = seed / 7 % 70;
-			ledger_mark(&l, (uint64_t)from * CHUNK + 9,
-				    (uint64_t)(from + n) * CHUNK);
+			writebook_mark(&l, (uint64_t)from * CHUNK + 9,
+				       (uint64_t)(from + n) * CHUNK);
 			for (k = from; k < from + n && k < N; k++)
 				fresh[k] = 1;
 		}
@@ -105,7 +105,7 @@ static void test_model(void **state)
 			memset(older, 0, sizeof(older));
 		}
 		snprintf(id, sizeof(id), "r%u", round);
-		assert_int_equal(ledger_cut(&l, id, base, &r, &e), 0);
+		assert_int_equal(writebook_cut(&l, id, base, &r, &e), 0);
 		for (k = 0; k < r.n; k++)
 			for (i = (unsigned)(r.items[k].start / CHUNK);
 			     i < r.items[k].end / CHUNK; i++)
@@ -117,25 +117,25 @@ static void test_model(void **state)
 		memcpy(last, id, sizeof(last));
 		ranges_free(&r);
 	}
-	ledger_close(&l);
+	writebook_close(&l);
 }
 
 /* 64 TiB: larger chunks, bounded memory, a list of bounded length. */
 static void test_large(void **state)
 {
 	struct ranges r = {0};
-	struct ledger l;
+	struct writebook l;
 	struct err e;
 	uint64_t i, size = 64ull << 40;
 	size_t k = 0;
 
 	(void)state;
-	assert_int_equal(ledger_open(&l, size, NULL), 0);
-	assert_true(size / l.chunk <= LEDGER_CHUNKS_MAX);
+	assert_int_equal(writebook_open(&l, size, NULL), 0);
+	assert_true(size / l.chunk <= WRITEBOOK_CHUNKS_MAX);
 	assert_int_equal(cut(&l, "a", ""), -1);
 	for (i = 0; i < size / l.chunk; i += 50)
-		ledger_mark(&l, i * l.chunk, i * l.chunk + 1);
-	assert_int_equal(ledger_cut(&l, "b", "a", &r, &e), 0);
+		writebook_mark(&l, i * l.chunk, i * l.chunk + 1);
+	assert_int_equal(writebook_cut(&l, "b", "a", &r, &e), 0);
 	assert_true(r.n <= RANGES_MAX);
 	for (i = 0; i < size / l.chunk; i += 50) {
 		while (k < r.n && r.items[k].end <= i * l.chunk)
@@ -143,8 +143,8 @@ static void test_large(void **state)
 		assert_true(k < r.n && r.items[k].start <= i * l.chunk);
 	}
 	ranges_free(&r);
-	ledger_close(&l);
-	assert_int_equal(ledger_open(&l, 0, &e), -PS_DATA);
+	writebook_close(&l);
+	assert_int_equal(writebook_open(&l, 0, &e), -PS_DATA);
 }
 
 int main(void)
