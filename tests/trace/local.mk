@@ -6,4 +6,4 @@ UNIT_TESTS += tests/trace/test-page
 tests_trace_test_page_SOURCES = tests/trace/test-page.c
 tests_trace_test_page_LDADD = $(TEST_LDADD)
 
-EXTRA_DIST += tests/trace/trace.bats tests/trace/trace.bash tests/trace/covers
+EXTRA_DIST += tests/trace/agent.bats tests/trace/trace.bats tests/trace/trace.bash tests/trace/covers
