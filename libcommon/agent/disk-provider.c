@@ -152,6 +152,15 @@ static void converged(struct disk *d, const struct task_result *r)
 	disk_shrink(d);
 }
 
+void disk_base_moves(struct disk *d)
+{
+	if (d->step[0] == '\0')
+		return;
+	snprintf(d->st->base, sizeof(d->st->base), "%s", d->step);
+	d->step[0] = '\0';
+	agent_save(d->agent);
+}
+
 void disk_cleanup(struct disk *d)
 {
 	if (d->snapshot[0] != '\0') {

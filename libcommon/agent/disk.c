@@ -328,16 +328,6 @@ static void shrink(struct disk *d)
 		disk_shrink(d);
 }
 
-/* What it has read is what the next change list begins at. */
-static void move_base(struct disk *d)
-{
-	if (d->step[0] == '\0')
-		return;
-	snprintf(d->st->base, sizeof(d->st->base), "%s", d->step);
-	d->step[0] = '\0';
-	agent_save(d->agent);
-}
-
 /* Is what is left to send in the window small, or as small as it gets? */
 static void shrunk(struct disk *d, const struct task_result *r)
 {
@@ -351,7 +341,7 @@ static void shrunk(struct disk *d, const struct task_result *r)
 	(void)report_read(AT_FDCWD, d->report, &rep);
 	/* To read all takes long: much may have been written meanwhile. */
 	again = d->step[0] != '\0' && !d->listed;
-	move_base(d);
+	disk_base_moves(d);
 	if (d->shrinks < SHRINKS_MAX &&
 	    (again ||
 	     (rep.bytes > SHRINK_ENOUGH &&
@@ -403,8 +393,8 @@ static void looked(struct disk *d, const struct task_result *r)
 		return;
 	}
 	/* These read all once more, and lists begin anew. */
-	if (d->converges && (d->full || d->resync || d->scan.new_base ||
-			     r->code == PS_NOINPUT))
+	if (d->converges &&
+	    (d->full || d->resync || d->scan.new_base || r->code == PS_NOINPUT))
 		st->base[0] = '\0';
 	if (d->window_s > 0)
 		shrink(d);

@@ -113,6 +113,8 @@ void disk_traits(struct disk *d);
 /* Asks for the change list of a converging pass, then goes on to it. */
 void disk_converge(struct disk *d);
 void disk_shrink(struct disk *d);
+/* What that pass has read is what the next list begins at. */
+void disk_base_moves(struct disk *d);
 /* Deletes what is doomed, then goes on, or ends the round. */
 void disk_cleanup(struct disk *d);
 void disk_doom(struct disk *d, const char *snapshot);
