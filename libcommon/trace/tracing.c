@@ -214,20 +214,22 @@ static void on_cut(struct tracing *s, FILE *f, char *words)
 static void on_status(struct tracing *s, FILE *f)
 {
 	struct tracer *t = &s->tracer;
+	uint64_t written;
 	char *text;
 	json_t *j;
 
 	tracer_drain(t);
-	j = json_pack(
-	    "{s:s, s:i, s:I, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:s, "
-	    "s:I}",
-	    "device", t->path, "pid", (int)getpid(), "size",
-	    (json_int_t)t->book.size, "chunk", (json_int_t)t->book.chunk,
-	    "base", t->book.base, "last", t->book.last, "written",
-	    (json_int_t)(writebook_fresh(&t->book) * t->book.chunk), "events",
-	    (json_int_t)t->events, "cuts", (json_int_t)s->cuts, "times_lost",
-	    (json_int_t)t->times_lost, "lost", t->why, "seconds",
-	    (json_int_t)((mono_now_ns() - s->since_ns) / NS_PER_S));
+	written = writebook_fresh(&t->book) * t->book.chunk;
+	j = json_pack("{s:s, s:i, s:I, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:s, "
+		      "s:I}",
+		      "device", t->path, "pid", (int)getpid(), "size",
+		      (json_int_t)t->book.size, "chunk",
+		      (json_int_t)t->book.chunk, "base", t->book.base, "last",
+		      t->book.last, "written", (json_int_t)written, "events",
+		      (json_int_t)t->events, "cuts", (json_int_t)s->cuts,
+		      "times_lost", (json_int_t)t->times_lost, "lost", t->why,
+		      "seconds",
+		      (json_int_t)((mono_now_ns() - s->since_ns) / NS_PER_S));
 	text = j != NULL ? json_dumps(j, JSON_COMPACT) : NULL;
 	if (text != NULL)
 		fprintf(f, "ok\n%s\n", text);
