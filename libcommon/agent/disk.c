@@ -340,7 +340,7 @@ static void shrunk(struct disk *d, const struct task_result *r)
 	}
 	(void)report_read(AT_FDCWD, d->report, &rep);
 	/* To read all takes long: much may have been written meanwhile. */
-	again = d->step[0] != '\0' && !d->listed;
+	again = d->step[0] != '\0' && !d->listed && d->shrinks == 1;
 	disk_base_moves(d);
 	if (d->shrinks < SHRINKS_MAX &&
 	    (again ||

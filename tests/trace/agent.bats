@@ -114,6 +114,17 @@ point() {
 	timeout 5 touch fs/after
 }
 
+@test "where nothing can be traced all is read, once before the window and in it" {
+	mkdir none
+	printf '#!/bin/sh\nexit 69\n' >none/ps-trace
+	chmod +x none/ps-trace
+	random_file fs/pages $((16384 * 1000))
+	PATH=$T/none:$PATH bookmark 2>err
+	grep -q "is not traced" err
+	[ "$(grep -c converge words)" -le 2 ]
+	point 1
+}
+
 @test "passes that are cut, at any place: what they were to send comes later" {
 	local i writer
 	random_file fs/pages $((16384 * 1000))

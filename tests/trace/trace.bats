@@ -170,3 +170,21 @@ write_little() {
 	ps-trace stop --state "$long"
 	[ ! -e "$long/socket" ]
 }
+
+@test "writers were let go before the cut was made: it is no base" {
+	traced device ext4
+	environment "$DISK" PS_OPT_WINDOW=1
+	fails_with 1 provider fsfreeze converge ps-1
+	write_little
+	provider fsfreeze converge ps-2 ps-1 >list
+	grep -q dirty list
+	mkdir slow
+	# shellcheck disable=SC2016 # for that shell
+	printf '#!/bin/sh\n[ "$1" != cut ] || sleep 2\nexec %s "$@"\n' \
+		"$(command -v ps-trace)" >slow/ps-trace
+	chmod +x slow/ps-trace
+	PATH=$T/slow:$PATH fails_with 1 provider fsfreeze converge ps-3 ps-2
+	fails_with 69 ps-trace status --state run/providers/trace.w.d
+	fails_with 1 provider fsfreeze converge ps-4 ps-3
+	timeout 5 touch fs/after
+}
