@@ -13,6 +13,7 @@ dist_ps_bash_DATA = \
 	completions/bash/ps-restore \
 	completions/bash/ps-scan \
 	completions/bash/ps-stream \
+	completions/bash/ps-trace \
 	completions/bash/ps-upload \
 	completions/bash/ps-vault
 
@@ -29,6 +30,7 @@ dist_ps_zsh_DATA = \
 	completions/zsh/_ps-restore \
 	completions/zsh/_ps-scan \
 	completions/zsh/_ps-stream \
+	completions/zsh/_ps-trace \
 	completions/zsh/_ps-upload \
 	completions/zsh/_ps-vault
 
@@ -45,5 +47,6 @@ dist_ps_fish_DATA = \
 	completions/fish/ps-restore.fish \
 	completions/fish/ps-scan.fish \
 	completions/fish/ps-stream.fish \
+	completions/fish/ps-trace.fish \
 	completions/fish/ps-upload.fish \
 	completions/fish/ps-vault.fish

@@ -109,15 +109,16 @@ take_turn() {
 
 # Most providers have none of these.
 do_changes() { exit 1; }
+do_converge() { die 64 "converge: no writers are held by this provider"; }
 do_check() { die 64 "check: no writers are held by this provider"; }
 
 provider() { # WORD
-	if [ $# -ne 1 ] || ! [[ $1 =~ ^(traits|create|changes|check|delete|list)$ ]]; then
-		die 64 "usage: $NAME traits|create|changes|check|delete|list (see ps-provider(7))"
+	if [ $# -ne 1 ] || ! [[ $1 =~ ^(traits|create|changes|converge|check|delete|list)$ ]]; then
+		die 64 "usage: $NAME traits|create|changes|converge|check|delete|list (see ps-provider(7))"
 	fi
 	check_environment "$1"
 	case $1 in
-	create | changes | delete) take_turn ;;
+	create | changes | converge | delete) take_turn ;;
 	esac
 	if [ "$1" = changes ] && [ -z "$PS_BASE" ]; then exit 1; fi
 	"do_$1"

@@ -95,7 +95,7 @@ static void scan(const struct disk *d, enum pass_kind kind, struct plan *p)
 		plan_word(s, "--fuzzy");
 	else if (d->window_s > 0)
 		plan_word(s, "--held");
-	if (kind != PASS_SHRINK && d->listed)
+	if (d->listed)
 		plan_option(s, "--changed", d->changes);
 	if (kind != PASS_SHRINK && d->listed && d->window_s == 0)
 		plan_option(s, "--scrub", c->scrub);

@@ -29,7 +29,7 @@ void disk_traits(struct disk *d)
 {
 	d->window_s = 0;
 	d->has_changes = d->keeps = false;
-	d->crash_consistent = false;
+	d->crash_consistent = d->converges = false;
 	name_snapshot(d, "");
 	provider(d, "traits", DISK_TRAITS);
 }
@@ -49,6 +49,8 @@ static void trait(struct disk *d, const char *line)
 		d->has_changes = strcmp(tab + 1, "yes") == 0;
 	else if (strncmp(line, "keep", n) == 0)
 		d->keeps = strcmp(tab + 1, "yes") == 0;
+	else if (strncmp(line, "converge", n) == 0)
+		d->converges = strcmp(tab + 1, "yes") == 0;
 	else if (strncmp(line, "consistency", n) == 0)
 		d->crash_consistent = strcmp(tab + 1, "crash") == 0;
 }
@@ -123,6 +125,42 @@ void disk_create(struct disk *d)
 	provider(d, "create", DISK_CREATE);
 }
 
+void disk_converge(struct disk *d)
+{
+	/* A name for each pass: no two moments may have the same. */
+	snprintf(d->step, sizeof(d->step), PREFIX "%.40s-%u", d->mark->id,
+		 d->shrinks);
+	name_snapshot(d, d->step);
+	provider(d, "converge", DISK_CONVERGE);
+}
+
+static void converged(struct disk *d, const struct task_result *r)
+{
+	d->listed = r->code == 0;
+	if (r->code > PS_NO) {
+		/* Nobody knows what happened: this is no base. */
+		disk_doom(d, d->step);
+		d->step[0] = '\0';
+		if (r->interrupted) {
+			disk_fail(d, r);
+			return;
+		}
+		agent_say(d->agent, d->conf->name,
+			  "no change list (%s): the whole disk is read",
+			  r->words);
+	}
+	disk_shrink(d);
+}
+
+void disk_base_moves(struct disk *d)
+{
+	if (d->step[0] == '\0')
+		return;
+	snprintf(d->st->base, sizeof(d->st->base), "%s", d->step);
+	d->step[0] = '\0';
+	agent_save(d->agent);
+}
+
 void disk_cleanup(struct disk *d)
 {
 	if (d->snapshot[0] != '\0') {
@@ -157,7 +195,8 @@ static void listed(struct disk *d, const struct task_result *r)
 		disk_fail(d, r);
 		return;
 	}
-	if (d->st->base[0] != '\0' && !d->base_seen) {
+	/* Of some the base is a name; they know themselves if it is good. */
+	if (d->st->base[0] != '\0' && !d->base_seen && !d->converges) {
 		agent_say(d->agent, d->conf->name,
 			  "snapshot %s is gone: the whole disk is read",
 			  d->st->base);
@@ -196,6 +235,9 @@ void disk_provider_done(struct disk *d, const struct task_result *r)
 		} else {
 			d->phase = DISK_CREATED;
 		}
+		break;
+	case DISK_CONVERGE:
+		converged(d, r);
 		break;
 	case DISK_DELETE:
 		deleted(d, r);

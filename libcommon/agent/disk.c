@@ -210,7 +210,8 @@ void disk_run(struct disk *d, enum disk_phase phase, uint64_t limit_s)
 	t->ctx = d;
 	t->env = d->env;
 	t->in_path = phase == DISK_ADOPT ? d->digests : NULL;
-	t->out_path = phase == DISK_CHANGES ? d->changes : NULL;
+	t->out_path =
+	    phase == DISK_CHANGES || phase == DISK_CONVERGE ? d->changes : NULL;
 	t->prepare = limits_apply;
 	t->prepare_ctx = &d->agent->limits;
 	task_start(&d->agent->loop, t);
@@ -312,25 +313,39 @@ static void ready(struct disk *d)
 	d->phase = DISK_READY;
 }
 
+void disk_shrink(struct disk *d)
+{
+	command_pass(d, PASS_SHRINK, &d->task.plan);
+	ask(d, DISK_SHRINK, 0);
+}
+
 static void shrink(struct disk *d)
 {
 	d->shrinks++;
-	command_pass(d, PASS_SHRINK, &d->task.plan);
-	ask(d, DISK_SHRINK, 0);
+	if (d->converges)
+		disk_converge(d);
+	else
+		disk_shrink(d);
 }
 
 /* Is what is left to send in the window small, or as small as it gets? */
 static void shrunk(struct disk *d, const struct task_result *r)
 {
 	struct report rep;
+	bool again;
 
 	if (r->code != 0) {
 		disk_fail(d, r);
 		return;
 	}
 	(void)report_read(AT_FDCWD, d->report, &rep);
-	if (d->shrinks < SHRINKS_MAX && rep.bytes > SHRINK_ENOUGH &&
-	    (d->shrinks == 1 || rep.bytes < d->last_shrink / 4 * 3)) {
+	/* To read all takes long: much may have been written meanwhile. */
+	again = d->step[0] != '\0' && !d->listed && d->shrinks == 1;
+	disk_base_moves(d);
+	if (d->shrinks < SHRINKS_MAX &&
+	    (again ||
+	     (rep.bytes > SHRINK_ENOUGH &&
+	      (d->shrinks == 1 || rep.bytes < d->last_shrink / 4 * 3)))) {
 		d->last_shrink = rep.bytes;
 		shrink(d);
 	} else {
@@ -377,6 +392,10 @@ static void looked(struct disk *d, const struct task_result *r)
 		disk_cleanup(d);
 		return;
 	}
+	/* These read all once more, and lists begin anew. */
+	if (d->converges &&
+	    (d->full || d->resync || d->scan.new_base || r->code == PS_NOINPUT))
+		st->base[0] = '\0';
 	if (d->window_s > 0)
 		shrink(d);
 	else
@@ -420,7 +439,8 @@ static void pass(struct disk *d)
 void disk_send(struct disk *d)
 {
 	d->listed = false;
-	if (d->has_changes && d->st->base[0] != '\0' && !d->full) {
+	if (d->has_changes && d->st->base[0] != '\0' &&
+	    (!d->full || d->converges)) {
 		command_provider(d, "changes", &d->task.plan);
 		disk_run(d, DISK_CHANGES, ASK_LIMIT_S);
 		return;
@@ -469,14 +489,14 @@ static void passed(struct disk *d)
 	backoff_clear(&d->wait);
 	backoff_clear(&d->agent->heads_wait);
 	snprintf(old, sizeof(old), "%s", st->base);
-	if (d->keeps) {
+	if (d->keeps || d->converges)
 		snprintf(st->base, sizeof(st->base), "%s", d->snapshot);
-		d->snapshot[0] = '\0';
-	} else {
+	else
 		st->base[0] = '\0';
-	}
+	if (d->keeps)
+		d->snapshot[0] = '\0';
 	agent_save(d->agent); /* before the old base goes */
-	if (old[0] != '\0')
+	if (old[0] != '\0' && !d->converges)
 		disk_doom(d, old);
 	disk_cleanup(d);
 }
@@ -545,6 +565,7 @@ void disk_begin(struct disk *d, struct mark *m)
 	d->failed = d->resynced = d->listed = d->lost = false;
 	d->sweeping = false;
 	d->shrinks = 0;
+	d->step[0] = '\0';
 	d->st->under_way_ns = time_now_ns();
 	d->st->next_ns = 0;
 	d->agent->changed = true;

@@ -16,15 +16,16 @@ struct mark;
 
 enum disk_phase {
 	DISK_IDLE,
-	DISK_TRAITS,  /* what can the provider do? */
-	DISK_LIST,    /* snapshots that a crash left over */
-	DISK_SETTLE,  /* what does the server have? */
-	DISK_MAP,     /* fetch the digest map */
-	DISK_ADOPT,   /* make a map of it */
-	DISK_RESTART, /* no map to be had: a new base */
-	DISK_LOOK,    /* what does the map know? */
-	DISK_SHRINK,  /* converging passes before writers are held */
-	DISK_READY,   /* waits for the others of the bookmark */
+	DISK_TRAITS,   /* what can the provider do? */
+	DISK_LIST,     /* snapshots that a crash left over */
+	DISK_SETTLE,   /* what does the server have? */
+	DISK_MAP,      /* fetch the digest map */
+	DISK_ADOPT,    /* make a map of it */
+	DISK_RESTART,  /* no map to be had: a new base */
+	DISK_LOOK,     /* what does the map know? */
+	DISK_CONVERGE, /* a change list for the next of these */
+	DISK_SHRINK,   /* converging passes before writers are held */
+	DISK_READY,    /* waits for the others of the bookmark */
 	DISK_CREATE,
 	DISK_CREATED, /* waits for the others */
 	DISK_QUEUED,  /* may be sent as soon as there is room */
@@ -53,6 +54,7 @@ struct disk {
 	/* Of the provider. */
 	bool traits_known, swept, sweeping, base_seen;
 	bool has_changes, keeps, crash_consistent;
+	bool converges;	   /* the base is a name, lists go from pass to pass */
 	uint64_t window_s; /* 0: writers are not held */
 
 	/* Of the bookmark under way. */
@@ -65,9 +67,10 @@ struct disk {
 	bool resynced;		      /* that was tried in this round */
 	bool failed, lost;	      /* in this round: a failure, the window */
 	enum consistency_word reached;
-	unsigned shrinks;     /* converging passes so far */
-	uint64_t last_shrink; /* bytes of the one before */
-	uint64_t seq;	      /* newest acknowledgement of this pass */
+	unsigned shrinks;	  /* converging passes so far */
+	uint64_t last_shrink;	  /* bytes of the one before */
+	char step[SNAPSHOT_SIZE]; /* the base that this one will be; or empty */
+	uint64_t seq;		  /* newest acknowledgement of this pass */
 	struct scan_status scan;
 	char text[1024]; /* small output of a program */
 	size_t ntext;
@@ -107,6 +110,11 @@ void disk_run(struct disk *d, enum disk_phase phase, uint64_t limit_s);
 void disk_fail(struct disk *d, const struct task_result *r);
 void disk_settle(struct disk *d);
 void disk_traits(struct disk *d);
+/* Asks for the change list of a converging pass, then goes on to it. */
+void disk_converge(struct disk *d);
+void disk_shrink(struct disk *d);
+/* What that pass has read is what the next list begins at. */
+void disk_base_moves(struct disk *d);
 /* Deletes what is doomed, then goes on, or ends the round. */
 void disk_cleanup(struct disk *d);
 void disk_doom(struct disk *d, const char *snapshot);

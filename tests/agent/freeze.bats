@@ -5,13 +5,14 @@
 # shellcheck disable=SC2154 # agent is set by begin_agent
 load ../lib/common
 load ../lib/chain
+load ../providers/providers
 load agent
 
 prepare() {
 	command -v jq >/dev/null || skip "jq is not installed"
 	[ "$(id -u)" -eq 0 ] || skip "needs root, to mount"
 	export PS_RUN_DIR=$T/run
-	truncate -s 48M fs.img
+	truncate -s "${SIZE:-48M}" fs.img
 	mkfs.ext4 -q fs.img
 	LOOP=$(losetup -f --show fs.img) || skip "no loop devices"
 	mkdir m
@@ -25,6 +26,7 @@ prepare() {
 cleanup() {
 	fsfreeze -u m 2>/dev/null || true
 	stop_all
+	tracers_end
 	umount m 2>/dev/null || umount -l m 2>/dev/null || true
 	losetup -d "$LOOP" 2>/dev/null || true
 }

@@ -35,7 +35,7 @@ all() { (cd "$PROVIDERS" && find . -type f ! -name '*.*' -printf '%P\n' | sort);
 		grep -qxE $'consistency\t(none|crash)' traits
 		grep -qxE $'changes\t(yes|no)' traits
 		grep -qxE $'keep\t(yes|no)' traits
-		! grep -qvE $'^(consistency|changes|keep|window)\t[a-z0-9]+$' traits
+		! grep -qvE $'^(consistency|changes|converge|keep|window)\t[a-z0-9]+$' traits
 	done
 }
 

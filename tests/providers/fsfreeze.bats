@@ -8,7 +8,10 @@ prepare() {
 	need fsfreeze findmnt
 }
 
-cleanup() { loop_umount fs; }
+cleanup() {
+	tracers_end
+	loop_umount fs
+}
 
 mounted() { # TYPE [WINDOW]
 	need "mkfs.$1"

@@ -87,6 +87,14 @@ covers() {
 		END { exit bad }' "$T/dirty" "$T/differ" >&2
 }
 
+# Those that keep book for the provider fsfreeze live on after it.
+tracers_end() {
+	local f
+	for f in "$T"/run/providers/trace.*; do
+		[ ! -e "$f/socket" ] || ps-trace stop --state "$f" || true
+	done
+}
+
 root_only() {
 	[ "$(id -u)" = 0 ] || skip "needs root"
 }

@@ -1,0 +1,3 @@
+# trace
+bin_PROGRAMS += tools/ps-trace
+tools_ps_trace_SOURCES = tools/ps-trace.c
