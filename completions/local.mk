@@ -4,6 +4,7 @@ ps_bashdir = $(bashcompdir)
 dist_ps_bash_DATA = \
 	completions/bash/cxpsclient \
 	completions/bash/ps-agent \
+	completions/bash/ps-balance \
 	completions/bash/ps-cache \
 	completions/bash/ps-compress \
 	completions/bash/ps-encrypt \
@@ -20,6 +21,7 @@ ps_zshdir = $(zshcompdir)
 dist_ps_zsh_DATA = \
 	completions/zsh/_cxpsclient \
 	completions/zsh/_ps-agent \
+	completions/zsh/_ps-balance \
 	completions/zsh/_ps-cache \
 	completions/zsh/_ps-compress \
 	completions/zsh/_ps-encrypt \
@@ -36,6 +38,7 @@ ps_fishdir = $(fishcompdir)
 dist_ps_fish_DATA = \
 	completions/fish/cxpsclient.fish \
 	completions/fish/ps-agent.fish \
+	completions/fish/ps-balance.fish \
 	completions/fish/ps-cache.fish \
 	completions/fish/ps-compress.fish \
 	completions/fish/ps-encrypt.fish \
