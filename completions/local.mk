@@ -10,6 +10,7 @@ dist_ps_bash_DATA = \
 	completions/bash/ps-encrypt \
 	completions/bash/ps-health \
 	completions/bash/ps-pipeline \
+	completions/bash/ps-plan \
 	completions/bash/ps-receive \
 	completions/bash/ps-restore \
 	completions/bash/ps-scan \
@@ -27,6 +28,7 @@ dist_ps_zsh_DATA = \
 	completions/zsh/_ps-encrypt \
 	completions/zsh/_ps-health \
 	completions/zsh/_ps-pipeline \
+	completions/zsh/_ps-plan \
 	completions/zsh/_ps-receive \
 	completions/zsh/_ps-restore \
 	completions/zsh/_ps-scan \
@@ -44,6 +46,7 @@ dist_ps_fish_DATA = \
 	completions/fish/ps-encrypt.fish \
 	completions/fish/ps-health.fish \
 	completions/fish/ps-pipeline.fish \
+	completions/fish/ps-plan.fish \
 	completions/fish/ps-receive.fish \
 	completions/fish/ps-restore.fish \
 	completions/fish/ps-scan.fish \
