@@ -4,11 +4,13 @@ ps_bashdir = $(bashcompdir)
 dist_ps_bash_DATA = \
 	completions/bash/cxpsclient \
 	completions/bash/ps-agent \
+	completions/bash/ps-balance \
 	completions/bash/ps-cache \
 	completions/bash/ps-compress \
 	completions/bash/ps-encrypt \
 	completions/bash/ps-health \
 	completions/bash/ps-pipeline \
+	completions/bash/ps-plan \
 	completions/bash/ps-receive \
 	completions/bash/ps-restore \
 	completions/bash/ps-scan \
@@ -21,11 +23,13 @@ ps_zshdir = $(zshcompdir)
 dist_ps_zsh_DATA = \
 	completions/zsh/_cxpsclient \
 	completions/zsh/_ps-agent \
+	completions/zsh/_ps-balance \
 	completions/zsh/_ps-cache \
 	completions/zsh/_ps-compress \
 	completions/zsh/_ps-encrypt \
 	completions/zsh/_ps-health \
 	completions/zsh/_ps-pipeline \
+	completions/zsh/_ps-plan \
 	completions/zsh/_ps-receive \
 	completions/zsh/_ps-restore \
 	completions/zsh/_ps-scan \
@@ -38,11 +42,13 @@ ps_fishdir = $(fishcompdir)
 dist_ps_fish_DATA = \
 	completions/fish/cxpsclient.fish \
 	completions/fish/ps-agent.fish \
+	completions/fish/ps-balance.fish \
 	completions/fish/ps-cache.fish \
 	completions/fish/ps-compress.fish \
 	completions/fish/ps-encrypt.fish \
 	completions/fish/ps-health.fish \
 	completions/fish/ps-pipeline.fish \
+	completions/fish/ps-plan.fish \
 	completions/fish/ps-receive.fish \
 	completions/fish/ps-restore.fish \
 	completions/fish/ps-scan.fish \

@@ -18,3 +18,5 @@ dist_man_MANS += man/ps-agent.8
 dist_man_MANS += man/ps-health.1
 dist_man_MANS += man/ps-provider.7
 dist_man_MANS += man/ps-trace.8
+dist_man_MANS += man/ps-balance.1
+dist_man_MANS += man/ps-plan.1

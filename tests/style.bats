@@ -111,8 +111,8 @@ load lib/style
 			sort -u | sed "s|^|$file |"
 	done | awk '
 		BEGIN {
-			n = split("base 0 web 1 segment 1 disk 2 trace 3 cache 3 vault 3 " \
-				"net 4 pipeline 4 health 4 agent 5", f)
+			n = split("base 0 fleet 1 web 1 segment 1 disk 2 trace 3 " \
+				"cache 3 vault 3 net 4 pipeline 4 health 4 agent 5", f)
 			for (i = 1; i < n; i += 2)
 				rank[f[i]] = f[i + 1]
 		}

@@ -9,3 +9,4 @@ include $(srcdir)/tools/chain.mk
 include $(srcdir)/tools/agent.mk
 include $(srcdir)/tools/health.mk
 include $(srcdir)/tools/trace.mk
+include $(srcdir)/tools/fleet.mk

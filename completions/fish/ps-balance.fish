@@ -1,0 +1,10 @@
+# Made by scripts/make-completions from the option table of ps-balance.
+complete -c ps-balance -f -n __fish_use_subcommand -a plan -d 'say which machines should move, and why'
+complete -c ps-balance -l headroom -x -d 'part of a server\'s churn limit to leave free (default: 30)'
+complete -c ps-balance -l slack -x -d 'how far from the evenest plan is good enough (default: 5)'
+complete -c ps-balance -l json -d 'print the inventory as planned, as JSON'
+complete -c ps-balance -s h -l help -d 'print this help'
+complete -c ps-balance -s V -l version -d 'print the version'
+complete -c ps-balance -s q -l quiet -d 'say only what failed'
+complete -c ps-balance -s v -l verbose -d 'say more'
+complete -c ps-balance -l config -r -F -d 'configuration, see ps.yaml(5)'

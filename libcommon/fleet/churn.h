@@ -1,0 +1,44 @@
+/*
+ * Measured churn: what each disk of each machine wrote, by the minute, read
+ * from CSV as `ps-plan profile` writes it (ps-plan(1) has the form).
+ */
+#ifndef PS_FLEET_CHURN_H
+#define PS_FLEET_CHURN_H
+
+#include <stdio.h>
+
+#include "base/name.h"
+#include "fleet/series.h"
+
+struct disk_churn {
+	char name[NAME_SIZE];
+	uint64_t size;	      /* bytes, the last that was said; 0: unknown */
+	struct spread rate;   /* bytes a second */
+	struct spread writes; /* a second */
+};
+
+struct machine_churn {
+	char name[NAME_SIZE];
+	struct disk_churn *disks;
+	size_t ndisks;
+	struct series bytes;  /* written in each minute, all disks */
+	struct series writes; /* their number */
+};
+
+struct churn {
+	struct machine_churn *machines;
+	size_t nmachines;
+	struct series bytes; /* of all machines */
+	double writes;	     /* highest number a second of all machines */
+};
+
+/*
+ * Adds all rows of a stream. -PS_DATA with name and line for a row that makes
+ * no sense, more than 20,000 disks, or times more than a year apart.
+ */
+int churn_read(struct churn *c, FILE *in, const char *name, struct err *e);
+/* After the last file: what concerns all machines. */
+int churn_total(struct churn *c, struct err *e);
+void churn_free(struct churn *c);
+
+#endif

@@ -1,0 +1,4 @@
+# fleet
+bin_PROGRAMS += tools/ps-balance tools/ps-plan
+tools_ps_balance_SOURCES = tools/ps-balance.c
+tools_ps_plan_SOURCES = tools/ps-plan.c tools/ps-plan.h tools/ps-plan-report.c
