@@ -188,52 +188,49 @@ programs() { # nbdfuse processes of this test
 	listed libvirt ps-2
 	provider libvirt delete ps-2 ps-1
 	run ! jobs
-	moment ps-3 ps-2
-	passed a ps-3 ps-2
-	passed b ps-3 ps-2
+	moment ps-4 ps-2
+	passed a ps-4 ps-2
+	passed b ps-4 ps-2
 	dirty a 50
 	dirty b ''
-	both delete ps-3 ps-2
-	both delete ps-3 ps-2 # again
+	both delete ps-4 ps-2
+	both delete ps-4 ps-2 # again
 	# Nothing piles up.
 	[ "$(checkpoints)" = 2 ]
 	[ -z "$(find scratch -type f)" ]
 	[ -z "$(programs)" ]
 	run ! grep -F "$T/" /proc/self/mounts
-}
-
-@test "a pass that fails loses nothing; a disk that is behind has its own list" {
-	first
+	# A pass that fails loses nothing; each disk has its own base.
 	poke a 5 10
 	poke b 5 11
-	moment ps-2 ps-1
-	passed a ps-2 ps-1
-	both delete ps-2 # b has sent nothing
+	moment ps-5 ps-4
+	passed a ps-5 ps-4
+	both delete ps-5 # b has sent nothing
 	poke a 6 12
 	poke b 6 13
 	disk a
-	provider libvirt create ps-3 ps-2 >a.said &
+	provider libvirt create ps-6 ps-5 >a.said &
 	disk b
-	provider libvirt create ps-3 ps-1 >b.said
+	provider libvirt create ps-6 ps-4 >b.said
 	wait "$!"
 	cp a.model a.then
 	cp b.model b.then
-	passed a ps-3 ps-2
-	passed b ps-3 ps-1
+	passed a ps-6 ps-5
+	passed b ps-6 ps-4
 	dirty a 12
 	dirty b 11 13
-	both delete ps-3
+	both delete ps-6
 	# One comes late, its agent being slow: its list is longer.
 	poke b 7 20
 	disk a
-	provider libvirt create ps-4 ps-3 >a.said
+	provider libvirt create ps-7 ps-6 >a.said
 	cp b.model b.then
 	poke b 7 21
 	disk b
-	provider libvirt create ps-4 ps-3 >b.said
-	passed b ps-4 ps-3
+	provider libvirt create ps-7 ps-6 >b.said
+	passed b ps-7 ps-6
 	dirty b 11 13 20
-	both delete ps-4
+	both delete ps-7
 }
 
 @test "restarted: bitmaps of an orderly end are right, others are not trusted" {
@@ -266,29 +263,26 @@ programs() { # nbdfuse processes of this test
 	dirty a 12
 	both delete ps-4
 	[ "$(checkpoints)" = 2 ]
-}
-
-@test "checkpoints that somebody removed: read all" {
+	# Checkpoints that somebody removed.
 	local name
-	first
 	for name in $(vir checkpoint-list vm7 --name); do
 		vir checkpoint-delete vm7 "$name" >/dev/null
 	done
-	moment ps-2 ps-1
+	moment ps-5 ps-4
 	for d in a b; do
 		disk "$d"
-		fails_with 1 provider libvirt changes ps-2 ps-1
+		fails_with 1 provider libvirt changes ps-5 ps-4
 		[ ! -s out ]
-		passed "$d" ps-2
+		passed "$d" ps-5
 	done
-	both delete ps-2
+	both delete ps-5
 	# What the provider knew of the snapshot is gone.
 	rm state.a/*
-	moment ps-3 ps-2
+	moment ps-6 ps-5
 	disk a
-	fails_with 1 provider libvirt changes ps-3 ps-2
-	passed b ps-3 ps-2
-	both delete ps-3
+	fails_with 1 provider libvirt changes ps-6 ps-5
+	passed b ps-6 ps-5
+	both delete ps-6
 }
 
 @test "killed in any word, the next run is right" {
@@ -337,35 +331,18 @@ programs() { # nbdfuse processes of this test
 	provider libvirt delete ps-3
 	jobs
 	vir domjobabort vm7
-}
-
-@test "a snapshot that another disk is still reading stays" {
-	first
-	moment ps-2 ps-1
+	# A snapshot that another disk is still reading stays.
+	moment ps-4 ps-1
 	disk a
-	provider libvirt delete ps-2
-	fails_with 75 provider libvirt create ps-3 ps-1
-	grep -q 'ps-2 is still being read: b$' err
-	passed b ps-2 ps-1
+	provider libvirt delete ps-4
+	fails_with 75 provider libvirt create ps-5 ps-1
+	grep -q 'ps-4 is still being read: b$' err
+	passed b ps-4 ps-1
 	# Who began it is gone for good.
 	sed -i 's/:[0-9]*/:1/g' run/providers/libvirt.*/member.w.b
 	disk a
-	create libvirt ps-3 ps-1
-	provider libvirt delete ps-3
-}
-
-@test "raw images have no bitmaps: always all" {
-	rm b.qcow2
-	qemu-img create -q -f raw b.qcow2 4M
-	first raw
-	poke a 5 10
-	moment ps-2 ps-1
-	passed a ps-2 ps-1
-	dirty a 3 10
-	disk b
-	fails_with 1 provider libvirt changes ps-2 ps-1
-	passed b ps-2
-	both delete ps-2
+	create libvirt ps-5 ps-1
+	provider libvirt delete ps-5
 }
 
 @test "the guest's agent holds its file systems, for a window" {
@@ -422,8 +399,18 @@ programs() { # nbdfuse processes of this test
 	both delete ps-4
 }
 
-@test "wrong options are told" {
-	domain
+@test "raw images have no bitmaps; wrong options are told" {
+	rm b.qcow2
+	qemu-img create -q -f raw b.qcow2 4M
+	first raw
+	poke a 5 10
+	moment ps-2 ps-1
+	passed a ps-2 ps-1
+	dirty a 3 10
+	disk b
+	fails_with 1 provider libvirt changes ps-2 ps-1
+	passed b ps-2
+	both delete ps-2
 	disk a PS_OPT_DOMAIN=vm8
 	fails_with 78 provider libvirt create ps-1
 	grep -q "no domain 'vm8'" err
