@@ -81,8 +81,7 @@ static void created(struct disk *d, const char *line)
 		free(d->source);
 		d->source = strdup(line + 7);
 	} else if (strncmp(line, "consistency ", 12) == 0) {
-		d->reached =
-		    strcmp(line + 12, "crash") == 0 ? CONS_CRASH : CONS_NONE;
+		d->reached = cons_parse(line + 12);
 	}
 }
 
@@ -93,7 +92,7 @@ void disk_provider_line(struct disk *d, const char *line)
 	} else if (d->phase == DISK_CREATE) {
 		created(d, line);
 	} else if (snapshot_ok(line)) {
-		if (strcmp(line, d->st->base) == 0)
+		if (d->keeps && strcmp(line, d->st->base) == 0)
 			d->base_seen = true;
 		else
 			disk_doom(d, line);
@@ -196,7 +195,7 @@ static void listed(struct disk *d, const struct task_result *r)
 		return;
 	}
 	/* Of some the base is a name; they know themselves if it is good. */
-	if (d->st->base[0] != '\0' && !d->base_seen && !d->converges) {
+	if (d->keeps && d->st->base[0] != '\0' && !d->base_seen) {
 		agent_say(d->agent, d->conf->name,
 			  "snapshot %s is gone: the whole disk is read",
 			  d->st->base);

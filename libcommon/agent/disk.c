@@ -126,7 +126,8 @@ static void distrust_base(struct disk *d)
 {
 	if (d->st->base[0] == '\0')
 		return;
-	disk_doom(d, d->st->base);
+	if (d->keeps)
+		disk_doom(d, d->st->base);
 	d->st->base[0] = '\0';
 	d->agent->changed = true;
 }
@@ -488,15 +489,14 @@ static void passed(struct disk *d)
 	d->missed = false;
 	backoff_clear(&d->wait);
 	backoff_clear(&d->agent->heads_wait);
-	snprintf(old, sizeof(old), "%s", st->base);
-	if (d->keeps || d->converges)
-		snprintf(st->base, sizeof(st->base), "%s", d->snapshot);
-	else
-		st->base[0] = '\0';
+	snprintf(old, sizeof(old), "%s", d->keeps ? st->base : "");
+	/* The provider may know changes since a snapshot that is gone. */
+	snprintf(st->base, sizeof(st->base), "%s",
+		 d->keeps || d->has_changes ? d->snapshot : "");
 	if (d->keeps)
 		d->snapshot[0] = '\0';
 	agent_save(d->agent); /* before the old base goes */
-	if (old[0] != '\0' && !d->converges)
+	if (old[0] != '\0')
 		disk_doom(d, old);
 	disk_cleanup(d);
 }

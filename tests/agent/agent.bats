@@ -64,6 +64,29 @@ prepare() {
 	[ "$(grep -c '^changes .*base=ps-' state/disks/a/provider/calls)" -eq 2 ]
 }
 
+@test "a provider that keeps no snapshot makes change lists, too" {
+	base() { sed -n 's/^create \(ps-[^ ]*\) .*/\1/p' state/disks/a/provider/calls | tail -n 1; }
+	new_agent a:copy:own-base=1 </dev/null
+	pipeline
+	agent once
+	scribble a.img 3
+	agent once
+	scribble a.img 4 1
+	agent once
+	wait_for points 3
+	restored a
+	[ "$(grep -c '^changes .*base=ps-' state/disks/a/provider/calls)" -eq 2 ]
+	[ -z "$(find state/disks/a/provider -name 'ps-*.img')" ]
+	# One that could not be deleted is, later; it stays the base.
+	mv state/disks/a/provider/old-"$(base)" "state/disks/a/provider/$(base).img"
+	scribble a.img 5 1
+	agent once
+	[ "$(grep -c '^changes .*base=ps-' state/disks/a/provider/calls)" -eq 3 ]
+	[ -z "$(find state/disks/a/provider -name 'ps-*.img')" ]
+	wait_for points 4
+	restored a
+}
+
 @test "what a pass that was cut had sent is mended, also with change lists" {
 	local i
 	new_agent a:copy </dev/null

@@ -47,20 +47,20 @@ create() {
 
 # protect POINT [OPTION...]: one pass of $SOURCE_PATH into the vault
 protect() {
-	local point=$1 rc
+	local point=$1 map=$T/$PS_DISK.map rc
 	shift
-	ps-vault head "$T/vault" --machine w --disk d |
-		ps-scan --commit --map "$T/map" >/dev/null || return 1
-	ps-scan --machine w --disk d --map "$T/map" -q --bookmark "$point" \
+	ps-vault head "$T/vault" --machine w --disk "$PS_DISK" |
+		ps-scan --commit --map "$map" >/dev/null || return 1
+	ps-scan --machine w --disk "$PS_DISK" --map "$map" -q --bookmark "$point" \
 		"$@" "$SOURCE_PATH" | ps-upload "$T/vault" |
-		ps-scan --commit --map "$T/map" >/dev/null
+		ps-scan --commit --map "$map" >/dev/null
 	rc="${PIPESTATUS[*]}"
 	[ "$rc" = "0 0 0" ] || { echo "protect: exit codes $rc" >&2; return 1; }
 }
 
 # restored POINT FILE: the restored disk is this file
 restored() {
-	ps-restore "$T/vault" --machine w --disk d --point "$1" -q -o "$T/back"
+	ps-restore "$T/vault" --machine w --disk "$PS_DISK" --point "$1" -q -o "$T/back"
 	cmp "$T/back" "$2" || return 1
 	rm -f "$T/back"
 }
