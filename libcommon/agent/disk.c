@@ -96,6 +96,9 @@ static void judge(struct disk *d, const struct task_result *r,
 		set_word(d, WORD_THROTTLED);
 	else
 		set_word(d, WORD_STALLED);
+	/* The server knows when there will be room: it need not be guessed. */
+	if (d->st->word == WORD_THROTTLED && rep->retry_after > 0)
+		backoff_clear(&d->wait);
 	/* What somebody has to mend is tried again, but seldom. */
 	if (r->code == PS_CONFIG || r->code == PS_NOPERM || r->code == PS_USAGE)
 		d->wait.wait_s = max;

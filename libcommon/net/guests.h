@@ -44,6 +44,7 @@ struct guests {
 	unsigned max, n;	   /* slots, and those that are taken */
 	unsigned known, strangers; /* of them */
 	uint64_t begun;
+	int64_t look_next; /* at the cache */
 	int epoll, null;
 	struct door *door;
 	struct hush *hush;

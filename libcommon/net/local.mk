@@ -7,6 +7,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/net/client-map.c libcommon/net/session-map.c \
 	libcommon/net/conn.c libcommon/net/conn.h \
 	libcommon/net/door.c libcommon/net/door.h \
+	libcommon/net/drain.c libcommon/net/drain.h \
 	libcommon/net/gate.c libcommon/net/gate.h \
 	libcommon/net/guests.c libcommon/net/guests.h \
 	libcommon/net/http.c libcommon/net/http.h \

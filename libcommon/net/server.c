@@ -261,6 +261,21 @@ static int hear_keeper(struct guests *g, struct err *e)
 	return 0;
 }
 
+/* How the cache empties, for those who have to wait for that. */
+static void look_at_cache(struct guests *g)
+{
+	int64_t now = mono_now_ns();
+	struct cache *c;
+
+	if (now < g->look_next)
+		return;
+	g->look_next = now + DRAIN_EVERY_NS;
+	if (cache_open(&c, g->srv->cache, NULL) < 0)
+		return;
+	drain_see(&g->srv->drain, now, cache_drained(c));
+	cache_close(c);
+}
+
 /* Waits for one event, and does what it asks for. */
 static int turn(struct guests *g, int listen_fd, struct err *e)
 {
@@ -269,6 +284,7 @@ static int turn(struct guests *g, int listen_fd, struct err *e)
 
 	guests_reap(g);
 	hush_tick(g->hush, mono_now_ns());
+	look_at_cache(g);
 	if (n <= 0)
 		return 0;
 	if (ev.data.u64 == GUESTS_LISTEN)

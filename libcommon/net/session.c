@@ -141,14 +141,27 @@ void session_later(struct session *s, unsigned status, const char *cause,
 					   retry_s, false});
 }
 
+unsigned session_room_s(struct session *s, uint64_t bytes)
+{
+	struct drain *d = &s->srv->drain;
+	int64_t now = mono_now_ns();
+	uint64_t drained;
+
+	if (s->cache == NULL)
+		return DRAIN_MAX_S;
+	drained = cache_drained(s->cache);
+	drain_see(d, now, drained);
+	return drain_wait_s(d, now, drained, bytes);
+}
+
 void session_fail(struct session *s, const struct err *e)
 {
 	netlog_err(&s->srv->log, s->peer, "%s", e->msg);
 	if (s->conn.broken || s->conn.eof) {
 		s->end = true;
 	} else if (e->sys == ENOSPC || e->sys == EDQUOT) {
-		session_later(s, 507, "cache-full", SESSION_RETRY_FULL_S,
-			      e->msg);
+		session_later(s, 507, "cache-full",
+			      session_room_s(s, SEG_DATA_DEFAULT), e->msg);
 	} else if (e->code == PS_TEMPFAIL) {
 		session_later(s, 503, "busy", SESSION_RETRY_BUSY_S, e->msg);
 	} else {

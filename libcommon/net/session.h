@@ -15,7 +15,6 @@
 #include "net/server.h"
 
 #define SESSION_STALLED_MAX 64
-#define SESSION_RETRY_FULL_S 60 /* the cache drains */
 #define SESSION_RETRY_BUSY_S 10
 
 /* A disk whose last segment was not taken for now: later ones must wait. */
@@ -71,6 +70,8 @@ void session_say(struct session *s, unsigned status, const char *fmt, ...)
 /* An answer that says to come again: why, and after how many seconds. */
 void session_later(struct session *s, unsigned status, const char *cause,
 		   unsigned retry_s, const char *words);
+/* After how many seconds there may be room for `bytes` in the cache. */
+unsigned session_room_s(struct session *s, uint64_t bytes);
 /* What a failure of ours or of the body means to the peer; logs it. */
 void session_fail(struct session *s, const struct err *e);
 
