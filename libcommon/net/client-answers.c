@@ -157,9 +157,9 @@ static int put_off(struct put *p, const struct flight *f,
 			   (unsigned long long)f->seq);
 		/* The others get some time, however soon this one may come. */
 		p->until_ns =
-		    mono_now_ns() + (a->retry_s > OTHERS_MIN_S ? a->retry_s
-							       : OTHERS_MIN_S) *
-					NS_PER_S;
+		    mono_now_ns() +
+		    (a->retry_s > OTHERS_MIN_S ? a->retry_s : OTHERS_MIN_S) *
+			NS_PER_S;
 	}
 	return why == &p->later ? leave_out(p, f, false, e) : 0;
 }

@@ -11,6 +11,7 @@
 
 #define SETS 512 /* of WAYS addresses each: 200 KiB */
 #define WAYS 8
+#define MACHINES 2048 /* two that meet in one place share it */
 
 /* Connections that may come now, and how fast there are more. */
 struct bucket {
@@ -28,6 +29,7 @@ struct door {
 	uint32_t seed; /* so that nobody can fill one set on purpose */
 	struct bucket fresh;
 	struct address sets[SETS][WAYS];
+	struct bucket machines[MACHINES];
 };
 
 void door_key(const struct sockaddr_storage *a, struct door_key *ret)
@@ -136,6 +138,27 @@ void door_known(struct door *d, const struct door_key *k, int64_t now)
 	if (!a->known)
 		a->bucket = (struct bucket){DOOR_BURST_KNOWN, now};
 	a->known = true;
+}
+
+bool door_login(struct door *d, const struct door_key *k, const char *machine,
+		int64_t now)
+{
+	struct bucket *b =
+	    &d->machines[crc32c(d->seed, machine, strlen(machine)) % MACHINES];
+	struct address *a = find(d, k);
+
+	if (b->at == 0)
+		*b = (struct bucket){DOOR_BURST_MACHINE, now};
+	if (take(b, DOOR_RATE_MACHINE, DOOR_BURST_MACHINE, now))
+		return true;
+	if (a != NULL)
+		a->bucket.tokens -= DOOR_CHARGE;
+	/* What it had saved up is gone, but it need not wait for ever. */
+	if (a != NULL && a->bucket.tokens > 0)
+		a->bucket.tokens = 0;
+	if (a != NULL && a->bucket.tokens < -DOOR_RATE_KNOWN)
+		a->bucket.tokens = -DOOR_RATE_KNOWN;
+	return false;
 }
 
 static bool is_known(struct door *d, const struct door_key *k)

@@ -65,6 +65,9 @@ void guests_hear(struct guests *g, struct guest *it, struct helper *h, int fd);
 struct guest *guests_logged_in(struct guests *g, uint64_t number,
 			       const char *machine);
 
+/* How many connections a machine has. */
+unsigned guests_of_machine(const struct guests *g, const char *machine);
+
 /* Something has come on a channel. */
 void guests_event(struct guests *g, uint64_t data);
 /* Lets go who has ended. */

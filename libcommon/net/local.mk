@@ -16,6 +16,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/net/keeper-key.c libcommon/net/listen.c \
 	libcommon/net/log.c libcommon/net/log.h \
 	libcommon/net/login.c libcommon/net/login.h \
+	libcommon/net/pace.c libcommon/net/pace.h \
 	libcommon/net/probe.c libcommon/net/probe.h \
 	libcommon/net/selftest.c libcommon/net/selftest.h \
 	libcommon/net/report.c libcommon/net/report.h \

@@ -194,6 +194,7 @@ static void start_worker(struct guests *g, struct guest *it)
 	    0) {
 		guests_log(g, it, getpid(), "closed: no channel for it");
 	} else {
+		g->srv->nth = guests_of_machine(g, it->machine);
 		it->worker.pid = fork();
 		if (it->worker.pid == 0)
 			be_worker(g, it, (int[2]){channel[1], it->relay},

@@ -79,6 +79,7 @@ struct server {
 	unsigned max_connections; /* logged in; strangers come on top */
 	uint64_t login_s, idle_s;
 	struct drain drain; /* of the listener; a connection has a copy */
+	unsigned nth; /* of a connection: how many its machine had, with it */
 	/* set by server_signals() */
 	const volatile sig_atomic_t *stop;
 	sigset_t wait_mask; /* SIGTERM and SIGCHLD come in during waits only */

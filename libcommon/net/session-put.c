@@ -123,6 +123,7 @@ static void answer_verdict(struct session *s, enum cache_verdict verdict,
 	switch (verdict) {
 	case CACHE_DURABLE:
 	case CACHE_STORED:
+		s->taken = true;
 		answer_ack(s, 200, ack);
 		break;
 	case CACHE_REFUSED:

@@ -11,6 +11,7 @@
 #include "net/conn.h"
 #include "net/http.h"
 #include "net/login.h"
+#include "net/pace.h"
 #include "net/probe.h"
 #include "net/server.h"
 
@@ -40,12 +41,14 @@ struct session {
 	struct probes probes;
 	struct stalled stalled[SESSION_STALLED_MAX];
 	unsigned nstalled;
+	struct pace pace;
 	/* of the request, for the log */
 	int64_t began_ns;
 	uint64_t in_before, out_before;
 	uint64_t seq;
 	char digest[SHA256_HEX];
 	bool answered;
+	bool taken; /* a segment, durable now or before */
 };
 
 /* An answer; body may be NULL, cause and retry_s are for 503 and 507. */

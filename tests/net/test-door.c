@@ -82,6 +82,29 @@ static void test_rate(void **state)
 	door_close(d);
 }
 
+static void test_machine(void **state)
+{
+	struct door_key a = key_of(1), b = key_of(2);
+	int64_t now = 1000 * NS_PER_S;
+	struct door *d;
+	unsigned i, in = 0;
+
+	(void)state;
+	assert_int_equal(door_open(&d, NULL), 0);
+	door_known(d, &a, now);
+	door_known(d, &b, now);
+	for (i = 0; i < 1000; i++)
+		in += door_login(d, &a, "evil", now);
+	assert_int_equal(in, DOOR_BURST_MACHINE);
+	/* Its address has nothing left for a moment, the others have. */
+	assert_int_equal(let_in(d, &a, 100, now), 0);
+	assert_int_equal(let_in(d, &b, 100, now), 100);
+	assert_true(door_login(d, &b, "good", now));
+	assert_true(let_in(d, &a, 1000, now + 3 * NS_PER_S) > 0);
+	assert_true(door_login(d, &a, "evil", now + NS_PER_S));
+	door_close(d);
+}
+
 static void test_victim(void **state)
 {
 	struct door_key keys[4] = {key_of(1), key_of(2), key_of(3), key_of(4)};
@@ -169,9 +192,8 @@ static void test_hush(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_key),
-	    cmocka_unit_test(test_rate),
-	    cmocka_unit_test(test_victim),
+	    cmocka_unit_test(test_key),	    cmocka_unit_test(test_rate),
+	    cmocka_unit_test(test_machine), cmocka_unit_test(test_victim),
 	    cmocka_unit_test(test_hush),
 	};
 

@@ -44,8 +44,8 @@ static void test_rate(void **state)
 			 DRAIN_MIN_S);
 	assert_int_equal(drain_wait_s(&d, t * NS_PER_S, 3000u * MB, 200 * MB),
 			 21);
-	assert_int_equal(
-	    drain_wait_s(&d, t * NS_PER_S, 3000u * MB, UINT64_MAX), DRAIN_MAX_S);
+	assert_int_equal(drain_wait_s(&d, t * NS_PER_S, 3000u * MB, UINT64_MAX),
+			 DRAIN_MAX_S);
 	/* It stops: after a minute that is all that is seen. */
 	for (; t <= 340; t++)
 		drain_see(&d, t * NS_PER_S, 3000u * MB);
