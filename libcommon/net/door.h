@@ -51,6 +51,18 @@ bool door_login(struct door *d, const struct door_key *k, const char *machine,
 /* Somebody has logged in from there. */
 void door_known(struct door *d, const struct door_key *k, int64_t now);
 
+/* A known address, for the time after this process. */
+#define DOOR_PAST_MAX 4096
+struct door_past {
+	struct door_key key;
+	int64_t seen_s; /* last login, seconds since 1970 */
+};
+/* Is there one that was not there at the last door_past()? */
+bool door_has_news(const struct door *d);
+/* All of them, at most DOOR_PAST_MAX: how many. */
+unsigned door_past(struct door *d, struct door_past *list);
+void door_remember(struct door *d, const struct door_past *p, int64_t now);
+
 /* A stranger who is in. */
 struct door_guest {
 	const struct door_key *key;

@@ -45,6 +45,7 @@ struct guests {
 	unsigned known, strangers; /* of them */
 	uint64_t begun;
 	int64_t look_next; /* at the cache */
+	int64_t save_next; /* who is known */
 	int epoll, null;
 	struct door *door;
 	struct hush *hush;

@@ -14,6 +14,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/net/hush.c libcommon/net/hush.h \
 	libcommon/net/keeper.c libcommon/net/keeper.h \
 	libcommon/net/keeper-key.c libcommon/net/listen.c \
+	libcommon/net/known.c libcommon/net/known.h \
 	libcommon/net/log.c libcommon/net/log.h \
 	libcommon/net/login.c libcommon/net/login.h \
 	libcommon/net/pace.c libcommon/net/pace.h \

@@ -19,6 +19,7 @@
 #include "base/units.h"
 #include "net/gate.h"
 #include "net/guests.h"
+#include "net/known.h"
 #include "net/session.h"
 
 #define KILLED_WAIT_S 5
@@ -277,6 +278,16 @@ static void look_at_cache(struct guests *g)
 	cache_close(c);
 }
 
+static void save_known(struct guests *g)
+{
+	int64_t now = mono_now_ns();
+
+	if (now < g->save_next)
+		return;
+	g->save_next = now + KNOWN_EVERY_NS;
+	known_save(g->door, g->srv->cache);
+}
+
 /* Waits for one event, and does what it asks for. */
 static int turn(struct guests *g, int listen_fd, struct err *e)
 {
@@ -286,6 +297,7 @@ static int turn(struct guests *g, int listen_fd, struct err *e)
 	guests_reap(g);
 	hush_tick(g->hush, mono_now_ns());
 	look_at_cache(g);
+	save_known(g);
 	if (n <= 0)
 		return 0;
 	if (ev.data.u64 == GUESTS_LISTEN)
@@ -376,8 +388,11 @@ int server_run(struct server *s, int listen_fd, struct err *e)
 	if (rc < 0)
 		return rc;
 	rc = lock_listener(s, e);
-	if (rc == 0)
+	if (rc == 0) {
+		known_load(g.door, s->cache);
 		rc = run(&g, listen_fd, e);
+		known_save(g.door, s->cache);
+	}
 	guests_close(&g);
 	return rc;
 }
