@@ -13,10 +13,11 @@
 
 #define KNOWN_FILE ".known"
 #define KNOWN_DAYS 30 /* an address that was not used is nobody's */
-#define KNOWN_EVERY_NS (10 * INT64_C(1000000000)) /* written at most so often  \
-						   */
+/* Written at most so often. */
+#define KNOWN_EVERY_NS (10 * INT64_C(1000000000))
+* /
 
-void known_load(struct door *d, const char *cache);
+    void known_load(struct door *d, const char *cache);
 /* Only when there is something new. */
 void known_save(struct door *d, const char *cache);
 

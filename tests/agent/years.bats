@@ -34,14 +34,15 @@ damage() {
 }
 
 @test "any file of the state may be damaged" {
+	local n=1 how file files hows='half garbage'
+	[ -z "${PS_LONG-}" ] || hows='empty half garbage head gone'
 	new_agent a:copy <<<'  '
 	pipeline
 	protected
-	local n=1 how file files
 	mapfile -t files < <(cd state && find . -type f ! -path '*/provider/*' ! -name lock | sort)
-	echo "# ${files[*]}" >&3
+	[ "${#files[@]}" -ge 5 ]
 	for file in "${files[@]}"; do
-		for how in empty half garbage head gone; do
+		for how in $hows; do
 			[ -e "state/$file" ] || continue
 			damage "state/$file" "$how"
 			scribble a.img $((n = n + 1)) 2
@@ -85,7 +86,6 @@ set_state() {
 	cat /dev/zero >state/fill 2>/dev/null || true
 	scribble a.img 5 2
 	run agent once
-	echo "# $status: ${lines[-1]}" >&3
 	[ "$status" -ne 0 ]
 	run agent status
 	rm state/fill
@@ -111,8 +111,10 @@ set_state() {
 	truncate -s 3M a.img
 	told() { agent once; [[ "$(state a .error)" = *'has shrunk from'* ]]; }
 	wait_for told
-	fails_with 65 agent once # and no map is asked for again and again
-	fails_with 65 agent once
+	# The map is made again once, in vain.
+	shrunk() { fails_with 65 agent once; }
+	wait_for shrunk
+	shrunk
 }
 
 @test "a program that says too much or leaves a child behind stops nobody" {
@@ -127,7 +129,7 @@ set_state() {
 	chmod +x providers/wild
 	new_agent "a:wild:bytes=$([ -n "${PS_LONG-}" ] && echo 1G || echo 20M)" \
 		</dev/null
-	PS_PROVIDER_DIR=$T/providers
+	export PS_PROVIDER_DIR=$T/providers
 	SECONDS=0
 	agent once 2>wild.err
 	echo "# $SECONDS s, $(stat -c %s wild.err) bytes said" >&3
