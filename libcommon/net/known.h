@@ -13,11 +13,9 @@
 
 #define KNOWN_FILE ".known"
 #define KNOWN_DAYS 30 /* an address that was not used is nobody's */
-/* Written at most so often. */
-#define KNOWN_EVERY_NS (10 * INT64_C(1000000000))
-* /
+#define KNOWN_EVERY_NS (10 * INT64_C(1000000000)) /* between two writes */
 
-    void known_load(struct door *d, const char *cache);
+void known_load(struct door *d, const char *cache);
 /* Only when there is something new. */
 void known_save(struct door *d, const char *cache);
 
