@@ -100,7 +100,8 @@ static bool trickles(struct conn *c)
 	c->waits = 0;
 	c->looked_ns = now;
 	c->had_bytes = c->in_bytes;
-	return got < CONN_WAITS_BYTES && took < c->idle_ns;
+	return got < CONN_WAITS_BYTES && took < CONN_WAITS_NS &&
+	       took < c->idle_ns;
 }
 
 int conn_wait(struct conn *c, short want, struct err *e)

@@ -37,8 +37,8 @@ struct conn {
 	bool busy;
 	/*
 	 * Inside of a request (busy): so many waits may bring so few bytes
-	 * only if they take longer than idle_ns. Signs of life are seldom, and
-	 * any line brings more than a byte at a time.
+	 * only if they take longer than CONN_WAITS_NS or idle_ns. Signs of life
+	 * are seldom, and any line brings more than a byte at a time.
 	 */
 	unsigned waits;	    /* since the last look */
 	uint64_t had_bytes; /* then */
@@ -48,6 +48,7 @@ struct conn {
 
 #define CONN_WAITS 64
 #define CONN_WAITS_BYTES 4096
+#define CONN_WAITS_NS (300 * INT64_C(1000000000))
 #define CONN_STOP_NS (20 * INT64_C(1000000000))
 #define CONN_STOP_IDLE_NS (2 * INT64_C(1000000000))
 

@@ -23,8 +23,8 @@
 #define DOOR_BURST_ADDRESS 40 /* after as many at once */
 #define DOOR_RATE_KNOWN 100   /* of a known one */
 #define DOOR_BURST_KNOWN 1000
-#define DOOR_RATE_MACHINE 10   /* logins of one machine a second, */
-#define DOOR_BURST_MACHINE 200 /* after so many: some for each of its disks */
+#define DOOR_RATE_MACHINE 20   /* logins of one machine a second, */
+#define DOOR_BURST_MACHINE 100 /* after so many: some for each of its disks */
 #define DOOR_CHARGE 10	       /* one more counts like so many connections */
 #define DOOR_RATE_NEW 50       /* of all new ones together */
 #define DOOR_BURST_NEW 100
