@@ -212,6 +212,31 @@ static int open_folder(struct agent *a, struct err *e)
 	return control_open(&a->control, a->dirfd, e);
 }
 
+/*
+ * An agent that is alone for years does not wait for somebody to remove a
+ * damaged file: only names of points are lost. Whether it ended between the
+ * hooks is not known then: post is run.
+ */
+static int read_state(struct agent *a, struct agent_state *s, struct err *e)
+{
+	struct err why = {0};
+	int rc = state_read(s, a->dirfd, &why);
+
+	if (rc != -PS_DATA) {
+		if (rc < 0)
+			*e = why;
+		return rc;
+	}
+	agent_say(a, NULL,
+		  "%s; it is now " STATE_FILE ".damaged, and made anew",
+		  why.msg);
+	memset(s, 0, sizeof(*s));
+	s->frozen = true;
+	if (renameat(a->dirfd, STATE_FILE, a->dirfd, STATE_FILE ".damaged") < 0)
+		return err_sys(e, 0, STATE_FILE);
+	return 0;
+}
+
 /* Entries in the order of the configuration; new ones are empty. */
 static int load_state(struct agent *a, struct err *e)
 {
@@ -225,7 +250,7 @@ static int load_state(struct agent *a, struct err *e)
 		free(old);
 		return err_set(e, PS_TEMPFAIL, "out of memory");
 	}
-	rc = state_read(old, a->dirfd, e);
+	rc = read_state(a, old, e);
 	s->frozen = old->frozen;
 	s->app_ns = old->app_ns;
 	s->bookmark_ns = old->bookmark_ns;

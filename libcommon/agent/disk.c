@@ -96,6 +96,9 @@ static void judge(struct disk *d, const struct task_result *r,
 		set_word(d, WORD_THROTTLED);
 	else
 		set_word(d, WORD_STALLED);
+	/* The server knows when there will be room: it need not be guessed. */
+	if (d->st->word == WORD_THROTTLED && rep->retry_after > 0)
+		backoff_clear(&d->wait);
 	/* What somebody has to mend is tried again, but seldom. */
 	if (r->code == PS_CONFIG || r->code == PS_NOPERM || r->code == PS_USAGE)
 		d->wait.wait_s = max;
@@ -115,23 +118,6 @@ static void name_cause(struct task_result *r, const struct report *rep)
 		snprintf(r->words, sizeof(r->words), "%s", rep->error);
 }
 
-/*
- * A pass whose end we did not see may have come to its end all the same: the
- * acknowledgement of its last part is found when the disk settles, and then
- * the dirty list forgets what that pass had read. A list of changes since the
- * snapshot before it would leave out a block that the pass had sent and that
- * has changed back since. So there is no base any more: all is read.
- */
-static void distrust_base(struct disk *d)
-{
-	if (d->st->base[0] == '\0')
-		return;
-	if (d->keeps)
-		disk_doom(d, d->st->base);
-	d->st->base[0] = '\0';
-	d->agent->changed = true;
-}
-
 void disk_fail(struct disk *d, const struct task_result *result)
 {
 	struct task_result own = *result, *r = &own;
@@ -143,8 +129,9 @@ void disk_fail(struct disk *d, const struct task_result *result)
 	if (asked)
 		(void)report_read(AT_FDCWD, d->report, &rep);
 	name_cause(r, &rep);
+	disk_distrust_map(d, r);
 	if (d->begun)
-		distrust_base(d);
+		disk_distrust_base(d);
 	d->failed = true;
 	d->missed = true;
 	agent_count(d->agent, r->code);
@@ -299,7 +286,7 @@ static void recall_pending(struct disk *d)
 
 	if (p->bookmark[0] == '\0')
 		return;
-	distrust_base(d);
+	disk_distrust_base(d);
 	p->seq = d->scan.seq;
 	if (d->scan.point && !d->scan.new_base && d->scan.dirty_bytes == 0 &&
 	    (d->st->npoints == 0 ||
@@ -485,6 +472,7 @@ static void passed(struct disk *d)
 	if (d->full)
 		(void)control_rescan_done(&d->agent->control, d->conf->name,
 					  NULL);
+	disk_trust_map(d);
 	d->resync = false;
 	d->missed = false;
 	backoff_clear(&d->wait);

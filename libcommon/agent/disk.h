@@ -118,6 +118,10 @@ void disk_base_moves(struct disk *d);
 /* Deletes what is doomed, then goes on, or ends the round. */
 void disk_cleanup(struct disk *d);
 void disk_doom(struct disk *d, const char *snapshot);
+/* After a failure: the base, and perhaps the map (disk-doubt.c). */
+void disk_distrust_base(struct disk *d);
+void disk_distrust_map(struct disk *d, const struct task_result *r);
+void disk_trust_map(const struct disk *d);
 void disk_end(struct disk *d);
 void disk_provider_line(struct disk *d, const char *line);
 void disk_provider_done(struct disk *d, const struct task_result *r);

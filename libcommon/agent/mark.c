@@ -202,6 +202,16 @@ static bool worth_it(const struct mark *m)
 	return false;
 }
 
+/* A clock that was in the future once must not put it off until then. */
+static bool app_due(const struct mark *m)
+{
+	const struct agent *a = m->agent;
+	int64_t since = m->time_ns - a->state->app_ns;
+
+	return m->group && a->conf->app_s > 0 &&
+	       (since < 0 || since >= (int64_t)a->conf->app_s * NS_PER_S);
+}
+
 static bool gather(struct mark *m)
 {
 	struct agent *a = m->agent;
@@ -213,9 +223,7 @@ static bool gather(struct mark *m)
 		m->phase = MARK_SEND;
 		return true;
 	}
-	m->app =
-	    m->group && a->conf->app_s > 0 &&
-	    m->time_ns - a->state->app_ns >= (int64_t)a->conf->app_s * NS_PER_S;
+	m->app = app_due(m);
 	if (!m->app) {
 		begin_snapshots(m);
 		return true;

@@ -160,7 +160,7 @@ static json_t *load(int dirfd, struct err *e)
 		json_decref(root);
 		err_set(e, PS_DATA, "%s: damaged, or of another version",
 			STATE_FILE);
-		err_hint(e, "remove it: the disks are asked again, only the "
+		err_hint(e, "the agent sets it aside when it begins: only the "
 			    "names of points are lost");
 		return NULL;
 	}

@@ -20,6 +20,7 @@
 /* A program may leave a child behind that holds our pipe. */
 #define CLOSING_NS (NS_PER_S / 2)
 #define READ_AT_ONCE 4096
+#define SAID_MAX 100 /* lines of one task that are passed on */
 
 int loop_open(struct loop *l, struct err *e)
 {
@@ -166,7 +167,8 @@ static void on_line(struct loop *l, struct task *t, struct task_line *line)
 	}
 	snprintf(t->messages[t->nmessages++ % TASK_MESSAGES],
 		 sizeof(t->messages[0]), "%.199s", line->text);
-	l->say(l->ctx, t->who, line->text);
+	if (t->nmessages <= SAID_MAX)
+		l->say(l->ctx, t->who, line->text);
 }
 
 static void take(struct loop *l, struct task *t, struct task_line *line,
@@ -206,10 +208,27 @@ static void drink(struct loop *l, struct task *t, int *fd,
 
 /* ---- the end ---- */
 
-/* The newest message of the program that was the cause. */
-static const char *message_of(const struct task *t, const char *program)
+/* Is there another stage of the same program behind this one? */
+static bool comes_again(const struct task *t, unsigned stage)
 {
-	const char *name = strrchr(program, '/');
+	unsigned i;
+
+	for (i = stage + 1; i < t->chain.n; i++)
+		if (strcmp(t->chain.stages[i].name,
+			   t->chain.stages[stage].name) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * The newest message of the program that was the cause; the oldest when what
+ * was said later may be of a stage behind it, which misses its input.
+ */
+static const char *message_of(const struct task *t, unsigned stage)
+{
+	const char *program = t->chain.stages[stage].name;
+	const char *name = strrchr(program, '/'), *found = NULL;
+	bool again = comes_again(t, stage);
 	unsigned i, n = t->nmessages;
 	size_t len;
 
@@ -219,10 +238,13 @@ static const char *message_of(const struct task *t, const char *program)
 		const char *m = t->messages[(n - 1 - i) % TASK_MESSAGES];
 
 		if (strncmp(m, name, len) == 0 && m[len] == ':' &&
-		    strncmp(m + len, ": hint:", 7) != 0)
-			return m;
+		    strncmp(m + len, ": hint:", 7) != 0) {
+			found = m;
+			if (!again)
+				break;
+		}
 	}
-	return NULL;
+	return found;
 }
 
 static void conclude(const struct task *t, struct task_result *r)
@@ -249,7 +271,7 @@ static void conclude(const struct task *t, struct task_result *r)
 		r->code = PS_TEMPFAIL;
 		snprintf(r->words, sizeof(r->words), "interrupted");
 	} else if (v.code != 0) {
-		message = message_of(t, t->chain.stages[v.stage].name);
+		message = message_of(t, v.stage);
 		if (message == NULL && t->chain.n == 1 && t->nmessages > 0)
 			message =
 			    t->messages[(t->nmessages - 1) % TASK_MESSAGES];
@@ -265,11 +287,17 @@ static void finish(struct loop *l, struct task *t)
 {
 	struct task **at = &l->first;
 	struct task_result r;
+	char words[48];
 
 	drink(l, t, &t->out, &t->out_line);
 	drink(l, t, &t->err, &t->err_line);
 	close_if(&t->out);
 	close_if(&t->err);
+	if (t->nmessages > SAID_MAX) {
+		snprintf(words, sizeof(words), "%u more lines left out",
+			 t->nmessages - SAID_MAX);
+		l->say(l->ctx, t->who, words);
+	}
 	conclude(t, &r);
 	while (*at != t)
 		at = &(*at)->next;

@@ -322,19 +322,47 @@ void cache_help(struct cache *c, const struct cache_help *help)
 
 /* ---- room ---- */
 
+static unsigned percent(uint64_t part, uint64_t all)
+{
+	return all == 0 ? 100 : (unsigned)((double)part * 100 / (double)all);
+}
+
 int cache_free_percent(struct cache *c, unsigned *ret, struct err *e)
 {
 	struct statvfs v;
-	uint64_t used, all;
+	unsigned inodes;
 
 	if (fstatvfs(c->dirfd, &v) < 0)
 		return err_sys(e, 0, "cache %s", c->path);
 	/* As df counts: what is kept back for root is not there for us. */
-	used = (uint64_t)v.f_blocks - v.f_bfree;
-	all = used + v.f_bavail;
-	*ret =
-	    all == 0 ? 100 : (unsigned)((double)v.f_bavail * 100 / (double)all);
+	*ret = percent(v.f_bavail, v.f_blocks - v.f_bfree + v.f_bavail);
+	inodes = percent(v.f_favail, v.f_files - v.f_ffree + v.f_favail);
+	/* Very small segments use these up first. */
+	if (v.f_files > 0 && inodes < *ret)
+		*ret = inodes;
 	return 0;
+}
+
+uint64_t cache_missing(struct cache *c, unsigned keep)
+{
+	struct statvfs v;
+	double all, want;
+
+	if (fstatvfs(c->dirfd, &v) < 0)
+		return 0;
+	all = (double)(v.f_blocks - v.f_bfree + v.f_bavail);
+	want = all * keep / 100 - (double)v.f_bavail;
+	return want > 0 ? (uint64_t)(want * (double)v.f_frsize) : 0;
+}
+
+uint64_t cache_excess(const struct cache *c)
+{
+	return c->excess;
+}
+
+uint64_t cache_drained(const struct cache *c)
+{
+	return counter_get(c, COUNTER_STORED_BYTES);
 }
 
 /* ---- heads ---- */

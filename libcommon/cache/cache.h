@@ -164,7 +164,17 @@ int cache_put(struct cache *c, struct seg_reader *r, const char *machine,
 
 int cache_drop(struct seg_reader *r, struct err *e);
 
-/* Free share of the cache's file system, 0..100. */
+/*
+ * Free share of the cache's file system, 0..100: of its bytes or of its
+ * inodes, whichever is less.
+ */
 int cache_free_percent(struct cache *c, unsigned *ret, struct err *e);
+/*
+ * How many bytes have to go before what the last cache_put() answered with
+ * CACHE_THROTTLED or CACHE_LIMITED is taken; else 0.
+ */
+uint64_t cache_excess(const struct cache *c);
+/* Bytes that went from here to stable storage elsewhere since it was made. */
+uint64_t cache_drained(const struct cache *c);
 
 #endif

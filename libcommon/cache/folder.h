@@ -29,6 +29,7 @@ struct cache {
 	bool counting;		    /* they may be written */
 	struct cache_lease *leases; /* of this process, last used first */
 	struct cache_help help;	    /* zero: we do all ourselves */
+	uint64_t excess;	    /* bytes that keep the last put waiting */
 };
 
 /*
@@ -40,6 +41,9 @@ int cache_open_any(struct cache **ret, const char *dir, struct err *e);
 int cache_check_failed(struct cache *c, struct err *e);
 /* Passes rc on; -PS_STORAGE marks the cache failed. */
 int cache_note_failure(struct cache *c, int rc, struct err *e);
+
+/* Bytes that are missing until `keep` percent are free. */
+uint64_t cache_missing(struct cache *c, unsigned keep);
 
 /* True for a name that a machine may have: "followers" is ours. */
 bool cache_machine_ok(const char *machine);

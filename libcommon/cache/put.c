@@ -109,6 +109,7 @@ static int check_free(struct put *p, struct err *e)
 		keep = l->keep_free_initial;
 	if (percent < keep) {
 		p->verdict = CACHE_THROTTLED;
+		p->c->excess = cache_missing(p->c, keep);
 		snprintf(p->reason, sizeof(p->reason),
 			 "%u %% of the cache are free, %s waits for %u %%",
 			 percent,
@@ -123,6 +124,7 @@ static int check_room(struct put *p, struct err *e)
 
 	if (rc == 0 && p->verdict == CACHE_DURABLE && over_disk_limit(p, e)) {
 		p->verdict = CACHE_LIMITED;
+		p->c->excess = p->lease->bytes - p->c->limits.disk_bytes;
 		snprintf(p->reason, sizeof(p->reason),
 			 "the disk's segments have reached its limit");
 	}
@@ -387,6 +389,7 @@ int cache_put(struct cache *c, struct seg_reader *r, const char *machine,
 		return rc;
 	if (item.part != SEG_PART_HEADER)
 		return err_set(e, PS_SOFTWARE, "put inside a segment");
+	c->excess = 0;
 	rc = one(&p, machine, disk, e);
 	if (rc < 0)
 		return rc;

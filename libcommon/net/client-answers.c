@@ -7,6 +7,8 @@
 
 #include "net/client-put.h"
 
+#define OTHERS_MIN_S 10 /* for the rest of a stream, when one disk waits */
+
 struct flight *put_newest(struct put *p)
 {
 	return &p->ring[(p->first + p->n - 1) % PUT_RING];
@@ -153,7 +155,11 @@ static int put_off(struct put *p, const struct flight *f,
 		why->code = PS_TEMPFAIL;
 		err_prefix(why, "%s/%s %llu", f->machine, f->disk,
 			   (unsigned long long)f->seq);
-		p->until_ns = mono_now_ns() + a->retry_s * NS_PER_S;
+		/* The others get some time, however soon this one may come. */
+		p->until_ns =
+		    mono_now_ns() +
+		    (a->retry_s > OTHERS_MIN_S ? a->retry_s : OTHERS_MIN_S) *
+			NS_PER_S;
 	}
 	return why == &p->later ? leave_out(p, f, false, e) : 0;
 }

@@ -78,11 +78,42 @@ static int64_t time_left(const struct conn *c, int64_t begun)
 	return left;
 }
 
+void conn_busy(struct conn *c)
+{
+	c->busy = true;
+	c->waits = 0;
+	c->had_bytes = c->in_bytes;
+	c->looked_ns = mono_now_ns();
+}
+
+/* Does the peer send so little at a time that it can only be on purpose? */
+static bool trickles(struct conn *c)
+{
+	int64_t now, took;
+	uint64_t got;
+
+	if (!c->busy || c->idle_ns == 0 || ++c->waits < CONN_WAITS)
+		return false;
+	now = mono_now_ns();
+	took = now - c->looked_ns;
+	got = c->in_bytes - c->had_bytes;
+	c->waits = 0;
+	c->looked_ns = now;
+	c->had_bytes = c->in_bytes;
+	return got < CONN_WAITS_BYTES && took < CONN_WAITS_NS &&
+	       took < c->idle_ns;
+}
+
 int conn_wait(struct conn *c, short want, struct err *e)
 {
 	struct pollfd p = {want == POLLOUT ? c->wfd : c->rfd, want, 0};
 	int64_t begun = mono_now_ns();
 
+	if (want == POLLIN && trickles(c)) {
+		c->broken = true;
+		return err_set(e, PS_UNAVAILABLE,
+			       "%s: too slow: a few bytes at a time", c->peer);
+	}
 	for (;;) {
 		struct timespec ts;
 		int64_t left;

@@ -35,9 +35,20 @@ struct conn {
 	const volatile sig_atomic_t *stop;
 	const sigset_t *mask;
 	bool busy;
+	/*
+	 * Inside of a request (busy): so many waits may bring so few bytes
+	 * only if they take longer than CONN_WAITS_NS or idle_ns. Signs of life
+	 * are seldom, and any line brings more than a byte at a time.
+	 */
+	unsigned waits;	    /* since the last look */
+	uint64_t had_bytes; /* then */
+	int64_t looked_ns;
 	int64_t stop_ns; /* when the stop was seen; 0: not yet */
 };
 
+#define CONN_WAITS 64
+#define CONN_WAITS_BYTES 4096
+#define CONN_WAITS_NS (300 * INT64_C(1000000000))
 #define CONN_STOP_NS (20 * INT64_C(1000000000))
 #define CONN_STOP_IDLE_NS (2 * INT64_C(1000000000))
 
@@ -79,6 +90,9 @@ ssize_t conn_try_read(struct conn *c, void *buf, size_t n, short *want,
 		      struct err *e);
 ssize_t conn_try_write(struct conn *c, const void *buf, size_t n, short *want,
 		       struct err *e);
+
+/* A request has begun: what it brings is looked at from now on. */
+void conn_busy(struct conn *c);
 
 /* Waits for events on the connection: 0, or -PS_UNAVAILABLE. */
 int conn_wait(struct conn *c, short want, struct err *e);

@@ -9,8 +9,9 @@
 #include "base/units.h"
 #include "net/door.h"
 
-#define SETS 512 /* of WAYS addresses each: 200 KiB */
 #define WAYS 8
+#define SETS (DOOR_PAST_MAX / WAYS) /* 230 KiB */
+#define MACHINES 2048		    /* two that meet in one place share it */
 
 /* Connections that may come now, and how fast there are more. */
 struct bucket {
@@ -21,13 +22,16 @@ struct bucket {
 struct address {
 	struct door_key key;
 	bool used, known;
+	int64_t seen_s; /* last login */
 	struct bucket bucket;
 };
 
 struct door {
 	uint32_t seed; /* so that nobody can fill one set on purpose */
 	struct bucket fresh;
+	bool news;
 	struct address sets[SETS][WAYS];
+	struct bucket machines[MACHINES];
 };
 
 void door_key(const struct sockaddr_storage *a, struct door_key *ret)
@@ -127,7 +131,8 @@ bool door_may(struct door *d, const struct door_key *k, int64_t now)
 	       take(&d->fresh, DOOR_RATE_NEW, DOOR_BURST_NEW, now);
 }
 
-void door_known(struct door *d, const struct door_key *k, int64_t now)
+static void know(struct door *d, const struct door_key *k, int64_t seen_s,
+		 int64_t now)
 {
 	struct address *a = find(d, k);
 
@@ -136,6 +141,61 @@ void door_known(struct door *d, const struct door_key *k, int64_t now)
 	if (!a->known)
 		a->bucket = (struct bucket){DOOR_BURST_KNOWN, now};
 	a->known = true;
+	/* The day is enough to tell who has gone for good. */
+	d->news |= seen_s - a->seen_s > 86400;
+	a->seen_s = seen_s;
+}
+
+void door_known(struct door *d, const struct door_key *k, int64_t now)
+{
+	know(d, k, time_now_ns() / NS_PER_S, now);
+}
+
+bool door_has_news(const struct door *d)
+{
+	return d->news;
+}
+
+unsigned door_past(struct door *d, struct door_past *list)
+{
+	unsigned i, j, n = 0;
+
+	for (i = 0; i < SETS; i++)
+		for (j = 0; j < WAYS; j++)
+			if (d->sets[i][j].used && d->sets[i][j].known)
+				list[n++] = (struct door_past){
+				    d->sets[i][j].key, d->sets[i][j].seen_s};
+	d->news = false;
+	return n;
+}
+
+void door_remember(struct door *d, const struct door_past *p, int64_t now)
+{
+	bool news = d->news;
+
+	know(d, &p->key, p->seen_s, now);
+	d->news = news;
+}
+
+bool door_login(struct door *d, const struct door_key *k, const char *machine,
+		int64_t now)
+{
+	struct bucket *b =
+	    &d->machines[crc32c(d->seed, machine, strlen(machine)) % MACHINES];
+	struct address *a = find(d, k);
+
+	if (b->at == 0)
+		*b = (struct bucket){DOOR_BURST_MACHINE, now};
+	if (take(b, DOOR_RATE_MACHINE, DOOR_BURST_MACHINE, now))
+		return true;
+	if (a != NULL)
+		a->bucket.tokens -= DOOR_CHARGE;
+	/* What it had saved up is gone, but it need not wait for ever. */
+	if (a != NULL && a->bucket.tokens > 0)
+		a->bucket.tokens = 0;
+	if (a != NULL && a->bucket.tokens < -DOOR_RATE_KNOWN)
+		a->bucket.tokens = -DOOR_RATE_KNOWN;
+	return false;
 }
 
 static bool is_known(struct door *d, const struct door_key *k)

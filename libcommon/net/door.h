@@ -23,7 +23,10 @@
 #define DOOR_BURST_ADDRESS 40 /* after as many at once */
 #define DOOR_RATE_KNOWN 100   /* of a known one */
 #define DOOR_BURST_KNOWN 1000
-#define DOOR_RATE_NEW 50 /* of all new ones together */
+#define DOOR_RATE_MACHINE 20   /* logins of one machine a second, */
+#define DOOR_BURST_MACHINE 100 /* after so many: some for each of its disks */
+#define DOOR_CHARGE 10	       /* one more counts like so many connections */
+#define DOOR_RATE_NEW 50       /* of all new ones together */
 #define DOOR_BURST_NEW 100
 
 struct door_key {
@@ -39,8 +42,26 @@ void door_close(struct door *d);
 
 /* May one more from this address begin a handshake now (mono_now_ns())? */
 bool door_may(struct door *d, const struct door_key *k, int64_t now);
+/*
+ * A machine has logged in from there: false when it does so too often, which
+ * its address pays for.
+ */
+bool door_login(struct door *d, const struct door_key *k, const char *machine,
+		int64_t now);
 /* Somebody has logged in from there. */
 void door_known(struct door *d, const struct door_key *k, int64_t now);
+
+/* A known address, for the time after this process. */
+#define DOOR_PAST_MAX 4096
+struct door_past {
+	struct door_key key;
+	int64_t seen_s; /* last login, seconds since 1970 */
+};
+/* Is there one that was not there at the last door_past()? */
+bool door_has_news(const struct door *d);
+/* All of them, at most DOOR_PAST_MAX: how many. */
+unsigned door_past(struct door *d, struct door_past *list);
+void door_remember(struct door *d, const struct door_past *p, int64_t now);
 
 /* A stranger who is in. */
 struct door_guest {

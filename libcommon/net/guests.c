@@ -207,7 +207,7 @@ struct guest *guests_admit(struct guests *g, const struct sockaddr_storage *a,
 	return it;
 }
 
-static unsigned of_machine(const struct guests *g, const char *machine)
+unsigned guests_of_machine(const struct guests *g, const char *machine)
 {
 	unsigned i, n = 0;
 
@@ -235,10 +235,13 @@ struct guest *guests_logged_in(struct guests *g, uint64_t number,
 	if (g->known >= g->srv->max_connections)
 		snprintf(words, sizeof(words), "closed: %u connections already",
 			 g->known);
-	else if (of_machine(g, machine) >= GUESTS_PER_MACHINE)
+	else if (guests_of_machine(g, machine) >= GUESTS_PER_MACHINE)
 		snprintf(words, sizeof(words),
 			 "closed: %s has %d connections already", machine,
 			 GUESTS_PER_MACHINE);
+	else if (!door_login(g->door, &it->key, machine, mono_now_ns()))
+		snprintf(words, sizeof(words), "closed: %s logs in too often",
+			 machine);
 	snprintf(it->machine, sizeof(it->machine), "%s", machine);
 	g->strangers--;
 	g->known++;

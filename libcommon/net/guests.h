@@ -44,6 +44,8 @@ struct guests {
 	unsigned max, n;	   /* slots, and those that are taken */
 	unsigned known, strangers; /* of them */
 	uint64_t begun;
+	int64_t look_next; /* at the cache */
+	int64_t save_next; /* who is known */
 	int epoll, null;
 	struct door *door;
 	struct hush *hush;
@@ -63,6 +65,9 @@ void guests_hear(struct guests *g, struct guest *it, struct helper *h, int fd);
 /* What the keeper says; NULL when there is no place for a machine. */
 struct guest *guests_logged_in(struct guests *g, uint64_t number,
 			       const char *machine);
+
+/* How many connections a machine has. */
+unsigned guests_of_machine(const struct guests *g, const char *machine);
 
 /* Something has come on a channel. */
 void guests_event(struct guests *g, uint64_t data);

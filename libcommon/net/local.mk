@@ -7,14 +7,17 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/net/client-map.c libcommon/net/session-map.c \
 	libcommon/net/conn.c libcommon/net/conn.h \
 	libcommon/net/door.c libcommon/net/door.h \
+	libcommon/net/drain.c libcommon/net/drain.h \
 	libcommon/net/gate.c libcommon/net/gate.h \
 	libcommon/net/guests.c libcommon/net/guests.h \
 	libcommon/net/http.c libcommon/net/http.h \
 	libcommon/net/hush.c libcommon/net/hush.h \
 	libcommon/net/keeper.c libcommon/net/keeper.h \
 	libcommon/net/keeper-key.c libcommon/net/listen.c \
+	libcommon/net/known.c libcommon/net/known.h \
 	libcommon/net/log.c libcommon/net/log.h \
 	libcommon/net/login.c libcommon/net/login.h \
+	libcommon/net/pace.c libcommon/net/pace.h \
 	libcommon/net/probe.c libcommon/net/probe.h \
 	libcommon/net/selftest.c libcommon/net/selftest.h \
 	libcommon/net/report.c libcommon/net/report.h \

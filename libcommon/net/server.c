@@ -19,6 +19,7 @@
 #include "base/units.h"
 #include "net/gate.h"
 #include "net/guests.h"
+#include "net/known.h"
 #include "net/session.h"
 
 #define KILLED_WAIT_S 5
@@ -194,6 +195,7 @@ static void start_worker(struct guests *g, struct guest *it)
 	    0) {
 		guests_log(g, it, getpid(), "closed: no channel for it");
 	} else {
+		g->srv->nth = guests_of_machine(g, it->machine);
 		it->worker.pid = fork();
 		if (it->worker.pid == 0)
 			be_worker(g, it, (int[2]){channel[1], it->relay},
@@ -261,6 +263,31 @@ static int hear_keeper(struct guests *g, struct err *e)
 	return 0;
 }
 
+/* How the cache empties, for those who have to wait for that. */
+static void look_at_cache(struct guests *g)
+{
+	int64_t now = mono_now_ns();
+	struct cache *c;
+
+	if (now < g->look_next)
+		return;
+	g->look_next = now + DRAIN_EVERY_NS;
+	if (cache_open(&c, g->srv->cache, NULL) < 0)
+		return;
+	drain_see(&g->srv->drain, now, cache_drained(c));
+	cache_close(c);
+}
+
+static void save_known(struct guests *g)
+{
+	int64_t now = mono_now_ns();
+
+	if (now < g->save_next)
+		return;
+	g->save_next = now + KNOWN_EVERY_NS;
+	known_save(g->door, g->srv->cache);
+}
+
 /* Waits for one event, and does what it asks for. */
 static int turn(struct guests *g, int listen_fd, struct err *e)
 {
@@ -269,6 +296,8 @@ static int turn(struct guests *g, int listen_fd, struct err *e)
 
 	guests_reap(g);
 	hush_tick(g->hush, mono_now_ns());
+	look_at_cache(g);
+	save_known(g);
 	if (n <= 0)
 		return 0;
 	if (ev.data.u64 == GUESTS_LISTEN)
@@ -359,8 +388,11 @@ int server_run(struct server *s, int listen_fd, struct err *e)
 	if (rc < 0)
 		return rc;
 	rc = lock_listener(s, e);
-	if (rc == 0)
+	if (rc == 0) {
+		known_load(g.door, s->cache);
 		rc = run(&g, listen_fd, e);
+		known_save(g.door, s->cache);
+	}
 	guests_close(&g);
 	return rc;
 }

@@ -59,6 +59,7 @@
 
 #include <openssl/ssl.h>
 
+#include "net/drain.h"
 #include "net/log.h"
 
 /* One for each disk of 225 machines with four disks, and some to spare. */
@@ -77,6 +78,8 @@ struct server {
 	struct netlog log;
 	unsigned max_connections; /* logged in; strangers come on top */
 	uint64_t login_s, idle_s;
+	struct drain drain; /* of the listener; a connection has a copy */
+	unsigned nth; /* of a connection: how many its machine had, with it */
 	/* set by server_signals() */
 	const volatile sig_atomic_t *stop;
 	sigset_t wait_mask; /* SIGTERM and SIGCHLD come in during waits only */

@@ -123,6 +123,7 @@ static void answer_verdict(struct session *s, enum cache_verdict verdict,
 	switch (verdict) {
 	case CACHE_DURABLE:
 	case CACHE_STORED:
+		s->taken = true;
 		answer_ack(s, 200, ack);
 		break;
 	case CACHE_REFUSED:
@@ -138,11 +139,12 @@ static void answer_verdict(struct session *s, enum cache_verdict verdict,
 		later(s, 503, "unseated", RETRY_SEAT_S, ack->reason);
 		break;
 	case CACHE_THROTTLED:
-		later(s, 503, "cache-throttle", SESSION_RETRY_FULL_S,
-		      ack->reason);
+		later(s, 503, "cache-throttle",
+		      session_room_s(s, cache_excess(s->cache)), ack->reason);
 		break;
 	case CACHE_LIMITED:
-		later(s, 503, "disk-limit", SESSION_RETRY_FULL_S, ack->reason);
+		later(s, 503, "disk-limit",
+		      session_room_s(s, cache_excess(s->cache)), ack->reason);
 		break;
 	}
 }

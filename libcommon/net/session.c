@@ -1,10 +1,12 @@
 #include "config.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/units.h"
@@ -13,6 +15,8 @@
 #include "net/session.h"
 
 #define DRAIN_MAX (128 * 1024 * 1024u) /* of a body that nobody wants */
+/* A scan may find nothing for a day, and shows that it lives (cxpsclient). */
+#define REQUEST_NS (2 * 86400 * NS_PER_S)
 #define LIST_MAX (16 * 1024 * 1024u)
 
 /* ---- answers ---- */
@@ -141,14 +145,27 @@ void session_later(struct session *s, unsigned status, const char *cause,
 					   retry_s, false});
 }
 
+unsigned session_room_s(struct session *s, uint64_t bytes)
+{
+	struct drain *d = &s->srv->drain;
+	int64_t now = mono_now_ns();
+	uint64_t drained;
+
+	if (s->cache == NULL)
+		return DRAIN_MAX_S;
+	drained = cache_drained(s->cache);
+	drain_see(d, now, drained);
+	return drain_wait_s(d, now, drained, bytes);
+}
+
 void session_fail(struct session *s, const struct err *e)
 {
 	netlog_err(&s->srv->log, s->peer, "%s", e->msg);
 	if (s->conn.broken || s->conn.eof) {
 		s->end = true;
 	} else if (e->sys == ENOSPC || e->sys == EDQUOT) {
-		session_later(s, 507, "cache-full", SESSION_RETRY_FULL_S,
-			      e->msg);
+		session_later(s, 507, "cache-full",
+			      session_room_s(s, SEG_DATA_DEFAULT), e->msg);
 	} else if (e->code == PS_TEMPFAIL) {
 		session_later(s, 503, "busy", SESSION_RETRY_BUSY_S, e->msg);
 	} else {
@@ -166,7 +183,7 @@ static void head_begun(void *ctx)
 	struct session *s = ctx;
 
 	/* Now it may not trickle in at will. */
-	s->conn.busy = true;
+	conn_busy(&s->conn);
 	if (s->machine[0] != '\0')
 		s->conn.deadline_ns =
 		    mono_now_ns() + (int64_t)s->srv->login_s * NS_PER_S;
@@ -191,15 +208,17 @@ int session_next(struct session *s)
 
 	s->seq = 0;
 	s->digest[0] = '\0';
-	s->answered = s->conn.busy = false;
+	s->answered = s->taken = s->conn.busy = false;
 	s->in_before = s->conn.in_bytes;
 	s->out_before = s->conn.out_bytes;
 	s->began_ns = mono_now_ns();
+	if (s->machine[0] != '\0')
+		s->conn.deadline_ns = 0;
 	if (server_stopping(s->srv))
 		return 0;
 	rc = http_read_head(&s->in, HTTP_REQUEST, &s->head, head_begun, s, &e);
 	if (s->machine[0] != '\0')
-		s->conn.deadline_ns = 0;
+		s->conn.deadline_ns = mono_now_ns() + REQUEST_NS;
 	if (rc == 0)
 		return 0;
 	if (rc < 0) {
@@ -381,8 +400,40 @@ static void dispatch(struct session *s)
 	}
 }
 
+/* Seconds of processor time of this process. */
+static double own_time(void)
+{
+	struct timespec t;
+
+	if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t) < 0)
+		return 0;
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Nobody asks without end: what waits meanwhile waits at the peer. */
+static void pace(struct session *s, double used)
+{
+	uint64_t bytes = s->conn.in_bytes - s->in_before;
+	double cost = 1 + used * PACE_CPU;
+	int64_t now = mono_now_ns(), end;
+
+	if (s->taken)
+		cost = bytes >= PACE_FREE ? 0 : PACE_SMALL;
+	end = now + pace_take(&s->pace, now, cost);
+	s->conn.busy = false;
+	while (!s->end && !server_stopping(s->srv) &&
+	       (now = mono_now_ns()) < end) {
+		struct timespec ts = {(end - now) / NS_PER_S,
+				      (end - now) % NS_PER_S};
+
+		(void)ppoll(NULL, 0, &ts, &s->srv->wait_mask);
+	}
+}
+
 static void serve(struct session *s, const struct err *why)
 {
+	double before = own_time();
+
 	while (!s->end && session_next(s) > 0) {
 		if (s->cache == NULL) {
 			s->end = true;
@@ -391,6 +442,8 @@ static void serve(struct session *s, const struct err *why)
 		}
 		dispatch(s);
 		session_drain(s);
+		pace(s, own_time() - before);
+		before = own_time();
 	}
 }
 
@@ -446,6 +499,7 @@ void session_run(struct server *srv, int fd, const char *machine,
 	}
 	s->srv = srv;
 	s->peer = peer;
+	s->pace.nth = srv->nth;
 	snprintf(s->machine, sizeof(s->machine), "%s", machine);
 	rc = conn_open_plain(&s->conn, fd, peer, &e);
 	if (rc == 0)

@@ -11,11 +11,11 @@
 #include "net/conn.h"
 #include "net/http.h"
 #include "net/login.h"
+#include "net/pace.h"
 #include "net/probe.h"
 #include "net/server.h"
 
 #define SESSION_STALLED_MAX 64
-#define SESSION_RETRY_FULL_S 60 /* the cache drains */
 #define SESSION_RETRY_BUSY_S 10
 
 /* A disk whose last segment was not taken for now: later ones must wait. */
@@ -41,12 +41,14 @@ struct session {
 	struct probes probes;
 	struct stalled stalled[SESSION_STALLED_MAX];
 	unsigned nstalled;
+	struct pace pace;
 	/* of the request, for the log */
 	int64_t began_ns;
 	uint64_t in_before, out_before;
 	uint64_t seq;
 	char digest[SHA256_HEX];
 	bool answered;
+	bool taken; /* a segment, durable now or before */
 };
 
 /* An answer; body may be NULL, cause and retry_s are for 503 and 507. */
@@ -71,6 +73,8 @@ void session_say(struct session *s, unsigned status, const char *fmt, ...)
 /* An answer that says to come again: why, and after how many seconds. */
 void session_later(struct session *s, unsigned status, const char *cause,
 		   unsigned retry_s, const char *words);
+/* After how many seconds there may be room for `bytes` in the cache. */
+unsigned session_room_s(struct session *s, uint64_t bytes);
 /* What a failure of ours or of the body means to the peer; logs it. */
 void session_fail(struct session *s, const struct err *e);
 

@@ -50,8 +50,9 @@ static bool explained(const struct chain *c, unsigned i)
 	const struct chain_stage *s = &c->stages[i];
 	const struct chain_stage *before = i > 0 ? s - 1 : NULL;
 
+	/* It may have failed by itself just before it was told. */
 	if (s->told)
-		return true;
+		return kind_of(code_of(s->status)) != VERDICT_STOP;
 	return code_of(s->status) == PS_DATA && before != NULL &&
 	       (before->told || code_of(before->status) != PS_OK);
 }

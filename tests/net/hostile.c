@@ -5,6 +5,9 @@
  *		opens RATE connections a second to 127.0.0.1, at most MAX at a
  *		time, from so many addresses of 127.0.0.0/8 (from 127.9.0.1
  *		on), and prints how many there were
+ *	hostile login PORT KEYFILE MACHINE KIND SECONDS N [PATH]
+ *		as one that may log in: N processes that do it all the time,
+ *		as fast as they are let; prints how often
  *	hostile acks PORT KEYFILE MACHINE FIRST FILE...
  *		sends segments of its disk root one by one (the first has
  *		sequence FIRST), and prints p50 and p99 of the
@@ -12,7 +15,10 @@
  *
  * KIND: `idle` says nothing; `half` sends half a ClientHello; `hello` all of
  * it, and takes no answer (the server has computed, we have not); `drip` one
- * byte of it every 100 ms; `noise` sends what is no TLS.
+ * byte of it every 100 ms; `noise` sends what is no TLS. Of a login: `again`
+ * logs in, leaves, and comes again; `ask` asks for PATH, 16 questions at a
+ * time; `chunks` puts a segment in chunks of one byte; `slow` does so with a
+ * byte every 10 ms.
  */
 #include "config.h"
 
@@ -203,6 +209,138 @@ static int crowd(char **argv)
 	return 0;
 }
 
+/* ---- one that may log in ---- */
+
+#define AT_ONCE 16
+
+struct insider {
+	struct client_to to;
+	uint8_t key[LOGIN_KEY_LEN];
+	const char *machine, *path;
+	int64_t end;
+	unsigned long done;
+};
+
+static bool comes_in(struct insider *in, struct client *c)
+{
+	struct err why = {0};
+
+	if (client_open(c, &in->to, &why) < 0)
+		return false;
+	if (client_login(c, in->machine, in->key, &why) == 0)
+		return true;
+	client_close(c);
+	return false;
+}
+
+static void again(struct insider *in, struct client *c)
+{
+	(void)c;
+	in->done++;
+}
+
+static void ask(struct insider *in, struct client *c)
+{
+	struct client_answer a;
+	struct err why = {0};
+	unsigned i;
+	int rc = 0;
+
+	while (rc == 0 && mono_now_ns() < in->end) {
+		for (i = 0; i < AT_ONCE && rc == 0; i++)
+			rc = client_send(c, "GET", in->path, NULL, 0, &why);
+		for (i = 0; i < AT_ONCE && rc == 0; i++) {
+			rc = client_answer(c, &a, &why);
+			if (rc == 0)
+				client_answer_free(&a);
+			in->done += rc == 0;
+		}
+	}
+}
+
+static void chunks(struct insider *in, struct client *c)
+{
+	static char one[6 * 8192];
+	struct err why = {0};
+	int rc = client_send_head(c, "PUT", in->path, &why);
+	size_t i;
+
+	for (i = 0; i < sizeof(one); i += 6)
+		memcpy(one + i, "1\r\nx\r\n", 6);
+	while (rc == 0 && mono_now_ns() < in->end) {
+		rc = conn_write(&c->conn, one, sizeof(one), &why);
+		in->done += sizeof(one) / 6;
+	}
+}
+
+static void slow(struct insider *in, struct client *c)
+{
+	struct timespec pause = {0, 10000000};
+	struct err why = {0};
+	short want = 0;
+	char byte;
+	int rc = client_send_head(c, "PUT", in->path, &why);
+
+	in->done++;
+	while (rc == 0 && mono_now_ns() < in->end) {
+		rc = conn_write(&c->conn, "1\r\nS\r\n", 6, &why);
+		if (conn_try_read(&c->conn, &byte, 1, &want, &why) != 0 ||
+		    c->conn.eof)
+			break;
+		nanosleep(&pause, NULL);
+	}
+}
+
+static unsigned long be_insider(struct insider in, const char *kind)
+{
+	void (*what)(struct insider *, struct client *) =
+	    strcmp(kind, "again") == 0	? again
+	    : strcmp(kind, "ask") == 0	? ask
+	    : strcmp(kind, "slow") == 0 ? slow
+					: chunks;
+	struct timespec pause = {0, 10000000};
+	struct client c;
+
+	while (mono_now_ns() < in.end) {
+		if (!comes_in(&in, &c)) {
+			nanosleep(&pause, NULL);
+			continue;
+		}
+		what(&in, &c);
+		client_close(&c);
+	}
+	return in.done;
+}
+
+static int insiders(char **argv)
+{
+	struct insider in = {.to = {"127.0.0.1", argv[0], 5 * NS_PER_S, NULL},
+			     .machine = argv[2],
+			     .path = argv[6] != NULL ? argv[6] : "/v1/time"};
+	unsigned i, n = (unsigned)strtol(argv[5], NULL, 10);
+	unsigned long sum = 0, one;
+	struct login_secret secret;
+	int pipefd[2];
+
+	in.end = mono_now_ns() + strtol(argv[4], NULL, 10) * NS_PER_S;
+	if (login_secret_read(&secret, argv[1], &e) < 0 ||
+	    login_key(&secret, in.machine, in.key, &e) < 0)
+		tool_die(&e);
+	if (pipe(pipefd) < 0)
+		return PS_TEMPFAIL;
+	for (i = 0; i < n; i++) {
+		if (fork() != 0)
+			continue;
+		one = be_insider(in, argv[3]);
+		_exit(write(pipefd[1], &one, sizeof(one)) < 0);
+	}
+	close(pipefd[1]);
+	while (read(pipefd[0], &one, sizeof(one)) == sizeof(one))
+		sum += one;
+	printf("%lu\n", sum);
+	return 0;
+}
+
 /* ---- acks ---- */
 
 static int by_time(const void *a, const void *b)
@@ -272,6 +410,8 @@ int main(int argc, char **argv)
 	tool_init("hostile");
 	if (argc == 8 && strcmp(argv[1], "crowd") == 0)
 		return tool_finish(crowd(argv + 2));
+	if (argc >= 8 && strcmp(argv[1], "login") == 0)
+		return tool_finish(insiders(argv + 2));
 	if (argc > 6 && strcmp(argv[1], "acks") == 0)
 		return tool_finish(acks(argv + 2));
 	fputs("usage: see the head of hostile.c\n", stderr);

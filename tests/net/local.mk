@@ -1,6 +1,10 @@
 # Tests of the room net.
-UNIT_TESTS += tests/net/test-door tests/net/test-http tests/net/test-login \
-	tests/net/test-sandbox
+UNIT_TESTS += tests/net/test-door tests/net/test-drain tests/net/test-http \
+	tests/net/test-login tests/net/test-pace tests/net/test-sandbox
+tests_net_test_pace_SOURCES = tests/net/test-pace.c
+tests_net_test_pace_LDADD = $(TEST_LDADD)
+tests_net_test_drain_SOURCES = tests/net/test-drain.c
+tests_net_test_drain_LDADD = $(TEST_LDADD)
 tests_net_test_door_SOURCES = tests/net/test-door.c
 tests_net_test_door_LDADD = $(TEST_LDADD)
 tests_net_test_sandbox_SOURCES = tests/net/test-sandbox.c

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -79,6 +80,67 @@ static void test_rate(void **state)
 	}
 	assert_true(sum <= DOOR_BURST_NEW);
 	assert_int_equal(let_in(d, &b, 500, now + NS_PER_S), 500);
+	door_close(d);
+}
+
+static void test_past(void **state)
+{
+	struct door_past *list = calloc(DOOR_PAST_MAX, sizeof(*list));
+	struct door_key a = key_of(1), b = key_of(2), c = key_of(3);
+	int64_t now = 1000 * NS_PER_S;
+	struct door *d;
+	unsigned i;
+
+	(void)state;
+	assert_int_equal(door_open(&d, NULL), 0);
+	assert_false(door_has_news(d));
+	door_known(d, &a, now);
+	assert_true(door_may(d, &c, now)); /* a stranger */
+	assert_true(door_has_news(d));
+	assert_int_equal(door_past(d, list), 1);
+	assert_memory_equal(&list[0].key, &a, sizeof(a));
+	assert_false(door_has_news(d));
+	door_known(d, &a, now + NS_PER_S); /* nothing to write for this */
+	assert_false(door_has_news(d));
+	door_known(d, &b, now);
+	assert_true(door_has_news(d));
+	door_close(d);
+	/* Another process. */
+	assert_int_equal(door_open(&d, NULL), 0);
+	door_remember(d, &list[0], now);
+	assert_false(door_has_news(d));
+	assert_int_equal(let_in(d, &a, 500, now), 500);
+	/* More than there is room for. */
+	for (i = 0; i < 3 * DOOR_PAST_MAX; i++) {
+		c = key_of(1000 + i);
+		door_known(d, &c, now);
+	}
+	i = door_past(d, list);
+	assert_true(i > DOOR_PAST_MAX / 2 && i <= DOOR_PAST_MAX);
+	door_close(d);
+	free(list);
+}
+
+static void test_machine(void **state)
+{
+	struct door_key a = key_of(1), b = key_of(2);
+	int64_t now = 1000 * NS_PER_S;
+	struct door *d;
+	unsigned i, in = 0;
+
+	(void)state;
+	assert_int_equal(door_open(&d, NULL), 0);
+	door_known(d, &a, now);
+	door_known(d, &b, now);
+	for (i = 0; i < 1000; i++)
+		in += door_login(d, &a, "evil", now);
+	assert_int_equal(in, DOOR_BURST_MACHINE);
+	/* Its address has nothing left for a moment, the others have. */
+	assert_int_equal(let_in(d, &a, 100, now), 0);
+	assert_int_equal(let_in(d, &b, 100, now), 100);
+	assert_true(door_login(d, &b, "good", now));
+	assert_true(let_in(d, &a, 1000, now + 3 * NS_PER_S) > 0);
+	assert_true(door_login(d, &a, "evil", now + NS_PER_S));
 	door_close(d);
 }
 
@@ -169,10 +231,9 @@ static void test_hush(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_key),
-	    cmocka_unit_test(test_rate),
-	    cmocka_unit_test(test_victim),
-	    cmocka_unit_test(test_hush),
+	    cmocka_unit_test(test_key),	   cmocka_unit_test(test_rate),
+	    cmocka_unit_test(test_past),   cmocka_unit_test(test_machine),
+	    cmocka_unit_test(test_victim), cmocka_unit_test(test_hush),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -136,6 +136,9 @@ static void what_needs_somebody_wins_over_what_passes(void **state)
 	check(&c, VERDICT_STOP, 77, 2);
 	ended(&c, KILLED(SIGKILL), EXIT(65), EXIT(65), EXIT(71), 0);
 	check(&c, VERDICT_STOP, 71, 3);
+	/* It had failed by itself when its reader, done too, was seen first. */
+	ended(&c, EXIT(77) | TOLD, EXIT(75), 0, 0, 0);
+	check(&c, VERDICT_STOP, 77, 0);
 	ended(&c, 0 | TOLD, EXIT(75), EXIT(75), EXIT(69), EXIT(74));
 	check(&c, VERDICT_FEW, 74, 4);
 }

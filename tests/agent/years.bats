@@ -1,0 +1,139 @@
+#!/usr/bin/env bats
+# What happens to an agent within years: damaged files, a full disk, clocks
+# that jump, disks that go bad, programs that run wild.
+
+load ../lib/common
+load ../lib/chain
+load agent
+
+prepare() {
+	new_server
+	receive
+}
+
+goes_through() { agent once 2>>agent.err; }
+
+# protected: the disk goes through again, without anybody's help, and restores
+protected() {
+	wait_for goes_through && wait_for drained && restored a
+}
+
+# damage FILE HOW
+damage() {
+	case $2 in
+	empty) : >"$1" ;;
+	half) truncate -s $(($(stat -c %s "$1") / 2)) "$1" ;;
+	garbage)
+		head -c "$(stat -c %s "$1")" /dev/urandom >x
+		cat x >"$1"
+		;;
+	head) printf '\377\377\377\377\377\377\377\377\377\377\377\377\377\377' |
+		dd of="$1" conv=notrunc status=none ;;
+	gone) rm -f "$1" ;;
+	esac
+}
+
+@test "any file of the state may be damaged" {
+	local n=1 how file files hows='half garbage'
+	[ -z "${PS_LONG-}" ] || hows='empty half garbage head gone'
+	new_agent a:copy <<<'  '
+	pipeline
+	protected
+	mapfile -t files < <(cd state && find . -type f ! -path '*/provider/*' ! -name lock | sort)
+	[ "${#files[@]}" -ge 5 ]
+	for file in "${files[@]}"; do
+		for how in $hows; do
+			[ -e "state/$file" ] || continue
+			damage "state/$file" "$how"
+			scribble a.img $((n = n + 1)) 2
+			protected || { echo "# $file $how: $(tail -n 3 agent.err)" >&3; false; }
+		done
+	done
+}
+
+# set_state FILTER: changes what the agent remembers
+set_state() {
+	jq "$1" state/state.json >x
+	cat x >state/state.json
+}
+
+@test "a clock that was a year ahead puts nothing off" {
+	printf '#!/bin/sh\nexit 0\n' >hook
+	chmod +x hook
+	new_agent a:copy <<-END
+		bookmarks: {app: 3600}
+		hooks: {pre: $T/hook, post: $T/hook}
+	END
+	agent once
+	is a .acknowledged.consistency crash # the first one is alone
+	agent once
+	is a .acknowledged.consistency app
+	agent once
+	is a .acknowledged.consistency crash # within the hour
+	set_state '.app_ns += 31536000000000000 | .bookmark_ns += 31536000000000000'
+	agent once
+	is a .acknowledged.consistency app
+	is a .error ''
+}
+
+@test "a full state folder: an error, no lie, and it goes on when there is room" {
+	[ "$(id -u)" = 0 ] || skip "needs root"
+	new_agent a:copy </dev/null
+	pipeline
+	mkdir state
+	mount -t tmpfs -o size=24M,mode=700 none state
+	protected
+	cat /dev/zero >state/fill 2>/dev/null || true
+	scribble a.img 5 2
+	run agent once
+	[ "$status" -ne 0 ]
+	run agent status
+	rm state/fill
+	protected
+	umount state
+}
+
+@test "a disk that grows, goes away and comes again, shrinks" {
+	new_agent a b:copy </dev/null
+	pipeline
+	protected
+	truncate -s 12M a.img
+	scribble a.img 5 2
+	protected
+	mv a.img away
+	fails_with 66 agent once
+	[ -n "$(state a .error)" ]
+	is b .error ''
+	mv away a.img
+	protected
+	is a .error ''
+	# A smaller one may be a mistake: somebody has to say.
+	truncate -s 3M a.img
+	told() { agent once; [[ "$(state a .error)" = *'has shrunk from'* ]]; }
+	wait_for told
+	# The map is made again once, in vain.
+	shrunk() { fails_with 65 agent once; }
+	wait_for shrunk
+	shrunk
+}
+
+@test "a program that says too much or leaves a child behind stops nobody" {
+	mkdir providers
+	cat >providers/wild <<-'END'
+		#!/bin/bash
+		case $1 in
+		traits) yes | head -c "$PS_OPT_BYTES"; yes | head -c 2M >&2; sleep 10 & ;;
+		create) echo "source $PS_SOURCE" ;;
+		esac
+	END
+	chmod +x providers/wild
+	new_agent "a:wild:bytes=$([ -n "${PS_LONG-}" ] && echo 1G || echo 20M)" \
+		</dev/null
+	export PS_PROVIDER_DIR=$T/providers
+	SECONDS=0
+	agent once 2>wild.err
+	echo "# $SECONDS s, $(stat -c %s wild.err) bytes said" >&3
+	is a .state continuous
+	[ "$(stat -c %s wild.err)" -lt 100000 ]
+	grep -q 'more lines left out' wild.err
+}
