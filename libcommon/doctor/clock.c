@@ -94,8 +94,10 @@ static void ask_store(const struct doctor *d, struct clocks *k,
 	doctor_plain_url(url, plain, sizeof(plain));
 	store_settings.retry_for = WAIT_S;
 	q.url = url;
-	if (store_web(&w, &e) == 0 && web_do(w, &q, &e) == 0 &&
-	    q.answer.date != 0) {
+	/* A refusal is dated as well. */
+	if (store_web(&w, &e) == 0)
+		(void)web_do(w, &q, &e);
+	if (q.answer.date != 0) {
 		snprintf(whose, sizeof(whose), "the store (%s)", plain);
 		told(k, whose, q.answer.date - time_now_ns() / NS_PER_S, f);
 	} else {

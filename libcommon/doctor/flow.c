@@ -1,6 +1,8 @@
 /* Do data go to the vault now, and is the line wide enough for them? */
 #include "config.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -23,7 +25,7 @@
 /* What ps-upload tells of itself: ps-pipeline lets it write this. */
 #define UPLOAD_REPORT ".upload"
 #define REPORT_MAX 65536u
-#define LOOK_S 12
+#define LOOK_S 8
 /* What waits has to be stored within this: the published threshold. */
 #define DRAIN_S (30 * 60)
 #define CHURN_MINUTES 60
@@ -75,6 +77,46 @@ static void read_upload(const struct doctor *d, struct upload *ret)
 	free(text);
 }
 
+/* ---- what ps-upload has read ---- */
+
+struct readers {
+	uint64_t bytes; /* rchar of /proc/PID/io */
+	uint64_t who;	/* changes when one begins or ends */
+};
+
+/* Of all that run; nothing where it cannot be read. */
+static struct readers readers_now(void)
+{
+	struct readers r = {0};
+	char path[64], *text;
+	unsigned long long n;
+	struct dirent *it;
+	DIR *dir = opendir("/proc");
+
+	while (dir != NULL && (it = readdir(dir)) != NULL) {
+		if (!isdigit((unsigned char)it->d_name[0]))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%.20s/comm", it->d_name);
+		text = doctor_read(path, 64, NULL);
+		if (text != NULL && strcmp(text, "ps-upload\n") == 0) {
+			free(text);
+			snprintf(path, sizeof(path), "/proc/%.20s/io",
+				 it->d_name);
+			text = doctor_read(path, 4096, NULL);
+			if (text != NULL &&
+			    sscanf(text, "rchar: %llu", &n) == 1) {
+				r.bytes += n;
+				r.who =
+				    r.who * 31 + strtoul(it->d_name, NULL, 10);
+			}
+		}
+		free(text);
+	}
+	if (dir != NULL)
+		closedir(dir);
+	return r;
+}
+
 /* ---- now ---- */
 
 struct now {
@@ -118,6 +160,7 @@ static int watch(const struct doctor *d, const struct now *before,
 {
 	const struct timespec nap = {.tv_nsec = 250 * 1000 * 1000};
 	int64_t until = mono_now_ns() + LOOK_S * NS_PER_S;
+	struct readers begun = readers_now(), r;
 	struct upload was, is;
 	int rc;
 
@@ -126,9 +169,14 @@ static int watch(const struct doctor *d, const struct now *before,
 		nanosleep(&nap, NULL);
 		rc = look(d, after, e);
 		read_upload(d, &is);
+		r = readers_now();
+		/* What one reads when it begins is not the stream. */
+		if (r.who != begun.who)
+			begun = r;
 		if (rc < 0 || after->stored > before->stored ||
 		    after->acked > before->acked || after->pending == 0 ||
-		    (is.told && was.told && is.bytes > was.bytes))
+		    (is.told && was.told && is.bytes > was.bytes) ||
+		    (r.who == begun.who && r.bytes > begun.bytes))
 			return rc < 0 ? rc : 1;
 	} while (mono_now_ns() < until);
 	return 0;

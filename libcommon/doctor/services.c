@@ -1,6 +1,8 @@
 /* What has to run, whether it starts at boot, and how it is started again. */
 #include "config.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -104,6 +106,65 @@ static int agent_runs(const struct agent_conf *c)
 	return rc < 0 ? -1 : lock.l_type != F_UNLCK;
 }
 
+/* Is `arg`, seen from the process, the same file or folder as `mine`? */
+static bool same_place(const char *pid, const char *arg, const char *mine)
+{
+	char path[PATH_MAX];
+	struct stat a, b;
+
+	if (mine == NULL || stat(mine, &a) < 0)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%s/%s/%s", pid,
+		 arg[0] == '/' ? "root" : "cwd", arg);
+	return stat(path, &b) == 0 && a.st_dev == b.st_dev &&
+	       a.st_ino == b.st_ino;
+}
+
+/* A ps-pipeline of our configuration or cache, or of the default one. */
+static bool is_our_pipeline(const struct doctor *d, const char *pid)
+{
+	char path[64], *text, *at;
+	bool named = false, ours = false;
+	size_t n = 0;
+
+	snprintf(path, sizeof(path), "/proc/%.20s/comm", pid);
+	text = doctor_read(path, 64, NULL);
+	if (text == NULL || strcmp(text, "ps-pipeline\n") != 0) {
+		free(text);
+		return false;
+	}
+	free(text);
+	snprintf(path, sizeof(path), "/proc/%.20s/cmdline", pid);
+	text = doctor_read(path, 65536, &n);
+	for (at = text; at != NULL && at < text + n; at += strlen(at) + 1) {
+		const char *arg =
+		    strchr(at, '=') != NULL ? strchr(at, '=') + 1 : at;
+
+		named |= strncmp(at, "--config", 8) == 0 ||
+			 strncmp(at, "--cache", 7) == 0 ||
+			 strncmp(at, "-C", 2) == 0;
+		ours |= same_place(pid, arg, conf_path(d->conf)) ||
+			same_place(pid, arg, d->cache);
+	}
+	free(text);
+	return ours || !named;
+}
+
+/* Between two tries nobody follows the cache, and yet the service runs. */
+static bool pipeline_waits(const struct doctor *d)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *it;
+	bool found = false;
+
+	while (dir != NULL && !found && (it = readdir(dir)) != NULL)
+		if (isdigit((unsigned char)it->d_name[0]))
+			found = is_our_pipeline(d, it->d_name);
+	if (dir != NULL)
+		closedir(dir);
+	return found;
+}
+
 static int runs(const struct doctor *d, enum doctor_service s)
 {
 	struct gather g = {.proc = "/proc",
@@ -147,7 +208,14 @@ static void look_at(const struct doctor *d, enum doctor_service s,
 	if (up < 0 && u.known)
 		up = strcmp(u.state, "active") == 0;
 	t->asked++;
-	if (up == 1) {
+	if (up == 0 && s == SERVICE_PIPELINE && pipeline_waits(d)) {
+		t->up++;
+		find_shows(f,
+			   "%s runs, and waits before its next try: its "
+			   "chain of programs ended",
+			   name);
+		up = 1;
+	} else if (up == 1) {
 		t->up++;
 		find_shows(f, "%s runs", name);
 	} else if (up == 0) {

@@ -12,7 +12,7 @@
 #include "base/units.h"
 #include "doctor/steps.h"
 
-#define WATCH_S 12
+#define WATCH_S 8
 #define BEHIND_S (15 * 60)
 
 /* What `ps-agent status --json` prints; NULL: the reason is in `e`. */

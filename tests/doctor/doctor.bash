@@ -14,8 +14,10 @@ names() {
 	local fault=$1 step=$2
 	shift 2
 	fails_with 1 doctor --json "$@"
-	cat out
-	[ "$(jq -r .cause out)" = "$step" ]
+	[ "$(jq -r .cause out)" = "$step" ] || {
+		cat out
+		return 1
+	}
 	[ -n "$(jq -r .next out)" ]
 	told "$fault"
 }

@@ -1,2 +1,2 @@
 # Tests of the room doctor.
-EXTRA_DIST += tests/doctor/doctor.bash tests/doctor/doctor.bats
+EXTRA_DIST += tests/doctor/doctor.bash tests/doctor/doctor.bats tests/doctor/faults.bats
