@@ -12,8 +12,10 @@
 #include <unistd.h>
 
 #include "base/opt.h"
+#include "base/secret.h"
 #include "base/tool.h"
 #include "base/units.h"
+#include "doctor/bundle.h"
 #include "doctor/doctor.h"
 #include "doctor/view.h"
 #include "store-opts.h"
@@ -24,6 +26,8 @@
 
 static struct doctor doctor = {.health = HEALTH_DIR};
 static const char *agent_yaml = AGENT_YAML, *role;
+static const char *bundle_path;
+static uint64_t bundle_logs = 10u << 20;
 static bool all, json, fix, yes;
 
 static const struct opt opts[] = {
@@ -36,6 +40,10 @@ static const struct opt opts[] = {
     {0, "fix", OPT_FLAG, 0, &fix, "start what does not run, after asking", 0, 0,
      0, 0, 0},
     {0, "yes", OPT_FLAG, 0, &yes, "with --fix: do not ask", 0, 0, 0, 0, 0},
+    {0, "bundle", OPT_FILE, "FILE", &bundle_path,
+     "pack what a helper needs, without secrets (tar, gzip)", 0, 0, 0, 0, 0},
+    {0, "bundle-logs", OPT_SIZE, "SIZE", &bundle_logs,
+     "at most so much of the logs in a bundle (10M)", 0, 0, 0, 0, 1u << 30},
     {0, "step-timeout", OPT_DURATION, "TIME", &doctor.step_s,
      "longest time of a step (default: 10s to 90s, each its own)", 0,
      "doctor.step-timeout", 0, 1, 3600},
@@ -76,7 +84,8 @@ static const struct opt_tool tool = {
     .name = "ps-doctor",
     .about = "Find out why replication does not work, and what to do.",
     .synopsis = "[--all] [--json] [--role ROLE] [STEP ...]\n"
-		"--fix [--yes] [--restart-SERVICE COMMAND]\n",
+		"--fix [--yes] [--restart-SERVICE COMMAND]\n"
+		"--bundle FILE [--bundle-logs SIZE]\n",
     .opts = opts,
 };
 
@@ -99,6 +108,9 @@ static void prepare(void)
 	struct err e = {0};
 
 	doctor.conf = opt_conf();
+	/* One without any key is none. */
+	if (conf_key(doctor.conf, 0) != NULL)
+		doctor.config = conf_path(doctor.conf);
 	doctor.agent_path = agent_yaml;
 	find_role();
 	if (doctor.source) {
@@ -270,16 +282,31 @@ static bool mend(void)
 	return started;
 }
 
+static int pack(const char *answer)
+{
+	struct bundle_to to = {
+	    .path = bundle_path, .answer = answer, .log_bytes = bundle_logs};
+	struct err e = {0};
+
+	/* It reads all secrets, to know them. */
+	secret_harden_process();
+	if (bundle_write(&doctor, &to, &e) < 0)
+		return tool_fail(&e);
+	tool_warn("%s: look into it before you give it away", bundle_path);
+	return PS_OK;
+}
+
 int main(int argc, char **argv)
 {
 	char *text, *again;
-	int at, cause;
+	int at, cause, code;
 
 	tool_init("ps-doctor");
 	at = opt_parse(&tool, argc, argv);
 	if (yes && !fix)
 		opt_misuse("--yes belongs to --fix");
 	prepare();
+	all |= bundle_path != NULL;
 	cause = examine(argv + at, (unsigned)(argc - at), &text);
 	if (fix && services_down() != 0 && mend()) {
 		cause = examine(argv + at, (unsigned)(argc - at), &again);
@@ -288,7 +315,10 @@ int main(int argc, char **argv)
 	}
 	if (json)
 		puts(text);
+	code = bundle_path != NULL ? pack(text) : PS_OK;
+	if (code == PS_OK && cause != DOCTOR_WELL)
+		code = PS_NO;
 	free(text);
 	doctor_free(&doctor);
-	return tool_finish(cause == DOCTOR_WELL ? PS_OK : PS_NO);
+	return tool_finish(code);
 }

@@ -62,10 +62,13 @@ enum doctor_service {
 
 #define DOCTOR_STEPS_MAX 24
 
+struct redact;
+
 /* What is examined. Texts are borrowed; NULL: not configured. */
 struct doctor {
 	bool source; /* a machine that is protected, not a process server */
-	const struct conf *conf;	/* ps.yaml */
+	const struct conf *conf;	/* ps.yaml; NULL or empty: none */
+	const char *config;		/* its path; NULL: none */
 	const struct agent_conf *agent; /* agent.yaml, of a source */
 	const char *agent_path;
 	/* of a process server */
@@ -77,6 +80,8 @@ struct doctor {
 	struct opt_list logs; /* files, where there is no journal */
 	const char *restart[SERVICES]; /* commands, where there is no systemd */
 	uint64_t step_s;	       /* limit of each step; 0: its own */
+	/* While steps run: what is taken out of words of others. */
+	const struct redact *secrets;
 	/* What the steps have found so far, in the order of doctor_steps(). */
 	struct finding *findings;
 };

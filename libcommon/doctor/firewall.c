@@ -56,10 +56,10 @@ static bool ask(struct looking *l, const char *const *argv, char **ret)
 	return false;
 }
 
-static void look_at_nft(struct looking *l)
+static void look_at_nft(struct looking *l, bool skip_xt)
 {
 	const char *const argv[] = {"nft", "-j", "list", "ruleset", NULL};
-	struct ruleset r = {.p = l->packet};
+	struct ruleset r = {.p = l->packet, .skip_xt = skip_xt};
 	char *text;
 
 	if (!ask(l, argv, &text))
@@ -70,7 +70,8 @@ static void look_at_nft(struct looking *l)
 	free(text);
 }
 
-static void look_at_iptables(struct looking *l)
+/* True when its rules are known. */
+static bool look_at_iptables(struct looking *l)
 {
 	const char *const argv[] = {
 	    l->packet.v6 ? "ip6tables-save" : "iptables-save", NULL};
@@ -78,12 +79,13 @@ static void look_at_iptables(struct looking *l)
 	char *text;
 
 	if (!ask(l, argv, &text))
-		return;
+		return false;
 	if (iptables_parse(&r, l->packet.v6 ? "ip6tables" : "iptables", text,
 			   NULL) == 0)
 		judge(l, &r);
 	ruleset_free(&r);
 	free(text);
+	return true;
 }
 
 static void look(struct looking *l, bool inbound, const char *host,
@@ -98,8 +100,7 @@ static void look(struct looking *l, bool inbound, const char *host,
 	snprintf(what, sizeof(what), "%s TCP %u",
 		 inbound ? "inbound" : "outbound", l->packet.port);
 	l->what = what;
-	look_at_nft(l);
-	look_at_iptables(l);
+	look_at_nft(l, look_at_iptables(l));
 	l->what = NULL;
 }
 
@@ -155,6 +156,9 @@ void step_firewall(const struct doctor *d, struct finding *f)
 	} else if (l.sources == 0) {
 		find_passed(f, "no rules (or neither nft nor iptables-save is "
 			       "installed)");
+	} else if (f->n > 0) {
+		find_passed(f, "no rule drops them for everybody; for some: "
+			       "see the evidence (-v)");
 	} else {
 		find_passed(f, "no rule here drops them");
 	}

@@ -3,6 +3,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/doctor/address.c \
 	libcommon/doctor/alerts.c \
 	libcommon/doctor/antivirus.c \
+	libcommon/doctor/bundle.c libcommon/doctor/bundle.h \
 	libcommon/doctor/clock.c \
 	libcommon/doctor/command.c libcommon/doctor/command.h \
 	libcommon/doctor/disks.c \
@@ -15,6 +16,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/doctor/nft.c \
 	libcommon/doctor/proxy.c \
 	libcommon/doctor/reach.c \
+	libcommon/doctor/redact.c libcommon/doctor/redact.h \
 	libcommon/doctor/rules.c libcommon/doctor/rules.h \
 	libcommon/doctor/run.c \
 	libcommon/doctor/services.c \

@@ -13,6 +13,7 @@
 
 #include "base/units.h"
 #include "doctor/command.h"
+#include "doctor/redact.h"
 #include "doctor/steps.h"
 
 #define TAIL (1u << 20)
@@ -121,7 +122,7 @@ static unsigned show_transfers(const struct transfers *t, struct finding *f)
 
 struct lines {
 	unsigned n;
-	char last[DOCTOR_LINE_SIZE];
+	char last[4096];
 };
 
 /* Words by which our programs say that something went wrong. */
@@ -155,7 +156,7 @@ static void take_lines(struct lines *l, char *text)
 		if (!is_failure(line))
 			continue;
 		l->n++;
-		snprintf(l->last, sizeof(l->last), "%.200s", line);
+		snprintf(l->last, sizeof(l->last), "%s", line);
 	}
 }
 
@@ -206,6 +207,22 @@ static unsigned read_files(const struct doctor *d, struct lines *l,
 	return n;
 }
 
+/* Half a secret would not be known: they go before the line is cut. */
+static void show_lines(const struct doctor *d, const struct lines *l,
+		       struct finding *f)
+{
+	size_t n;
+	char *safe;
+
+	if (l->n == 0)
+		return;
+	safe = redact_text(d->secrets, l->last, strlen(l->last), &n);
+	find_shows(f, "%u line%s tell%s of failures; the last: %.160s", l->n,
+		   l->n == 1 ? "" : "s", l->n == 1 ? "s" : "",
+		   safe != NULL ? safe : REDACTED);
+	free(safe);
+}
+
 void step_logs(const struct doctor *d, struct finding *f)
 {
 	struct transfers *t = calloc(1, sizeof(*t));
@@ -219,16 +236,15 @@ void step_logs(const struct doctor *d, struct finding *f)
 	}
 	journal = read_journal(d, &l);
 	files = read_files(d, &l, f);
-	if (l.n > 0)
-		find_shows(f, "%u lines tell of failures; the last: %s", l.n,
-			   l.last);
+	show_lines(d, &l, f);
 	if (bad > 0) {
 		find_failed(f, DOCTOR_SIGN,
 			    "%u disk%s: the last segment was not taken", bad,
 			    bad == 1 ? "" : "s");
 		find_next(f, "%s/cxps.err has the reasons", d->log_dir);
 	} else if (l.n > 0) {
-		find_warned(f, "%u failures in the last hour", l.n);
+		find_warned(f, "%u failure%s in the last hour", l.n,
+			    l.n == 1 ? "" : "s");
 		find_next(f, "see whether they go on: %s",
 			  journal ? "journalctl -fu ps-pipeline"
 				  : "tail -f the file");

@@ -9,11 +9,14 @@
 #include "doctor/rules.h"
 
 #define SETS_MAX 256
+#define XT_MAX 32
 
 struct reader {
 	struct ruleset *r;
 	const json_t *sets[SETS_MAX]; /* named sets and maps */
 	size_t nsets;
+	char xt[XT_MAX][CHAIN_NAME]; /* tables of iptables */
+	size_t nxt;
 };
 
 static const char *text_of(const json_t *o, const char *key)
@@ -338,6 +341,40 @@ static bool our_family(const struct packet *p, const char *family)
 	       strcmp(family, p->v6 ? "ip6" : "ip") == 0;
 }
 
+static void name_table(const json_t *o, char out[CHAIN_NAME])
+{
+	snprintf(out, CHAIN_NAME, "nft %s %s", text_of(o, "family"),
+		 text_of(o, "table"));
+}
+
+static bool is_xt(const struct reader *rd, const char *table)
+{
+	size_t i;
+
+	for (i = 0; i < rd->nxt; i++)
+		if (strcmp(rd->xt[i], table) == 0)
+			return true;
+	return false;
+}
+
+/* Remembers the table of a rule that iptables made and nft cannot read. */
+static void take_xt(struct reader *rd, const json_t *it)
+{
+	const json_t *rule = json_object_get(it, "rule"), *stmt;
+	char table[CHAIN_NAME];
+	size_t i;
+
+	name_table(rule, table);
+	json_array_foreach(json_object_get(rule, "expr"), i, stmt)
+	{
+		if (json_object_get(stmt, "xt") == NULL)
+			continue;
+		if (!is_xt(rd, table) && rd->nxt < XT_MAX)
+			memcpy(rd->xt[rd->nxt++], table, sizeof(table));
+		return;
+	}
+}
+
 static int take_object(struct reader *rd, const json_t *it, struct err *e)
 {
 	const json_t *chain = json_object_get(it, "chain");
@@ -348,10 +385,11 @@ static int take_object(struct reader *rd, const json_t *it, struct err *e)
 
 	if (o == NULL || !our_family(&rd->r->p, text_of(o, "family")))
 		return 0;
-	snprintf(table, sizeof(table), "nft %s %s", text_of(o, "family"),
-		 text_of(o, "table"));
+	name_table(o, table);
 	snprintf(name, sizeof(name), "%.90s/%.30s", table,
 		 text_of(o, chain != NULL ? "name" : "chain"));
+	if (is_xt(rd, table))
+		return 0;
 	c = ruleset_chain(rd->r, name);
 	if (c == NULL)
 		return err_sys(e, PS_TEMPFAIL, "rules");
@@ -386,9 +424,17 @@ int nft_parse(struct ruleset *r, const char *json, struct err *e)
 		json_decref(all);
 		return err_set(e, PS_DATA, "nft: this is no list of rules");
 	}
-	json_array_foreach(list, i, it) take_set(&rd, it);
-	json_array_foreach(list, i, it) if (rc == 0) rc =
-	    take_object(&rd, it, e);
+	json_array_foreach(list, i, it)
+	{
+		take_set(&rd, it);
+		if (r->skip_xt)
+			take_xt(&rd, it);
+	}
+	json_array_foreach(list, i, it)
+	{
+		if (rc == 0)
+			rc = take_object(&rd, it, e);
+	}
 	json_decref(all);
 	return rc;
 }

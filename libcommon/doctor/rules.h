@@ -52,6 +52,8 @@ struct chain {
 
 struct ruleset {
 	struct packet p;
+	/* nft: leave out tables with rules that only iptables understands. */
+	bool skip_xt;
 	struct chain *chains;
 	size_t n;
 };

@@ -1,9 +1,9 @@
 #include "config.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -13,6 +13,7 @@
 
 #include "base/secret.h"
 #include "base/units.h"
+#include "doctor/redact.h"
 #include "doctor/steps.h"
 
 #define FINDINGS_BYTES (DOCTOR_STEPS_MAX * sizeof(struct finding))
@@ -113,10 +114,19 @@ static void out_of_time(unsigned i, unsigned seconds, struct finding *f)
 		     "firewall that drops, or a peer that hangs");
 }
 
-/* Words of others steer no terminal, and are ASCII for JSON. */
-static void clean(char *text, size_t size)
+/*
+ * Words of others steer no terminal, are ASCII for JSON, and may hold secrets:
+ * a log, a rule, a URL.
+ */
+static void clean(const struct redact *secrets, char *text, size_t size)
 {
+	size_t n;
+	char *safe;
+
 	text[size - 1] = '\0';
+	safe = redact_text(secrets, text, strlen(text), &n);
+	snprintf(text, size, "%s", safe != NULL ? safe : REDACTED);
+	free(safe);
 	for (; *text != '\0'; text++)
 		if (*text < ' ' || *text > '~')
 			*text = *text == '\t' ? ' ' : '?';
@@ -152,10 +162,10 @@ static void run_step(const struct doctor *d, unsigned i)
 			     WIFSIGNALED(status) ? WTERMSIG(status)
 						 : WEXITSTATUS(status));
 	f->seconds = (double)(mono_now_ns() - begun) / NS_PER_S;
-	clean(f->what, sizeof(f->what));
-	clean(f->next, sizeof(f->next));
+	clean(d->secrets, f->what, sizeof(f->what));
+	clean(d->secrets, f->next, sizeof(f->next));
 	for (k = 0; k < f->n && k < DOCTOR_LINES; k++)
-		clean(f->evidence[k], DOCTOR_LINE_SIZE);
+		clean(d->secrets, f->evidence[k], DOCTOR_LINE_SIZE);
 	f->over = true;
 }
 
@@ -192,17 +202,24 @@ static int check_names(const struct doctor_run *run, struct err *e)
 int doctor_run(struct doctor *d, const struct doctor_run *run, struct err *e)
 {
 	unsigned i, cause = DOCTOR_WELL;
+	struct redact secrets = {0};
 	int rc = check_names(run, e);
 
-	if (rc < 0)
+	if (rc == 0)
+		rc = redact_add_all(&secrets, d, e);
+	if (rc < 0) {
+		redact_free(&secrets);
 		return rc;
+	}
 	/* Shared: a step that is killed has still said what it knew. */
 	d->findings = mmap(NULL, FINDINGS_BYTES, PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (d->findings == MAP_FAILED) {
 		d->findings = NULL;
+		redact_free(&secrets);
 		return err_sys(e, PS_TEMPFAIL, "memory");
 	}
+	d->secrets = &secrets;
 	for (i = 0; i < STEPS; i++) {
 		if (!wanted(d, run, i))
 			continue;
@@ -217,6 +234,8 @@ int doctor_run(struct doctor *d, const struct doctor_run *run, struct err *e)
 		    d->findings[cause].weight == DOCTOR_CAUSE)
 			break;
 	}
+	d->secrets = NULL;
+	redact_free(&secrets);
 	return (int)cause;
 }
 

@@ -143,7 +143,7 @@ static bool is_our_pipeline(const struct doctor *d, const char *pid)
 		named |= strncmp(at, "--config", 8) == 0 ||
 			 strncmp(at, "--cache", 7) == 0 ||
 			 strncmp(at, "-C", 2) == 0;
-		ours |= same_place(pid, arg, conf_path(d->conf)) ||
+		ours |= same_place(pid, arg, d->config) ||
 			same_place(pid, arg, d->cache);
 	}
 	free(text);
