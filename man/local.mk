@@ -20,3 +20,4 @@ dist_man_MANS += man/ps-provider.7
 dist_man_MANS += man/ps-trace.8
 dist_man_MANS += man/ps-balance.1
 dist_man_MANS += man/ps-plan.1
+dist_man_MANS += man/ps-doctor.8

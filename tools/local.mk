@@ -10,3 +10,4 @@ include $(srcdir)/tools/agent.mk
 include $(srcdir)/tools/health.mk
 include $(srcdir)/tools/trace.mk
 include $(srcdir)/tools/fleet.mk
+include $(srcdir)/tools/doctor.mk

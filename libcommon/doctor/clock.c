@@ -1,0 +1,151 @@
+/*
+ * The clocks on both sides: of the process server (its Date), and of the
+ * store's service. Both refuse a difference of 15 minutes.
+ */
+#include "config.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/timex.h>
+
+#include "base/units.h"
+#include "doctor/steps.h"
+#include "net/selftest.h"
+#include "vault/settings.h"
+
+#define WAIT_S 8
+
+struct clocks {
+	unsigned asked, silent;
+	int64_t worst; /* seconds, without sign */
+	char whose[300];
+};
+
+static void told(struct clocks *k, const char *whose, int64_t ahead,
+		 struct finding *f)
+{
+	int64_t diff = ahead < 0 ? -ahead : ahead;
+	char words[32];
+
+	format_duration((double)diff, words, sizeof(words));
+	find_shows(f, "%s is %s %s us", whose, words,
+		   ahead < 0 ? "behind" : "ahead of");
+	k->asked++;
+	if (k->whose[0] == '\0' || diff > k->worst) {
+		k->worst = diff;
+		snprintf(k->whose, sizeof(k->whose), "%s", whose);
+	}
+}
+
+/* ---- the process server ---- */
+
+/* "the server is 12 s behind": words of the self-test's step. */
+static void take_step(void *ctx, const struct selftest_step *s)
+{
+	int64_t *ahead = ctx;
+	const char *at;
+	long long n;
+
+	if (strcmp(s->name, "clock") != 0)
+		return;
+	at = strstr(s->detail, "server is ");
+	if (at == NULL || sscanf(at, "server is %lld s", &n) != 1)
+		return;
+	*ahead = strstr(at, "behind") != NULL ? -n : n;
+}
+
+static void ask_server(const struct doctor *d, struct clocks *k,
+		       struct finding *f)
+{
+	struct doctor_peer peer;
+	int64_t ahead = INT64_MIN;
+	struct client_to to;
+
+	if (!doctor_peer(d, &peer))
+		return;
+	to = (struct client_to){.host = peer.host,
+				.port = peer.port,
+				.wait_ns = WAIT_S * NS_PER_S,
+				.ca = d->source ? d->agent->ca : NULL};
+	(void)selftest_run(&to, NULL, "*", take_step, &ahead);
+	if (ahead == INT64_MIN) {
+		k->silent++;
+		find_shows(f, "the process server tells no time");
+		return;
+	}
+	told(k, "the process server", ahead, f);
+}
+
+/* ---- the store ---- */
+
+/* Any answer has the service's time; nothing is signed, nothing is asked for.
+ */
+static void ask_store(const struct doctor *d, struct clocks *k,
+		      struct finding *f)
+{
+	struct web_request q = {.method = "GET", .what = "clock", .once = true};
+	char url[1024], plain[256], whose[300];
+	struct web *w = NULL;
+	struct err e = {0};
+
+	if (!doctor_endpoint(d, url, sizeof(url)))
+		return;
+	doctor_plain_url(url, plain, sizeof(plain));
+	store_settings.retry_for = WAIT_S;
+	q.url = url;
+	/* A refusal is dated as well. */
+	if (store_web(&w, &e) == 0)
+		(void)web_do(w, &q, &e);
+	if (q.answer.date != 0) {
+		snprintf(whose, sizeof(whose), "the store (%s)", plain);
+		told(k, whose, q.answer.date - time_now_ns() / NS_PER_S, f);
+	} else {
+		k->silent++;
+		find_shows(f, "the store (%s) tells no time", plain);
+	}
+	web_free(&q);
+	web_close(w);
+}
+
+/* ---- all ---- */
+
+static void judge(const struct clocks *k, struct finding *f)
+{
+	char words[32];
+
+	format_duration((double)k->worst, words, sizeof(words));
+	if (k->asked == 0 && k->silent == 0) {
+		find_skipped(f, "no other clock to compare with");
+	} else if (k->asked == 0) {
+		find_skipped(f, "nobody else tells the time");
+	} else if (k->worst >= SELFTEST_CLOCK_MAX_S) {
+		find_failed(f, DOCTOR_CAUSE, "the clocks differ by %s: %s",
+			    words, k->whose);
+		find_next(f, "set both by NTP (chrony, systemd-timesyncd); 15 "
+			     "minutes are the most that is accepted");
+	} else if (k->worst > SELFTEST_CLOCK_WARN_S) {
+		find_warned(f, "the clocks differ by %s: %s", words, k->whose);
+		find_next(f, "set both by NTP (chrony, systemd-timesyncd)");
+	} else {
+		find_passed(f, "they agree within %" PRId64 " s", k->worst + 1);
+	}
+}
+
+void step_clock(const struct doctor *d, struct finding *f)
+{
+	struct clocks k = {0};
+	struct timex tx = {0};
+	int state = adjtimex(&tx);
+
+	if (state >= 0 &&
+	    (state == TIME_ERROR || (tx.status & STA_UNSYNC) != 0))
+		find_shows(f, "the kernel knows of nothing that keeps this "
+			      "clock right");
+	/* On a process server that one is our own clock. */
+	if (d->source || d->host != NULL)
+		ask_server(d, &k, f);
+	if (!d->source)
+		ask_store(d, &k, f);
+	judge(&k, f);
+}

@@ -1,0 +1,85 @@
+/*
+ * Rules of a firewall as they look to one packet: the first of a connection
+ * to a TCP port, from or to an address that is not known. So each rule fits,
+ * does not, or may.
+ */
+#ifndef PS_DOCTOR_RULES_H
+#define PS_DOCTOR_RULES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+
+struct packet {
+	bool inbound; /* else outbound; never over the loopback interface */
+	bool v6;
+	unsigned port; /* destination */
+};
+
+enum fit { FIT_NO, FIT_MAYBE, FIT_YES };
+/* Both have to fit; and what does not, of a negated condition. */
+enum fit fit_and(enum fit a, enum fit b);
+enum fit fit_not(enum fit a);
+enum fit fit_of(bool b);
+
+enum verb {
+	VERB_NONE, /* goes on: counter, log */
+	VERB_ACCEPT,
+	VERB_DROP, /* or reject */
+	VERB_RETURN,
+	VERB_JUMP,
+	VERB_GOTO,
+};
+
+#define CHAIN_NAME 128
+#define RULE_TEXT 160
+
+struct rule_line {
+	enum fit fit;
+	enum verb verb;
+	char target[CHAIN_NAME]; /* of jump and goto: TABLE/CHAIN */
+	char text[RULE_TEXT];
+};
+
+struct chain {
+	char name[CHAIN_NAME]; /* TABLE/CHAIN */
+	bool base;	       /* the packet enters here */
+	bool drops;	       /* by policy */
+	struct rule_line *lines;
+	size_t n;
+};
+
+struct ruleset {
+	struct packet p;
+	/* nft: leave out tables with rules that only iptables understands. */
+	bool skip_xt;
+	struct chain *chains;
+	size_t n;
+};
+
+/* The chain of that name, made when it is missing; NULL: no memory. */
+struct chain *ruleset_chain(struct ruleset *r, const char *name);
+/* Another rule, at the end; NULL: no memory. */
+struct rule_line *chain_line(struct chain *c);
+void ruleset_free(struct ruleset *r);
+
+struct ruling {
+	bool blocked;  /* dropped, whoever sends it */
+	char why[400]; /* the rule that does it */
+	bool some_let; /* dropped but for some, by `let` */
+	char let[400];
+	bool some_dropped; /* let but for some, by `drop` */
+	char drop[400];
+};
+
+/* What becomes of the packet. */
+void ruleset_judge(const struct ruleset *r, struct ruling *ret);
+
+/* Reads `nft -j list ruleset`; -PS_DATA: it is none. */
+int nft_parse(struct ruleset *r, const char *json, struct err *e);
+/* Reads what iptables-save prints; `prefix` names the tables. */
+int iptables_parse(struct ruleset *r, const char *prefix, const char *text,
+		   struct err *e);
+
+#endif

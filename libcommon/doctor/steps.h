@@ -1,0 +1,71 @@
+/* Inside of the doctor: the steps, and how they say what they found. */
+#ifndef PS_DOCTOR_STEPS_H
+#define PS_DOCTOR_STEPS_H
+
+#include <stddef.h>
+
+#include "doctor/doctor.h"
+
+typedef void doctor_step_fn(const struct doctor *d, struct finding *f);
+
+doctor_step_fn step_alerts, step_cache, step_disks;  /* alerts.c, disks.c */
+doctor_step_fn step_services, step_heartbeat;	     /* services.c */
+doctor_step_fn step_clock;			     /* clock.c */
+doctor_step_fn step_antivirus;			     /* antivirus.c */
+doctor_step_fn step_port, step_https, step_selftest; /* reach.c */
+doctor_step_fn step_address;			     /* address.c */
+doctor_step_fn step_logs;			     /* logs.c */
+doctor_step_fn step_pushing, step_bandwidth;	     /* flow.c */
+doctor_step_fn step_store;			     /* store.c */
+doctor_step_fn step_firewall;			     /* firewall.c */
+doctor_step_fn step_proxy;			     /* proxy.c */
+
+/* Of a source, instead of those of a server. */
+doctor_step_fn source_alerts, source_disks, source_pushing; /* source.c */
+
+/* ---- saying (finding.c) ---- */
+
+/* What the step comes to; the last word counts. */
+void find_passed(struct finding *f, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void find_warned(struct finding *f, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void find_skipped(struct finding *f, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void find_failed(struct finding *f, enum doctor_weight w, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Another line of evidence; the last place says that there is more. */
+void find_shows(struct finding *f, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* What to do next. */
+void find_next(struct finding *f, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* A failure by an error: its words and its hint. */
+void find_error(struct finding *f, enum doctor_weight w, const struct err *e);
+
+/* What an earlier step has found; NULL: it has not run. */
+const struct finding *finding_of(const struct doctor *d, const char *step);
+
+/* ---- where things are (finding.c) ---- */
+
+/* Host and port of the process server as it is reached from here. */
+struct doctor_peer {
+	char host[256], port[16];
+};
+/* False when it is not configured. */
+bool doctor_peer(const struct doctor *d, struct doctor_peer *ret);
+
+/* URL of the service behind the vault; false: a folder, or none. */
+bool doctor_endpoint(const struct doctor *d, char *url, size_t size);
+/* Its host and port. */
+bool doctor_endpoint_place(const struct doctor *d, struct doctor_peer *ret);
+/* A URL for people: without user, password, query. */
+void doctor_plain_url(const char *url, char *out, size_t size);
+
+/*
+ * A text file whole, at most `max` bytes of its end; NULL with errno. For
+ * free(3).
+ */
+char *doctor_read(const char *path, size_t max, size_t *ret_n);
+
+#endif

@@ -1,0 +1,30 @@
+/* What the doctor has found, for people and for scripts. */
+#ifndef PS_DOCTOR_VIEW_H
+#define PS_DOCTOR_VIEW_H
+
+#include <stdio.h>
+
+#include "doctor/doctor.h"
+
+struct doctor_view {
+	FILE *f;
+	bool colour;
+	bool quiet;	/* only what is not well */
+	bool verbose;	/* evidence of what is well, too */
+	unsigned width; /* of a line */
+};
+
+/* A step that is over, as doctor_run() tells it. */
+void doctor_view_step(const struct doctor_view *v, const struct doctor_step *s,
+		      const struct finding *f);
+/* The last lines: the cause and what to do. `cause` as from doctor_run(). */
+void doctor_view_end(const struct doctor_view *v, const struct doctor *d,
+		     int cause);
+
+/* One object: role, result, cause, steps. For free(3); NULL: no memory. */
+char *doctor_json(const struct doctor *d, int cause, double seconds);
+
+/* "passed", "warning", "failed", "skipped" */
+const char *doctor_verdict_name(enum doctor_verdict v);
+
+#endif

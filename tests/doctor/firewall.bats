@@ -1,0 +1,153 @@
+#!/usr/bin/env bats
+# ps-doctor reads the rules of a firewall: real ones, in a network of their
+# own.
+load ../lib/common
+load ../lib/chain
+load doctor
+
+# net_for TOOL: a network namespace in which TOOL works
+net_for() {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	PATH=$PATH:/usr/sbin:/sbin
+	command -v jq >/dev/null || skip "jq is not installed"
+	command -v "$1" >/dev/null || skip "$1 is not installed"
+	unshare -n true 2>/dev/null || skip "no network namespaces here"
+	echo 'receive: {listen: "9443"}' >ps.yaml
+	start unshare -n sleep 300
+	NS=${STARTED[-1]}
+	wait_for other_net
+	case $1 in
+	nft) inside nft list ruleset ;;
+	*) inside "$1" -L ;;
+	esac >/dev/null 2>&1 || skip "$1 does not work here"
+}
+
+other_net() {
+	[ "$(readlink "/proc/$NS/ns/net")" != "$(readlink /proc/self/ns/net)" ]
+}
+
+inside() { nsenter -t "$NS" -n "$@"; }
+
+# verdict WANT NAME: what the step firewall says of the rules
+verdict() {
+	local want=$1 code=0
+	inside timeout 60 ps-doctor --config ps.yaml --json firewall \
+		>out 2>err || code=$?
+	printf '# %-44s -> %s\n' "$2" "$(jq -r '.steps[0].what' out)" >&3
+	if [ "$(jq -r '.steps[0] | if .result == "passed" and
+		(.evidence | length) > 0 then "some" else .result end' out)" \
+		!= "$want" ]; then
+		cat out err
+		return 1
+	fi
+	[ "$code" -eq "$([ "$want" = failed ] && echo 1 || echo 0)" ]
+}
+
+# nft_case WANT NAME: rules on standard input
+nft_case() {
+	inside nft flush ruleset
+	inside nft -f -
+	verdict "$1" "$2"
+}
+
+@test "nft: what drops the port, whoever asks, and what does not" {
+	net_for nft
+	nft_case passed "no rules" </dev/null
+	nft_case failed "a drop of the port" <<-END
+		table inet f { chain in { type filter hook input priority 0;
+		tcp dport 9443 drop; }; }
+	END
+	nft_case failed "a reject of a range" <<-END
+		table ip f { chain in { type filter hook input priority 0;
+		tcp dport 9000-9500 counter reject; }; }
+	END
+	nft_case failed "policy drop without an accept" <<-END
+		table inet f { chain in { type filter hook input priority 0;
+		policy drop; iif lo accept; ct state established,related accept;
+		tcp dport { 22, 80 } accept; ip protocol icmp accept; }; }
+	END
+	nft_case passed "policy drop, the port in a set" <<-END
+		table inet f { set ok { type inet_service; flags interval;
+		elements = { 22, 9440-9450 }; }
+		chain in { type filter hook input priority 0; policy drop;
+		iif lo accept; ct state established,related accept;
+		tcp dport @ok accept; }; }
+	END
+	nft_case some "only some may: no failure" <<-END
+		table inet f { chain in { type filter hook input priority 0;
+		policy drop; ip saddr 192.0.2.0/24 tcp dport 9443 accept; }; }
+	END
+	nft_case some "only some are dropped" <<-END
+		table inet f { chain in { type filter hook input priority 0;
+		ip saddr 192.0.2.9 drop; }; }
+	END
+	nft_case failed "a jump, as firewalld does" <<-END
+		table inet fw { chain public { tcp dport 22 accept; }
+		chain in { type filter hook input priority 0; policy accept;
+		ct state { established, related } accept; iifname lo accept;
+		ct state invalid drop; goto zones; }
+		chain zones { jump public; reject with icmpx admin-prohibited; }; }
+	END
+	nft_case passed "the same with the port let in" <<-END
+		table inet fw { chain public { tcp dport { 22, 9443 } accept; }
+		chain in { type filter hook input priority 0; policy accept;
+		ct state invalid drop; jump public; reject; }; }
+	END
+	nft_case failed "a verdict map" <<-END
+		table inet f { chain in { type filter hook input priority 0;
+		tcp dport vmap { 22 : accept, 9443 : drop }; }; }
+	END
+	nft_case passed "a drop of another port, and of udp" <<-END
+		table inet f { chain in { type filter hook input priority 0;
+		tcp dport 9444 drop; udp dport 9443 drop; tcp dport != 9443 drop; }; }
+	END
+	nft_case failed "a later chain drops what an earlier accepts" <<-END
+		table inet a { chain in { type filter hook input priority 0;
+		tcp dport 9443 accept; }; }
+		table inet b { chain in { type filter hook input priority 10;
+		policy drop; }; }
+	END
+	nft_case passed "forward and output are not our way" <<-END
+		table inet f { chain forwarded { type filter hook forward priority 0;
+		policy drop; };
+		chain outgoing { type filter hook output priority 0; policy drop; }; }
+	END
+}
+
+@test "iptables: what drops the port, whoever asks, and what does not" {
+	net_for iptables
+	inside iptables -A INPUT -p tcp --dport 9443 -m comment --comment \
+		'no "replication" here' -j DROP
+	verdict failed "iptables: a drop of the port"
+	inside iptables -I INPUT -p tcp -m multiport --dports 22,9443 -j ACCEPT
+	verdict passed "iptables: an accept before it"
+	inside iptables -F INPUT
+	inside iptables -P INPUT DROP
+	inside iptables -A INPUT -i lo -j ACCEPT
+	inside iptables -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED \
+		-j ACCEPT
+	verdict failed "iptables: policy drop"
+	inside iptables -N sources
+	inside iptables -A sources -s 192.0.2.0/24 -j ACCEPT
+	inside iptables -A INPUT -p tcp --dport 9443 --syn -j sources
+	verdict some "iptables: some may, by a chain"
+	inside iptables -A sources -j ACCEPT
+	verdict passed "iptables: all may"
+}
+
+@test "a whole run names the firewall" {
+	net_for nft
+	new_server
+	inside ip link set lo up
+	ps-receive() { exec nsenter -t "$NS" -n "$PS_BUILD/tools/ps-receive" "$@"; }
+	receive
+	unset -f ps-receive
+	pipeline
+	ps-doctor() { inside "$PS_BUILD/tools/ps-doctor" "$@"; }
+	inside nft -f - <<-END
+		table inet f { chain in { type filter hook input priority 0;
+		policy drop; iif lo accept; }; }
+	END
+	timeout() { shift; "$@"; }
+	names "a firewall that drops" firewall
+}
