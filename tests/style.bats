@@ -112,7 +112,8 @@ load lib/style
 	done | awk '
 		BEGIN {
 			n = split("base 0 web 1 segment 1 disk 2 cache 3 vault 3 " \
-				"net 4 pipeline 4 health 4 agent 5", f)
+				"net 4 pipeline 4 health 4 agent 5 " \
+				"config 5", f)
 			for (i = 1; i < n; i += 2)
 				rank[f[i]] = f[i + 1]
 		}

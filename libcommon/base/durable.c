@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
@@ -136,6 +137,29 @@ int durable_write(int dirfd, const char *name, const void *buf, size_t n,
 		return rc;
 	}
 	return durable_commit(&d, how, e);
+}
+
+int durable_write_path(const char *path, const void *buf, size_t n, mode_t mode,
+		       enum durable_mode how, struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	const char *name = slash == NULL ? path : slash + 1;
+	char *dir = slash == NULL ? strdup(".")
+				  : strndup(path, (size_t)(slash - path) + 1);
+	int fd, rc;
+
+	if (*name == '\0')
+		rc = err_set(e, PS_USAGE, "%s: not a file name", path);
+	else if (dir == NULL)
+		rc = err_sys(e, PS_TEMPFAIL, "%s", path);
+	else if ((fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+		rc = err_sys(e, 0, "%s", dir);
+	else {
+		rc = durable_write(fd, name, buf, n, mode, how, e);
+		close(fd);
+	}
+	free(dir);
+	return rc;
 }
 
 /* Removes one temporary file; `dead_only`: unless its writer lives. */

@@ -8,6 +8,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/base/durable.c libcommon/base/durable.h \
 	libcommon/base/err.c libcommon/base/err.h \
 	libcommon/base/hkdf.c libcommon/base/hkdf.h \
+	libcommon/base/ini.c libcommon/base/ini.h \
 	libcommon/base/io.c libcommon/base/io.h \
 	libcommon/base/name.c libcommon/base/name.h \
 	libcommon/base/notify.c libcommon/base/notify.h \

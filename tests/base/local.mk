@@ -28,3 +28,6 @@ EXTRA_DIST += tests/base/opt.bats
 UNIT_TESTS += tests/base/test-rate
 tests_base_test_rate_SOURCES = tests/base/test-rate.c
 tests_base_test_rate_LDADD = $(TEST_LDADD)
+UNIT_TESTS += tests/base/test-ini
+tests_base_test_ini_SOURCES = tests/base/test-ini.c
+tests_base_test_ini_LDADD = $(TEST_LDADD)
