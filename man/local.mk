@@ -17,3 +17,4 @@ dist_man_MANS += man/ps-store.7
 dist_man_MANS += man/ps-agent.8
 dist_man_MANS += man/ps-health.1
 dist_man_MANS += man/ps-provider.7
+dist_man_MANS += man/ps-config.8

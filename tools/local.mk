@@ -8,3 +8,4 @@ include $(srcdir)/tools/net.mk
 include $(srcdir)/tools/chain.mk
 include $(srcdir)/tools/agent.mk
 include $(srcdir)/tools/health.mk
+include $(srcdir)/tools/config.mk

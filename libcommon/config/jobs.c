@@ -71,6 +71,11 @@ struct job_change {
 	const char *state, *text;
 };
 
+static int check_words(const char *words, struct err *e)
+{
+	return words == NULL ? 0 : reg_text_check("the note", words, 1024, e);
+}
+
 /* The job, when it has not ended. */
 static int get_open(struct reg *r, int64_t id, struct reg_job *j, struct err *e)
 {
@@ -118,7 +123,8 @@ int job_progress(struct reg *r, int64_t id, int64_t n, int64_t percent,
 
 	if (percent < 0 || percent > 100)
 		return err_set(e, PS_USAGE, "a percentage is 0 to 100");
-	return reg_change(r, progress, &c, e);
+	return check_words(note, e) < 0 ? -PS_USAGE
+					: reg_change(r, progress, &c, e);
 }
 
 static int end(struct reg *r, void *ctx, struct err *e)
@@ -146,7 +152,8 @@ int job_end(struct reg *r, int64_t id, const char *state, const char *result,
 {
 	struct job_change c = {id, 0, 0, state, result};
 
-	return reg_change(r, end, &c, e);
+	return check_words(result, e) < 0 ? -PS_USAGE
+					  : reg_change(r, end, &c, e);
 }
 
 /* ---- reading ---- */

@@ -13,20 +13,6 @@
 
 /* ---- rules ---- */
 
-/* One line of printable text; UTF-8 is left as it is. */
-static int check_text(const char *machine, const char *what, const char *text,
-		      struct err *e)
-{
-	const unsigned char *p = (const unsigned char *)text;
-
-	while (*p >= ' ' && *p != 0x7f)
-		p++;
-	if (*p == '\0')
-		return 0;
-	return err_set(e, PS_USAGE, "machine '%s': %s has a control character",
-		       machine, what);
-}
-
 static int check(const struct reg_machine *m, struct err *e)
 {
 	int rc = reg_name_check("machine", m->name, e);
@@ -34,14 +20,16 @@ static int check(const struct reg_machine *m, struct err *e)
 	if (rc == 0 && m->recovered_name[0] != '\0')
 		rc = reg_name_check("recovered machine", m->recovered_name, e);
 	if (rc == 0)
-		rc = check_text(m->name, "the machine id", m->machine_id, e);
+		rc = reg_text_check("the machine id", m->machine_id,
+				    sizeof(m->machine_id), e);
 	if (rc == 0)
-		rc = check_text(m->name, "the vault", m->vault, e);
+		rc = reg_text_check("the vault", m->vault, sizeof(m->vault), e);
 	if (rc == 0)
-		rc = check_text(m->name, "the size", m->recovered_size, e);
+		rc = reg_text_check("the size", m->recovered_size,
+				    sizeof(m->recovered_size), e);
 	if (rc == 0)
-		rc =
-		    check_text(m->name, "the network", m->recovered_network, e);
+		rc = reg_text_check("the network", m->recovered_network,
+				    sizeof(m->recovered_network), e);
 	return rc;
 }
 

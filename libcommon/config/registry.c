@@ -1,11 +1,11 @@
 #include "config.h"
 
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <jansson.h>
 #include <openssl/rand.h>
 
 #include "base/bytes.h"
@@ -162,6 +162,27 @@ int reg_name_check(const char *what, const char *name, struct err *e)
 		       "%s '%.70s': a name has 1 to 63 letters, digits and "
 		       "hyphens, and no hyphen at either end",
 		       what, name);
+}
+
+int reg_text_check(const char *what, const char *text, size_t size,
+		   struct err *e)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	json_t *utf8;
+
+	if (strlen(text) >= size)
+		return err_set(e, PS_USAGE, "%s: has more than %zu bytes", what,
+			       size - 1);
+	while (*p >= ' ' && *p != 0x7f)
+		p++;
+	if (*p != '\0')
+		return err_set(e, PS_USAGE, "%s: has a control character",
+			       what);
+	utf8 = json_string(text); /* it refuses what is none */
+	if (utf8 == NULL)
+		return err_set(e, PS_USAGE, "%s: is no UTF-8", what);
+	json_decref(utf8);
+	return 0;
 }
 
 /* ---- the audit log ---- */

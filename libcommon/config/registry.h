@@ -86,6 +86,10 @@ int reg_there(struct err *e, const char *what, const char *name);
  */
 int reg_name_check(const char *what, const char *name, struct err *e);
 
+/* One line of UTF-8 of less than `size` bytes. -PS_USAGE. */
+int reg_text_check(const char *what, const char *text, size_t size,
+		   struct err *e);
+
 /* ---- the audit log ---- */
 
 struct reg_audit_line {

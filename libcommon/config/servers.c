@@ -31,7 +31,12 @@ static int check(const struct reg_server *s, struct err *e)
 	if (s->port < 1 || s->port > 65535)
 		return err_set(e, PS_USAGE, "server '%s': a port is 1 to 65535",
 			       s->name);
-	return 0;
+	rc = reg_text_check("the machine id", s->machine_id,
+			    sizeof(s->machine_id), e);
+	if (rc == 0)
+		rc = reg_text_check("the version", s->version,
+				    sizeof(s->version), e);
+	return rc;
 }
 
 /* ---- reading ---- */
@@ -214,8 +219,11 @@ int server_heard(struct reg *r, const char *name, int64_t generation,
 		 const char *health, struct err *e)
 {
 	struct heard h = {name, health, generation};
+	int rc = health == NULL ? 0
+				: reg_text_check("the health", health,
+						 SERVER_HEALTH_SIZE, e);
 
-	return reg_change(r, hear, &h, e);
+	return rc < 0 ? rc : reg_change(r, hear, &h, e);
 }
 
 struct removal {

@@ -10,6 +10,8 @@
 /* Nothing heard for so long is critical, code 806 (as published). */
 #define SERVER_SILENT_S (15 * 60)
 
+#define SERVER_HEALTH_SIZE (1024 * 1024)
+
 struct reg_server {
 	char name[NAME_SIZE];
 	char role[8];			/* SERVER_PS, SERVER_MT */

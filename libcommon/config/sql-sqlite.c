@@ -47,11 +47,13 @@ static int code_of(int result, int sys)
 static int failed(struct sql *s, int result, struct err *e)
 {
 	sqlite3 *db = s->handle;
-	int code = code_of(result, db != NULL ? sqlite3_system_errno(db) : 0);
-	int rc =
-	    err_set(e, code, "%s: %s", s->where,
-		    db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(result));
+	int sys = db != NULL ? sqlite3_system_errno(db) : 0;
+	int code = code_of(result, sys), rc;
+	bool tell_sys = (result & 0xff) == SQLITE_IOERR && sys != 0;
 
+	rc = err_set(e, code, "%s: %s%s%s", s->where,
+		     db != NULL ? sqlite3_errmsg(db) : sqlite3_errstr(result),
+		     tell_sys ? ": " : "", tell_sys ? strerror(sys) : "");
 	if ((result & 0xff) == SQLITE_BUSY)
 		err_hint(e, "another process was writing for %u s", s->wait_s);
 	else if (code == PS_TEMPFAIL)

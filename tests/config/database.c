@@ -23,6 +23,9 @@ struct server server;
 
 bool server_installed(void)
 {
+#ifndef HAVE_MARIADB
+	return false;
+#endif
 	return system("command -v mariadbd mariadb-install-db >/dev/null") == 0;
 }
 

@@ -18,7 +18,7 @@ struct server {
 };
 extern struct server server;
 
-/* False: MariaDB is not installed here. */
+/* False: MariaDB is not installed here, or not built in. */
 bool server_installed(void);
 void server_start(void); /* and waits until it answers */
 void server_begin(void); /* without waiting */
