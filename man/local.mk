@@ -21,3 +21,4 @@ dist_man_MANS += man/ps-trace.8
 dist_man_MANS += man/ps-balance.1
 dist_man_MANS += man/ps-plan.1
 dist_man_MANS += man/ps-doctor.8
+dist_man_MANS += man/ps-config.8

@@ -11,3 +11,4 @@ include $(srcdir)/tools/health.mk
 include $(srcdir)/tools/trace.mk
 include $(srcdir)/tools/fleet.mk
 include $(srcdir)/tools/doctor.mk
+include $(srcdir)/tools/config.mk

@@ -59,27 +59,6 @@ static const struct opt_tool tool = {
 
 /* ---- key files ---- */
 
-/* Opens the folder of a path; *ret_name is the last part of the path. */
-static int open_folder(const char *path, const char **ret_name, struct err *e)
-{
-	const char *slash = strrchr(path, '/');
-	char *folder;
-	int fd;
-
-	*ret_name = slash == NULL ? path : slash + 1;
-	if (**ret_name == '\0')
-		return err_set(e, PS_USAGE, "%s: not a file name", path);
-	folder = slash == NULL ? strdup(".")
-			       : strndup(path, (size_t)(slash - path) + 1);
-	if (folder == NULL)
-		return err_sys(e, PS_TEMPFAIL, "%s", path);
-	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		err_sys(e, 0, "%s", folder);
-	free(folder);
-	return fd < 0 ? -e->code : fd;
-}
-
 static int write_key_file(const struct keyring *k, const char *path,
 			  enum durable_mode how, struct err *e)
 {
@@ -89,7 +68,7 @@ static int write_key_file(const struct keyring *k, const char *path,
 
 	if (text == NULL)
 		return err_sys(e, PS_TEMPFAIL, "%s", path);
-	fd = open_folder(path, &name, e);
+	fd = durable_folder(path, &name, e);
 	if (fd < 0) {
 		free(text);
 		return fd;
@@ -132,7 +111,7 @@ static int lock_folder(struct err *e)
 	int64_t end = mono_now_ns() + LOCK_WAIT_S * NS_PER_S;
 	struct timespec pause = {0, 10000000};
 	const char *name;
-	int fd = open_folder(key_file, &name, e);
+	int fd = durable_folder(key_file, &name, e);
 
 	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		if (errno == EWOULDBLOCK && mono_now_ns() < end) {

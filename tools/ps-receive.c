@@ -5,7 +5,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,28 +86,17 @@ static void need(const char *value, const char *option)
 static int make_passphrase(const char *path, struct err *e)
 {
 	char text[LOGIN_PASSPHRASE_SIZE + 1];
-	const char *slash = strrchr(path, '/');
-	char dir[4096] = ".";
-	int fd, rc;
+	int rc = login_new_passphrase(text, e);
 
-	if (slash != NULL)
-		snprintf(dir, sizeof(dir), "%.*s", (int)(slash - path) + 1,
-			 path);
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return err_sys(e, 0, "%s", path);
-	rc = login_new_passphrase(text, e);
 	if (rc == 0) {
 		size_t n = strlen(text);
 
 		text[n++] = '\n'; /* the array has room for one more */
-		rc = durable_write(fd, slash != NULL ? slash + 1 : path, text,
-				   n, 0600, DURABLE_CREATE, e);
+		rc = durable_write_path(path, text, n, 0600, DURABLE_CREATE, e);
 	}
 	if (rc == -PS_NO)
 		rc = err_set(e, PS_NO, "%s: is there already", path);
 	secret_wipe(text, sizeof(text));
-	close(fd);
 	return rc;
 }
 

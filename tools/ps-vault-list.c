@@ -10,18 +10,6 @@
 #include "base/units.h"
 #include "ps-vault.h"
 
-int print_json(json_t *j, struct err *e)
-{
-	int rc = 0;
-
-	if (j == NULL)
-		return err_set(e, PS_TEMPFAIL, "no memory for the answer");
-	if (json_dumpf(j, stdout, JSON_INDENT(2)) < 0 || putchar('\n') == EOF)
-		rc = err_sys(e, 0, "standard output");
-	json_decref(j);
-	return rc;
-}
-
 void warn_damage(size_t n, const char *first)
 {
 	if (n > 0)

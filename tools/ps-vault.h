@@ -2,8 +2,7 @@
 #ifndef PS_TOOLS_PS_VAULT_H
 #define PS_TOOLS_PS_VAULT_H
 
-#include <jansson.h>
-
+#include "print-json.h"
 #include "vault/point.h"
 
 /* What was asked for; names are checked. */
@@ -33,8 +32,6 @@ int cmd_map(const struct request *r, struct err *e);
 
 /* All of a point was opened with a key. */
 bool is_proved(const struct point *p);
-/* Prints and frees a value; -PS_TEMPFAIL when it could not be made. */
-int print_json(json_t *j, struct err *e);
 /* Says on standard error that some objects could not be read. */
 void warn_damage(size_t n, const char *first);
 /* The point that is asked for (latest, when nothing is said). */

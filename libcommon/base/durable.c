@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
@@ -136,6 +137,39 @@ int durable_write(int dirfd, const char *name, const void *buf, size_t n,
 		return rc;
 	}
 	return durable_commit(&d, how, e);
+}
+
+int durable_folder(const char *path, const char **ret_name, struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	char *dir;
+	int fd;
+
+	*ret_name = slash == NULL ? path : slash + 1;
+	if (**ret_name == '\0')
+		return err_set(e, PS_USAGE, "%s: not a file name", path);
+	dir = slash == NULL ? strdup(".")
+			    : strndup(path, (size_t)(slash - path) + 1);
+	if (dir == NULL)
+		return err_sys(e, PS_TEMPFAIL, "%s", path);
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		fd = err_sys(e, 0, "%s", dir);
+	free(dir);
+	return fd;
+}
+
+int durable_write_path(const char *path, const void *buf, size_t n, mode_t mode,
+		       enum durable_mode how, struct err *e)
+{
+	const char *name;
+	int rc, fd = durable_folder(path, &name, e);
+
+	if (fd < 0)
+		return fd;
+	rc = durable_write(fd, name, buf, n, mode, how, e);
+	close(fd);
+	return rc;
 }
 
 /* Removes one temporary file; `dead_only`: unless its writer lives. */

@@ -46,6 +46,16 @@ void durable_abort(struct durable *d);
 int durable_write(int dirfd, const char *name, const void *buf, size_t n,
 		  mode_t mode, enum durable_mode how, struct err *e);
 
+/*
+ * Opens the folder of a path; *ret_name is the last part of the path. The
+ * descriptor is the caller's.
+ */
+int durable_folder(const char *path, const char **ret_name, struct err *e);
+
+/* durable_write() by path. */
+int durable_write_path(const char *path, const void *buf, size_t n, mode_t mode,
+		       enum durable_mode how, struct err *e);
+
 /* fsync of a folder or file that must already be there, by descriptor. */
 int durable_sync(int fd, const char *what, struct err *e);
 

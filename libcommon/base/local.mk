@@ -10,6 +10,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/base/hkdf.c libcommon/base/hkdf.h \
 	libcommon/base/hours.c libcommon/base/hours.h \
 	libcommon/base/pace.c libcommon/base/pace.h \
+	libcommon/base/ini.c libcommon/base/ini.h \
 	libcommon/base/io.c libcommon/base/io.h \
 	libcommon/base/name.c libcommon/base/name.h \
 	libcommon/base/notify.c libcommon/base/notify.h \

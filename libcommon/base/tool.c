@@ -133,6 +133,9 @@ void tool_version(void)
 #ifdef HAVE_ZSTD
 	fputs(", zstd", stdout);
 #endif
+#ifdef HAVE_MARIADB
+	fputs(", MariaDB", stdout);
+#endif
 #ifdef PS_SANITIZE
 	fputs(", sanitizers", stdout);
 #endif

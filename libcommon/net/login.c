@@ -120,16 +120,13 @@ int login_new_passphrase(char out[LOGIN_PASSPHRASE_SIZE], struct err *e)
 {
 	/* 32 signs that are not taken for one another: 5 bits each */
 	static const char signs[] = "abcdefghijkmnpqrstuvwxyz23456789";
-	uint8_t random[26];
-	unsigned i, n = 0;
+	uint8_t random[24];
+	unsigned n;
 
 	if (RAND_priv_bytes(random, sizeof(random)) != 1)
 		return tls_err(e, PS_SOFTWARE, "random numbers");
-	for (i = 0; i < sizeof(random); i++) {
-		if (i > 0 && i % 5 == 0)
-			out[n++] = '-';
-		out[n++] = signs[random[i] % 32];
-	}
+	for (n = 0; n < sizeof(random); n++)
+		out[n] = signs[random[n] % 32];
 	out[n] = '\0';
 	secret_wipe(random, sizeof(random));
 	return 0;

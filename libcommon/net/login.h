@@ -68,7 +68,7 @@ int login_key(const struct login_secret *s, const char *machine,
 void login_key_line(const char *machine, const uint8_t key[LOGIN_KEY_LEN],
 		    char out[LOGIN_LINE_SIZE]);
 
-/* A fresh passphrase of 130 bits, NUL-terminated. */
+/* A fresh passphrase: 24 characters, 120 bits, NUL-terminated. */
 int login_new_passphrase(char out[LOGIN_PASSPHRASE_SIZE], struct err *e);
 
 /* A machine's name, or the operator's. */

@@ -1,7 +1,6 @@
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -200,24 +199,13 @@ static X509 *make_cert(EVP_PKEY *key)
 /* Writes one PEM file that must not be there yet. */
 static int write_pem(const char *path, BIO *pem, mode_t mode, struct err *e)
 {
-	const char *slash = strrchr(path, '/');
-	char *dir = slash == NULL ? strdup(".")
-				  : strndup(path, (size_t)(slash - path) + 1);
 	char *data;
 	long n = BIO_get_mem_data(pem, &data);
-	int fd, rc;
+	int rc =
+	    durable_write_path(path, data, (size_t)n, mode, DURABLE_CREATE, e);
 
-	if (dir == NULL)
-		return err_sys(e, 0, "%s", path);
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	free(dir);
-	if (fd < 0)
-		return err_sys(e, 0, "%s", path);
-	rc = durable_write(fd, slash == NULL ? path : slash + 1, data,
-			   (size_t)n, mode, DURABLE_CREATE, e);
 	if (rc == -PS_NO)
 		rc = err_set(e, PS_NO, "%s: is there already", path);
-	close(fd);
 	return rc;
 }
 

@@ -31,3 +31,6 @@ tests_base_test_rate_LDADD = $(TEST_LDADD)
 UNIT_TESTS += tests/base/test-hours
 tests_base_test_hours_SOURCES = tests/base/test-hours.c
 tests_base_test_hours_LDADD = $(TEST_LDADD)
+UNIT_TESTS += tests/base/test-ini
+tests_base_test_ini_SOURCES = tests/base/test-ini.c
+tests_base_test_ini_LDADD = $(TEST_LDADD)

@@ -1,0 +1,372 @@
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/secret.h"
+#include "base/units.h"
+#include "config/passphrase.h"
+#include "config/servers.h"
+#include "config/x509.h"
+#include "net/tls.h"
+
+#define KEY_MAX 512
+#define DAY_NS (86400 * NS_PER_S)
+
+static void seal_name(int64_t generation, char out[64])
+{
+	snprintf(out, 64, "authority %lld", (long long)generation);
+}
+
+/* ---- the authority ---- */
+
+struct authority {
+	struct reg *reg;
+	int64_t generation; /* 0: there is none */
+	X509 *cert;
+	EVP_PKEY *key;
+};
+
+static void drop_authority(struct authority *a)
+{
+	X509_free(a->cert);
+	EVP_PKEY_free(a->key);
+}
+
+static int open_authority(void *ctx, const struct sql_row *row, struct err *e)
+{
+	struct authority *a = ctx;
+	const struct sql_value *sealed = &row->values[2];
+	uint8_t der[KEY_MAX];
+	char of[64];
+	size_t n = 0;
+	int rc;
+
+	a->generation = sql_get_int(row, 0);
+	if (sealed->type != SQL_BLOB || sealed->n > KEY_MAX + SEAL_OVERHEAD)
+		return err_set(e, PS_DATA, "authority: damaged key");
+	seal_name(a->generation, of);
+	rc = seal_open(&a->reg->seal, of, sealed->p, sealed->n, der, &n, e);
+	if (rc == 0)
+		rc = x509_key_from_der(&a->key, der, n, e);
+	secret_wipe(der, sizeof(der));
+	return rc < 0 ? rc : x509_from_pem(&a->cert, sql_get_text(row, 1), e);
+}
+
+static int get_authority(struct reg *r, struct authority *a, struct err *e)
+{
+	int rc;
+
+	*a = (struct authority){.reg = r};
+	rc = sql_each(r->db,
+		      "SELECT generation, pem, sealed FROM authorities "
+		      "ORDER BY generation DESC LIMIT 1",
+		      SQL_NO_ARGS, open_authority, a, e);
+	if (rc == 0 && a->generation == 0) {
+		rc = err_set(e, PS_NO, "there is no authority yet");
+		err_hint(e, "to make one: ps-config init");
+	}
+	if (rc < 0)
+		drop_authority(a);
+	return rc;
+}
+
+/* What is stored of a new one. */
+struct new_authority {
+	char pem[CA_PEM_SIZE];
+	uint8_t sealed[KEY_MAX + SEAL_OVERHEAD];
+	size_t n;
+};
+
+static int store_authority(struct reg *r, void *ctx, struct err *e)
+{
+	const struct new_authority *a = ctx;
+	int64_t n;
+	int rc = sql_number(r->db, "SELECT COUNT(*) FROM authorities",
+			    SQL_NO_ARGS, 0, &n, e);
+
+	if (rc < 0 || n > 0)
+		return rc; /* another was quicker */
+	rc = reg_run(r,
+		     "INSERT INTO authorities (generation, pem, sealed, made) "
+		     "VALUES (1, ?, ?, ?)",
+		     SQL_ARGS(sql_text(a->pem), sql_blob(a->sealed, a->n),
+			      sql_int(time_now_ns())),
+		     e);
+	return rc < 0 ? rc : reg_audit(r, "authority-new", "authority", e, "-");
+}
+
+static int make_authority(struct reg *r, struct new_authority *a, struct err *e)
+{
+	struct x509_want w = {.subject = "ps-config authority",
+			      .key = EVP_EC_gen("P-256"),
+			      .days = CA_DAYS};
+	uint8_t der[KEY_MAX];
+	X509 *x = NULL;
+	char of[64];
+	int rc, n = 0;
+
+	w.issuer_key = w.key;
+	if (w.key == NULL)
+		return tls_err(e, PS_SOFTWARE, "new key");
+	rc = x509_make(&x, &w, e);
+	if (rc == 0)
+		rc = x509_to_pem(x, a->pem, e);
+	if (rc == 0)
+		rc = n = x509_key_to_der(w.key, der, sizeof(der), e);
+	seal_name(1, of);
+	if (rc >= 0)
+		rc = seal_close(&r->seal, of, der, (size_t)n, a->sealed, e);
+	a->n = (size_t)n + SEAL_OVERHEAD;
+	secret_wipe(der, sizeof(der));
+	EVP_PKEY_free(w.key);
+	X509_free(x);
+	return rc;
+}
+
+int ca_init(struct reg *r, struct err *e)
+{
+	struct new_authority a;
+	int64_t n;
+	int rc = sql_number(r->db, "SELECT COUNT(*) FROM authorities",
+			    SQL_NO_ARGS, 0, &n, e);
+
+	if (rc < 0 || n > 0)
+		return rc;
+	rc = make_authority(r, &a, e);
+	return rc < 0 ? rc : reg_change(r, store_authority, &a, e);
+}
+
+int ca_certificate(struct reg *r, char pem[CA_PEM_SIZE], struct err *e)
+{
+	struct authority a;
+	int rc = get_authority(r, &a, e);
+
+	if (rc < 0)
+		return rc;
+	rc = x509_to_pem(a.cert, pem, e);
+	drop_authority(&a);
+	return rc;
+}
+
+/* ---- names ---- */
+
+static bool is_address(const char *text)
+{
+	uint8_t a[16];
+
+	return inet_pton(AF_INET, text, a) == 1 ||
+	       inet_pton(AF_INET6, text, a) == 1;
+}
+
+/* "DNS:a,IP:b", each as strict as can be: it goes into a configuration. */
+static int check_alt(const char *alt, struct err *e)
+{
+	static const char dns[] = "abcdefghijklmnopqrstuvwxyz"
+				  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-";
+	char one[256];
+
+	while (*alt != '\0') {
+		size_t n = strcspn(alt, ",");
+		bool ok = n < sizeof(one);
+
+		snprintf(one, sizeof(one), "%.*s", (int)n, alt);
+		ok = ok &&
+		     ((strncmp(one, "IP:", 3) == 0 && is_address(one + 3)) ||
+		      (strncmp(one, "DNS:", 4) == 0 && one[4] != '\0' &&
+		       one[4 + strspn(one + 4, dns)] == '\0'));
+		if (!ok)
+			return err_set(e, PS_USAGE,
+				       "'%s' is no DNS:NAME or IP:ADDRESS",
+				       one);
+		alt += n + (alt[n] == ',');
+	}
+	return 0;
+}
+
+/* The server's name, its address, and what is asked for besides. */
+static int make_alt(const struct reg_server *s, const char *more, char *out,
+		    size_t size, struct err *e)
+{
+	bool known = strcmp(s->address, s->name) == 0;
+	int n = snprintf(out, size, "DNS:%s%s%s%s%s", s->name,
+			 known			  ? ""
+			 : is_address(s->address) ? ",IP:"
+						  : ",DNS:",
+			 known ? "" : s->address, more != NULL ? "," : "",
+			 more != NULL ? more : "");
+
+	if (n >= (int)size)
+		return err_set(e, PS_USAGE, "too many names");
+	return check_alt(out, e);
+}
+
+/* ---- certificates ---- */
+
+#define COLUMNS                                                                \
+	"SELECT serial, subject, alt, begins, ends, pin, replaced "            \
+	"FROM certificates "
+
+static void take(struct reg_cert *c, const struct sql_row *row)
+{
+	sql_copy_text(row, 0, c->serial, sizeof(c->serial));
+	sql_copy_text(row, 1, c->subject, sizeof(c->subject));
+	sql_copy_text(row, 2, c->alt, sizeof(c->alt));
+	c->begins = sql_get_int(row, 3);
+	c->ends = sql_get_int(row, 4);
+	sql_copy_text(row, 5, c->pin, sizeof(c->pin));
+	sql_copy_text(row, 6, c->replaced, sizeof(c->replaced));
+}
+
+const char *cert_state(const struct reg_cert *c, int64_t now_ns)
+{
+	if (c->replaced[0] != '\0')
+		return "replaced";
+	if (now_ns >= c->ends)
+		return "expired";
+	return c->ends - now_ns <= CA_WARN_DAYS * DAY_NS ? "renew" : "ok";
+}
+
+struct list {
+	cert_fn *fn;
+	void *ctx;
+};
+
+static int give(void *ctx, const struct sql_row *row, struct err *e)
+{
+	const struct list *list = ctx;
+	struct reg_cert c;
+
+	take(&c, row);
+	return list->fn(list->ctx, &c, e);
+}
+
+int cert_each(struct reg *r, bool current, cert_fn *fn, void *ctx,
+	      struct err *e)
+{
+	struct list list = {fn, ctx};
+
+	return sql_each(r->db,
+			current ? COLUMNS "WHERE replaced IS NULL "
+					  "ORDER BY subject, begins"
+				: COLUMNS "ORDER BY subject, begins",
+			SQL_NO_ARGS, give, &list, e);
+}
+
+static int take_one(void *ctx, const struct sql_row *row, struct err *e)
+{
+	(void)e;
+	take(ctx, row);
+	return 0;
+}
+
+/* Who lets its certificate expire has to prove anew that it belongs here. */
+static int check_proof(struct reg *r, struct ca_request *q, struct err *e)
+{
+	struct reg_cert c = {.serial = ""};
+	int64_t generation;
+	int rc =
+	    sql_each(r->db, COLUMNS "WHERE subject = ? AND replaced IS NULL",
+		     SQL_ARGS(sql_text(q->server)), take_one, &c, e);
+
+	if (rc < 0)
+		return rc;
+	if (q->proof != NULL && q->proof->machine[0] != '\0' &&
+	    strcmp(q->proof->machine, q->server) != 0)
+		return err_set(e, PS_NOPERM,
+			       "the key of '%s' is no proof for "
+			       "'%s'",
+			       q->proof->machine, q->server);
+	if (q->proof != NULL) {
+		generation = passphrase_check(r, q->proof, e);
+		q->passphrase_generation = generation;
+		return generation < 0 ? (int)generation : 0;
+	}
+	if (c.serial[0] == '\0' || time_now_ns() < c.ends)
+		return 0;
+	rc = err_set(e, PS_NOPERM, "the certificate of '%s' has expired",
+		     q->server);
+	err_hint(e, "renew it with the passphrase: -P FILE");
+	return rc;
+}
+
+struct issuing {
+	const struct ca_request *q;
+	const struct reg_cert *c;
+	const char *pem;
+	int64_t authority;
+};
+
+static int store_cert(struct reg *r, void *ctx, struct err *e)
+{
+	const struct issuing *i = ctx;
+	const struct reg_cert *c = i->c;
+	int rc =
+	    reg_run(r,
+		    "UPDATE certificates SET replaced = ? WHERE "
+		    "subject = ? AND replaced IS NULL",
+		    SQL_ARGS(sql_text(c->serial), sql_text(c->subject)), e);
+
+	if (rc == 0)
+		rc =
+		    reg_run(r,
+			    "INSERT INTO certificates (serial, authority, "
+			    "subject, alt, begins, ends, pin, pem) VALUES "
+			    "(?, ?, ?, ?, ?, ?, ?, ?)",
+			    SQL_ARGS(sql_text(c->serial), sql_int(i->authority),
+				     sql_text(c->subject), sql_text(c->alt),
+				     sql_int(c->begins), sql_int(c->ends),
+				     sql_text(c->pin), sql_text(i->pem)),
+			    e);
+	if (rc == 0 && i->q->passphrase_generation > 0)
+		rc = reg_run(r,
+			     "UPDATE servers SET generation = ? WHERE name = ?",
+			     SQL_ARGS(sql_int(i->q->passphrase_generation),
+				      sql_text(c->subject)),
+			     e);
+	return rc < 0 ? rc
+		      : reg_audit(r, "certificate", c->subject, e, "%s for %s",
+				  c->serial, c->alt);
+}
+
+int ca_issue(struct reg *r, struct ca_request *q, char pem[CA_PEM_SIZE],
+	     struct err *e)
+{
+	struct x509_want w = {.subject = q->server, .days = q->days};
+	struct reg_cert c = {.serial = ""};
+	struct issuing i = {q, &c, pem, 0};
+	struct reg_server s;
+	struct authority a = {0};
+	X509 *x = NULL;
+	int rc = server_get(r, q->server, &s, e);
+
+	if (rc == 0)
+		rc = make_alt(&s, q->alt, c.alt, sizeof(c.alt), e);
+	if (rc == 0)
+		rc = check_proof(r, q, e);
+	if (rc == 0)
+		rc = get_authority(r, &a, e);
+	if (rc < 0)
+		return rc;
+	rc = x509_request_key(&w.key, q->csr, e);
+	if (rc == 0) {
+		w.alt = c.alt;
+		w.issuer = a.cert;
+		w.issuer_key = a.key;
+		rc = x509_make(&x, &w, e);
+	}
+	if (rc == 0)
+		rc = x509_describe(x, &c, e);
+	if (rc == 0)
+		rc = x509_to_pem(x, pem, e);
+	if (rc == 0) {
+		snprintf(c.subject, sizeof(c.subject), "%s", q->server);
+		i.authority = a.generation;
+		rc = reg_change(r, store_cert, &i, e);
+	}
+	X509_free(x);
+	EVP_PKEY_free(w.key);
+	drop_authority(&a);
+	return rc;
+}

@@ -1,0 +1,69 @@
+/*
+ * The certificate authority of the site: the configuration server's own. It
+ * certifies process servers and master targets, so that those who talk to
+ * them need not be told each one's pin.
+ *
+ * EC P-256 and SHA-256 throughout (FIPS 186-5); X.509 as RFC 5280 has it. The
+ * authority's key lies in the registry, sealed. A request (PKCS #10) proves
+ * that who asks has the key; names come from the registry and from the
+ * administrator, never from the request.
+ */
+#ifndef PS_CONFIG_CA_H
+#define PS_CONFIG_CA_H
+
+#include "config/registry.h"
+#include "net/login.h"
+
+#define CA_DAYS 3650
+#define CA_CERT_DAYS (3 * 365) /* as published */
+#define CA_WARN_DAYS 60
+#define CA_PEM_SIZE 8192
+#define CA_PIN_SIZE 64 /* "sha256//" and base64, as curl takes it */
+
+/* Makes the authority if there is none. */
+int ca_init(struct reg *r, struct err *e);
+
+/* Its certificate in PEM. -PS_NO: there is none. */
+int ca_certificate(struct reg *r, char pem[CA_PEM_SIZE], struct err *e);
+
+struct reg_cert {
+	char serial[NAME_SIZE];	  /* 32 hexadecimal digits */
+	char subject[NAME_SIZE];  /* the server */
+	char alt[1024];		  /* "DNS:ps1,IP:192.0.2.1" */
+	int64_t begins, ends;	  /* ns */
+	char pin[CA_PIN_SIZE];	  /* of its public key */
+	char replaced[NAME_SIZE]; /* serial of the next one; "" none */
+};
+
+/* "ok", "renew" (within CA_WARN_DAYS), "expired", "replaced" */
+const char *cert_state(const struct reg_cert *c, int64_t now_ns);
+
+struct ca_request {
+	const char *server; /* in the registry */
+	const char *csr;    /* PEM */
+	const char *alt;    /* more names: "DNS:a,IP:b"; NULL: none */
+	uint64_t days;
+	/*
+	 * Who renews a certificate that has expired proves that it belongs
+	 * here: a passphrase or its own derived key. NULL: it does not.
+	 */
+	const struct login_secret *proof;
+	int64_t passphrase_generation; /* set by ca_issue() */
+};
+
+/*
+ * Issues a certificate for a server of the registry: names are its name and
+ * its address, and `alt`. One that it had is marked as replaced. -PS_NO: no
+ * such server or authority; -PS_DATA: no request, or it is not signed with
+ * its own key; -PS_USAGE: a name in alt that is none; -PS_NOPERM: the newest
+ * one has expired and there is no (right) proof.
+ */
+int ca_issue(struct reg *r, struct ca_request *q, char pem[CA_PEM_SIZE],
+	     struct err *e);
+
+typedef int cert_fn(void *ctx, const struct reg_cert *c, struct err *e);
+/* By server, oldest first; `current`: without those that were replaced. */
+int cert_each(struct reg *r, bool current, cert_fn *fn, void *ctx,
+	      struct err *e);
+
+#endif

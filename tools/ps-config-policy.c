@@ -1,0 +1,113 @@
+/* ps-config policy: add, edit, show, list, delete. */
+#include "config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/units.h"
+#include "config/policies.h"
+#include "ps-config.h"
+
+/* A name that is too long stays too long, so that it is refused. */
+static void take_name(struct reg_policy *p, const char *name)
+{
+	if (snprintf(p->name, sizeof(p->name), "%s", name) >=
+	    (int)sizeof(p->name))
+		p->name[0] = '\0';
+}
+
+/* What the options say, over what is there. */
+static void take_options(struct reg_policy *p)
+{
+	if (ask.rpo != NOT_GIVEN)
+		p->rpo_s = (int64_t)ask.rpo;
+	if (ask.retention != NOT_GIVEN)
+		p->retention_s = (int64_t)ask.retention;
+	if (ask.app != NOT_GIVEN)
+		p->app_s = (int64_t)ask.app;
+	if (ask.multi_vm != NULL)
+		p->multi_vm = strcmp(ask.multi_vm, "yes") == 0;
+}
+
+static int cmd_add(struct reg *r, char **operands, struct err *e)
+{
+	struct reg_policy p = {.rpo_s = POLICY_RPO_S,
+			       .retention_s = POLICY_RETENTION_S,
+			       .app_s = POLICY_APP_S};
+
+	take_name(&p, operands[0]);
+	take_options(&p);
+	return policy_add(r, &p, e);
+}
+
+static int cmd_edit(struct reg *r, char **operands, struct err *e)
+{
+	struct reg_policy p;
+	int rc = policy_get(r, operands[0], &p, e);
+
+	if (rc < 0)
+		return rc;
+	take_options(&p);
+	return policy_change(r, &p, e);
+}
+
+static int cmd_delete(struct reg *r, char **operands, struct err *e)
+{
+	return policy_delete(r, operands[0], e);
+}
+
+static json_t *policy_json(const struct reg_policy *p)
+{
+	return json_pack("{s:s, s:I, s:I, s:I, s:b, s:I}", "name", p->name,
+			 "rpo_seconds", (json_int_t)p->rpo_s,
+			 "retention_seconds", (json_int_t)p->retention_s,
+			 "app_consistent_seconds", (json_int_t)p->app_s,
+			 "multi_vm", (int)p->multi_vm, "machines",
+			 (json_int_t)p->machines);
+}
+
+static int give(void *ctx, const struct reg_policy *p, struct err *e)
+{
+	struct listing *l = ctx;
+	char rpo[32], kept[32], app[32] = "never";
+
+	if (!listing_line(l, "POLICY            RPO         RETENTION   "
+			     "APP         MULTI-VM  MACHINES"))
+		return listing_add(l, policy_json(p), e);
+	format_duration((double)p->rpo_s, rpo, sizeof(rpo));
+	format_duration((double)p->retention_s, kept, sizeof(kept));
+	if (p->app_s != 0)
+		format_duration((double)p->app_s, app, sizeof(app));
+	printf("%-16s  %-10s  %-10s  %-10s  %-8s  %lld\n", p->name, rpo, kept,
+	       app, p->multi_vm ? "yes" : "no", (long long)p->machines);
+	return 0;
+}
+
+static int cmd_list(struct reg *r, char **operands, struct err *e)
+{
+	struct listing l;
+
+	(void)operands;
+	listing_begin(&l);
+	return listing_end(&l, policy_each(r, give, &l, e), e);
+}
+
+static int cmd_show(struct reg *r, char **operands, struct err *e)
+{
+	struct reg_policy p;
+	struct listing l = {0};
+	int rc = policy_get(r, operands[0], &p, e);
+
+	if (rc < 0)
+		return rc;
+	return ask.json ? print_json(policy_json(&p), e) : give(&l, &p, e);
+}
+
+const struct action policy_actions[] = {
+    {"add", 1, " NAME [--rpo T] [--retention T] ...", cmd_add},
+    {"edit", 1, " NAME [--rpo T] [--retention T] ...", cmd_edit},
+    {"show", 1, " NAME", cmd_show},
+    {"list", 0, "", cmd_list},
+    {"delete", 1, " NAME", cmd_delete},
+    {0},
+};

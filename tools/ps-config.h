@@ -1,0 +1,86 @@
+/* Private to ps-config: what its groups of commands share. */
+#ifndef PS_TOOLS_PS_CONFIG_H
+#define PS_TOOLS_PS_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/opt.h"
+#include "config/registry.h"
+#include "print-json.h"
+
+#define NOT_GIVEN UINT64_MAX
+
+/* The options of all groups. */
+struct ask {
+	bool json, force, keep, keep_points, purge, open_only;
+	const char *dir;
+	/* passphrase */
+	uint64_t overlap;
+	/* server */
+	const char *role, *address, *machine_id;
+	uint64_t port;
+	/* policy */
+	uint64_t rpo, retention, app;
+	const char *multi_vm;
+	/* machine */
+	const char *policy, *server, *target, *vault;
+	const char *recovered_name, *recovered_size, *recovered_network;
+	uint64_t size;
+	/* cert */
+	bool all;
+	const char *csr, *alt, *proof, *output;
+	uint64_t days;
+	/* account */
+	const char *login, *secret_file;
+	/* restore */
+	bool replace;
+	/* jobs */
+	uint64_t step, percent;
+	const char *note;
+	/* audit */
+	const char *object;
+	uint64_t last;
+};
+extern struct ask ask;
+
+/* One action of a group: "policy add NAME". */
+struct action {
+	const char *name; /* NULL: the group is the action */
+	int operands;	  /* as many, exactly; -1: one or none */
+	const char *usage;
+	int (*run)(struct reg *r, char **operands, struct err *e);
+};
+
+/* Each ends with an entry without `run`. */
+extern const struct action account_actions[], audit_actions[], backup_actions[],
+    restore_actions[], cert_actions[], init_actions[], jobs_actions[],
+    machine_actions[], passphrase_actions[], policy_actions[], server_actions[];
+
+/* ---- answers ---- */
+
+/* "2026-11-20T10:00:00Z" by whole seconds, or null. */
+json_t *json_when(int64_t ns);
+/* A text, or null when it is empty. */
+json_t *json_word(const char *text);
+/* The same for people; "-" when there is nothing. */
+const char *dash(const char *text);
+void when_text(int64_t ns, char out[40]);
+
+/* A list that is printed line by line, or gathered as JSON. */
+struct listing {
+	json_t *array; /* NULL: for people */
+	unsigned n;
+};
+/* `heading` is printed before the first line for people. */
+void listing_begin(struct listing *l);
+/* Adds one; `heading` is printed before the first. True: print a line. */
+bool listing_line(struct listing *l, const char *heading);
+int listing_add(struct listing *l, json_t *item, struct err *e);
+/* Prints what was gathered. */
+int listing_end(struct listing *l, int rc, struct err *e);
+
+/* An id given as an operand. */
+int64_t operand_id(const char *text);
+
+#endif
