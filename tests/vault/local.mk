@@ -46,3 +46,8 @@ EXTRA_DIST += tests/vault/azblob.bats tests/vault/azurite.bash \
 	tests/peers/package.json tests/peers/package-lock.json
 check_PROGRAMS += tests/vault/list-store
 tests_vault_list_store_SOURCES = tests/vault/list-store.c
+UNIT_TESTS += tests/vault/test-parts tests/vault/test-queue
+tests_vault_test_parts_SOURCES = tests/vault/test-parts.c
+tests_vault_test_parts_LDADD = $(TEST_LDADD)
+tests_vault_test_queue_SOURCES = tests/vault/test-queue.c $(vault_place)
+tests_vault_test_queue_LDADD = $(TEST_LDADD)
