@@ -70,18 +70,17 @@ static int send_all(int fd, const char *p, size_t n)
 static int answer(int fd, int status, unsigned long long len, const char *body)
 {
 	char text[1024];
-	int n = snprintf(text, sizeof(text),
-			 "HTTP/1.1 %d Told\r\nContent-Length: %llu\r\n"
-			 "ETag: \"0x1\"\r\nx-ms-version: 2021-12-02\r\n"
-			 "x-ms-blob-type: BlockBlob\r\n"
-			 "x-ms-request-server-encrypted: true\r\n"
-			 "Date: Sat, 21 Nov 2026 12:00:00 GMT\r\n"
-			 "Last-Modified: Sat, 21 Nov 2026 12:00:00 GMT\r\n"
-			 "%s\r\n%s",
-			 status, len,
-			 status == 404 ? "x-ms-error-code: BlobNotFound\r\n"
-				       : "",
-			 body);
+	int n = snprintf(
+	    text, sizeof(text),
+	    "HTTP/1.1 %d Told\r\nContent-Length: %llu\r\n"
+	    "ETag: \"0x1\"\r\nx-ms-version: 2021-12-02\r\n"
+	    "x-ms-blob-type: BlockBlob\r\n"
+	    "x-ms-request-server-encrypted: true\r\n"
+	    "Date: Sat, 21 Nov 2026 12:00:00 GMT\r\n"
+	    "Last-Modified: Sat, 21 Nov 2026 12:00:00 GMT\r\n"
+	    "%s\r\n%s",
+	    status, len,
+	    status == 404 ? "x-ms-error-code: BlobNotFound\r\n" : "", body);
 
 	return send_all(fd, text, (size_t)n);
 }
@@ -228,8 +227,7 @@ int main(int argc, char **argv)
 	snprintf(path, sizeof(path), "%s/vault.json", argv[1]);
 	marker = path;
 	if (s < 0 || bind(s, (struct sockaddr *)&at, sizeof(at)) < 0 ||
-	    listen(s, 64) < 0 ||
-	    getsockname(s, (struct sockaddr *)&at, &n) < 0)
+	    listen(s, 64) < 0 || getsockname(s, (struct sockaddr *)&at, &n) < 0)
 		return 71;
 	printf("%d\n", ntohs(at.sin_port));
 	fflush(stdout);

@@ -140,7 +140,10 @@ static void share_members(struct load *l, struct tail *t)
 	t->borrowed = true;
 }
 
-/* A damaged object is a gap in the chain, not the end of the listing. */
+/*
+ * A damaged object, or one in a bad sector, is a gap in the chain, not the end
+ * of the listing.
+ */
 static int note(struct load *l, struct look *k, struct err *e)
 {
 	struct tails *t = l->tails;
@@ -153,7 +156,8 @@ static int note(struct load *l, struct look *k, struct err *e)
 		share_members(l, &t->items[k->i]);
 		return 0;
 	}
-	if (k->rc != -PS_DATA && k->rc != -PS_PROTOCOL) {
+	if (k->rc != -PS_DATA && k->rc != -PS_PROTOCOL &&
+	    k->rc != -PS_IOERR) {
 		if (e != NULL)
 			*e = k->err;
 		return k->rc;

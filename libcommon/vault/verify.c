@@ -68,8 +68,10 @@ static int check_object(struct run *r, const struct tails *t, size_t i,
 		return 0;
 	r->totals.objects++;
 	r->totals.bytes += t->items[i].cover.size;
-	if (rc == 0)
+	if (rc == 0 && !t->items[i].damaged)
 		return 0;
+	if (rc == 0)
+		rc = err_set(&why, PS_DATA, "it could not be read at first");
 	if (!is_damage(rc)) {
 		if (e != NULL)
 			*e = why;

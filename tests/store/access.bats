@@ -72,8 +72,8 @@ certificate() {
 # proxy_peer: tinyproxy that wants joe:secret-word, at $proxy
 proxy_peer() {
 	command -v tinyproxy >/dev/null || skip "tinyproxy is not installed"
-	local i port
-	for i in 1 2 3 4 5; do
+	local port tries=5
+	while [ $((tries--)) -gt 0 ]; do
 		port=$((20000 + RANDOM % 20000))
 		printf '%s\n' "Port $port" 'Listen 127.0.0.1' 'Timeout 20' \
 			'MaxClients 20' 'BasicAuth joe secret-word' \
@@ -108,7 +108,7 @@ by_proxy() {
 		"$proxy" "$T/auth" >ps.yaml
 	ps-vault stat "$@" --config ps.yaml
 	fails_with 69 ps-vault stat "$@" --proxy http://127.0.0.1:1 \
-		--retry-for 2 "$vault"
+		--retry-for 1 "$vault"
 	said '127.0.0.1 port 1[: ]'
 }
 
@@ -238,7 +238,7 @@ two_passes() {
 probe_says() { # CODE WORDS OPTION...
 	local code=$1 words=$2
 	shift 2
-	fails_with "$code" ps-upload --probe --retry-for 3 "$@"
+	fails_with "$code" ps-upload --probe --retry-for 1 "$@"
 	probed "$words"
 }
 

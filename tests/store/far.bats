@@ -13,7 +13,13 @@ far() {
 	start proxy --delay "$1" 127.0.0.1 "$STRICT_PORT" >proxy.port 2>proxy.err
 	wait_for [ -s proxy.port ]
 	AWS_ENDPOINT_URL=http://127.0.0.1:$(cat proxy.port)
-	AZURE_STORAGE_BLOB_ENDPOINT=$AWS_ENDPOINT_URL/$AZURE_STORAGE_ACCOUNT
+	export AWS_ENDPOINT_URL
+	export AZURE_STORAGE_BLOB_ENDPOINT=$AWS_ENDPOINT_URL/$AZURE_STORAGE_ACCOUNT
+}
+
+near() {
+	# shellcheck disable=SC1091
+	source strict/env
 }
 
 # visible VAULT: sequences of m/d in the order in which they got their names
@@ -33,14 +39,15 @@ overlap() { # STORE
 	make-segment -m m -d d -s 3M -n 256K -r 256K -t random -z 0 >s
 	n=$(ps-stream list s | wc -l)
 	[ "$n" -ge 12 ]
-	far 30
+	far 20
 	/usr/bin/time -f %M -o kib ps-upload "$vault" s >acks
-	[ "$(cut -f 4 acks | tr '\n' ,)" = "$(seq -s , 1 $n)," ]
-	[ "$(visible site)" = "$(seq -s , 1 $n)," ]
+	[ "$(cut -f 4 acks | tr '\n' ,)" = "$(seq -s , 1 "$n")," ]
+	[ "$(visible site)" = "$(seq -s , 1 "$n")," ]
 	staged=$(requests '.target | test("comp=block&|comp=block$|partNumber=1")')
 	echo "$staged of $n were sent before their turn, $(cat kib) KiB"
 	[ "$staged" -ge $((n / 2)) ]
 	[ "$(cat kib)" -lt 32768 ]
+	near
 	ps-vault verify "$vault" --data
 }
 

@@ -63,3 +63,38 @@ killed() { # STORE, and the time that an upload takes, milliseconds
 @test "nor does one to Azure Blob" { killed azblob 220; }
 
 @test "nor one to a folder" { killed file 60; }
+
+# A copy needs no key, goes on where it was, and is never ahead of itself.
+copied() { # STORE
+	local i pid url sealed
+	url=$(store_of "$1")/copy
+	ps-vault init "$url"
+	[ -e source ] || {
+		ps-encrypt --new-key key
+		ps-vault init source
+		PATH=$PS_BUILD/tests/segment:$PATH
+		make-segment -m m -d d,e -s 6M -p 3 -n 1M -t random -z 0 |
+			ps-encrypt -k key | ps-upload source >acks
+		mv key elsewhere
+	}
+	for i in 1 2 3; do
+		ps-vault copy --limit-rate 20M source "$url" >/dev/null 2>&1 3>&- &
+		pid=$!
+		sleep "0.$((i * 2))"
+		kill -9 "$pid" 2>/dev/null || true
+		wait "$pid" 2>/dev/null || true
+		ps-vault verify "$url" --json >json
+		[ "$(jq '.affected | length' json)" -eq 0 ]
+	done
+	sealed=$(jq .objects json)
+	ps-vault copy source "$url" >out
+	ps-vault copy source "$url" | grep -q '0 objects'
+	[ "$(objects "$1" copy | grep -v '^vault.json' | sort)" = \
+		"$(cd source && find m -type f -printf '%P %s\n' | sed 's,^,m/,' | sort)" ]
+	ps-vault verify "$url" -k elsewhere --data
+	echo "# $1: $sealed objects were there after the kills" >&3
+}
+
+@test "a copy to S3 that is killed goes on" { copied s3; }
+
+@test "a copy to Azure Blob that is killed goes on" { copied azblob; }
