@@ -19,6 +19,7 @@
 #include <strings.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define HEAD_MAX 16384
@@ -69,18 +70,28 @@ static int send_all(int fd, const char *p, size_t n)
 
 static int answer(int fd, int status, unsigned long long len, const char *body)
 {
-	char text[1024];
-	int n = snprintf(
-	    text, sizeof(text),
-	    "HTTP/1.1 %d Told\r\nContent-Length: %llu\r\n"
-	    "ETag: \"0x1\"\r\nx-ms-version: 2021-12-02\r\n"
-	    "x-ms-blob-type: BlockBlob\r\n"
-	    "x-ms-request-server-encrypted: true\r\n"
-	    "Date: Sat, 21 Nov 2026 12:00:00 GMT\r\n"
-	    "Last-Modified: Sat, 21 Nov 2026 12:00:00 GMT\r\n"
-	    "%s\r\n%s",
-	    status, len,
-	    status == 404 ? "x-ms-error-code: BlobNotFound\r\n" : "", body);
+	char text[1024], whole[64], date[64];
+	time_t now = time(NULL);
+	struct tm tm;
+	int n;
+
+	strftime(date, sizeof(date), "%a, %d %b %Y %T GMT",
+		 gmtime_r(&now, &tm));
+	snprintf(whole, sizeof(whole), "Content-Range: bytes 0-%llu/%llu\r\n",
+		 len - 1, len);
+	n = snprintf(text, sizeof(text),
+		     "HTTP/1.1 %d Told\r\nContent-Length: %llu\r\n"
+		     "ETag: \"0x1\"\r\nx-ms-version: 2021-12-02\r\n"
+		     "x-ms-blob-type: BlockBlob\r\n"
+		     "x-ms-request-server-encrypted: true\r\n"
+		     "Date: %s\r\n"
+		     "Last-Modified: Sat, 21 Nov 2026 12:00:00 GMT\r\n"
+		     "%s\r\n%s",
+		     status, len, date,
+		     status == 404   ? "x-ms-error-code: BlobNotFound\r\n"
+		     : status == 206 ? whole
+				     : "",
+		     body);
 
 	return send_all(fd, text, (size_t)n);
 }

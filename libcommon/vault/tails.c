@@ -156,8 +156,7 @@ static int note(struct load *l, struct look *k, struct err *e)
 		share_members(l, &t->items[k->i]);
 		return 0;
 	}
-	if (k->rc != -PS_DATA && k->rc != -PS_PROTOCOL &&
-	    k->rc != -PS_IOERR) {
+	if (k->rc != -PS_DATA && k->rc != -PS_PROTOCOL && k->rc != -PS_IOERR) {
 		if (e != NULL)
 			*e = k->err;
 		return k->rc;

@@ -32,7 +32,7 @@ silent() { # STORE
 		ps-vault stat -v "$url" >o.key 2>&1 || true
 	AWS_REGION=other AZURE_STORAGE_BLOB_ENDPOINT=nonsense \
 		ps-vault stat -v "$url" >o.region 2>&1 || true
-	timeout 60 ps-vault stat -v --endpoint $away --retry-for 2 "$url" \
+	timeout 60 ps-vault stat -v --endpoint $away --retry-for 1 "$url" \
 		>o.away 2>&1 || true
 	settings '{"clock": 5000}'
 	ps-vault stat -v "$url" >o.clock 2>&1 || true
