@@ -74,6 +74,39 @@ overlap() { # STORE
 	done
 }
 
+# How many requests a command has under way at a time, by the service's count.
+at_a_time() { # LEAST COMMAND...
+	local least=$1 most
+	shift
+	settings '{"slow": 0.05}'
+	control GET most >/dev/null
+	"$@"
+	most=$(control GET most)
+	settings '{"slow": 0}'
+	[ "$most" -ge "$least" ] || {
+		echo "$most at a time: $*"
+		return 1
+	}
+}
+
+@test "lists, restores and uploads of several disks ask side by side" {
+	local kind vault
+	for kind in azblob s3; do
+		vault=$(store_of "$kind")/many
+		ps-vault init "$vault"
+		make-segment -m m -d d -s 2M -p 20 -c 20 -t random -o want >s
+		ps-upload "$vault" s >acks
+		at_a_time 16 ps-vault list "$vault" >list
+		grep -q p20 list
+		at_a_time 8 ps-restore "$vault" --machine m --disk d -o got
+		cmp got want.d.20
+		rm got
+		make-segment -m n -d a,b,c,d -s 64K -p 4 >s
+		at_a_time 4 ps-upload "$vault" s >acks
+		[ "$(grep -c ^stored acks)" -eq 16 ]
+	done
+}
+
 # looks: how many requests have read objects of disks
 looks() { requests '.method == "GET" and (.target | test("/m/d/0000"))'; }
 
