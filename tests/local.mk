@@ -24,7 +24,8 @@ EXTRA_DIST += scripts/check scripts/install-packages scripts/install-peers \
 	scripts/run-tests
 
 EXTRA_DIST += bench/compare bench/line
-EXTRA_DIST += bench/agents bench/compare bench/rpo
+EXTRA_DIST += bench/agents bench/compare bench/rpo bench/stores bench/sink.c \
+	bench/peers/package.json bench/peers/package-lock.json
 
 EXTRA_DIST += tests/fuzz/fuzz-reader.c
 

@@ -303,6 +303,7 @@ static int run_vault(const struct keyring *keys, struct target *t,
 
 	if (rc < 0)
 		return rc;
+	v.cached = true;
 	rc = points_list(&v, machine, keys, &points, e);
 	if (rc == 0)
 		rc = run_point(&v, keys, t, &points, e);

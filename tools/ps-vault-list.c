@@ -255,7 +255,10 @@ int cmd_list(const struct request *r, struct err *e)
 {
 	struct vault v = r->vault;
 	struct points all;
-	int rc = points_list(&v, r->machine, r->keys, &all, e);
+	int rc;
+
+	v.cached = true;
+	rc = points_list(&v, r->machine, r->keys, &all, e);
 
 	if (rc < 0)
 		return rc;

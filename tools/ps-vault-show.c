@@ -48,6 +48,7 @@ static int load(const struct request *r, const struct point_disk *d,
 	size_t i;
 	int rc;
 
+	v.cached = true;
 	*s = (struct shown){.disk = d};
 	rc = tails_load(&v, d->machine, d->disk, r->keys, &s->tails, e);
 	if (rc < 0)
@@ -203,7 +204,10 @@ int cmd_show(const struct request *r, struct err *e)
 	struct vault v = r->vault;
 	const struct point *p;
 	struct points all;
-	int rc = points_list(&v, r->machine, r->keys, &all, e);
+	int rc;
+
+	v.cached = true;
+	rc = points_list(&v, r->machine, r->keys, &all, e);
 
 	if (rc < 0)
 		return rc;

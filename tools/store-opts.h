@@ -61,6 +61,17 @@
 	     0,                                                                \
 	     0,                                                                \
 	     0},                                                               \
+	    {0,                                                                \
+	     "list-cache",                                                     \
+	     OPT_FILE,                                                         \
+	     "DIR",                                                            \
+	     &store_settings.list_cache,                                       \
+	     "where lists keep what they have read of a store",                \
+	     "PS_LIST_CACHE",                                                  \
+	     "store.list-cache",                                               \
+	     0,                                                                \
+	     0,                                                                \
+	     0},                                                               \
 	{                                                                      \
 		0, "retry-for", OPT_DURATION, "TIME",                          \
 		    &store_settings.retry_for,                                 \

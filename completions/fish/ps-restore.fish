@@ -17,6 +17,7 @@ complete -c ps-restore -l credentials -r -F -d 'file with the store\'s credentia
 complete -c ps-restore -l ca-file -r -F -d 'certificates of the authorities to trust'
 complete -c ps-restore -l proxy -x -d 'proxy, instead of that of https_proxy'
 complete -c ps-restore -l proxy-auth -r -F -d 'file with USER:PASSWORD for the proxy'
+complete -c ps-restore -l list-cache -r -F -d 'where lists keep what they have read of a store'
 complete -c ps-restore -l retry-for -x -d 'how long a request is tried again (2m)'
 complete -c ps-restore -l json -d 'print the result as JSON'
 complete -c ps-restore -s h -l help -d 'print this help'

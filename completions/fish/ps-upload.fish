@@ -10,6 +10,7 @@ complete -c ps-upload -l credentials -r -F -d 'file with the store\'s credential
 complete -c ps-upload -l ca-file -r -F -d 'certificates of the authorities to trust'
 complete -c ps-upload -l proxy -x -d 'proxy, instead of that of https_proxy'
 complete -c ps-upload -l proxy-auth -r -F -d 'file with USER:PASSWORD for the proxy'
+complete -c ps-upload -l list-cache -r -F -d 'where lists keep what they have read of a store'
 complete -c ps-upload -l retry-for -x -d 'how long a request is tried again (2m)'
 complete -c ps-upload -s h -l help -d 'print this help'
 complete -c ps-upload -s V -l version -d 'print the version'

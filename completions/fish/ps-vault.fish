@@ -23,6 +23,7 @@ complete -c ps-vault -l credentials -r -F -d 'file with the store\'s credentials
 complete -c ps-vault -l ca-file -r -F -d 'certificates of the authorities to trust'
 complete -c ps-vault -l proxy -x -d 'proxy, instead of that of https_proxy'
 complete -c ps-vault -l proxy-auth -r -F -d 'file with USER:PASSWORD for the proxy'
+complete -c ps-vault -l list-cache -r -F -d 'where lists keep what they have read of a store'
 complete -c ps-vault -l retry-for -x -d 'how long a request is tried again (2m)'
 complete -c ps-vault -l json -d 'print JSON'
 complete -c ps-vault -s h -l help -d 'print this help'

@@ -30,10 +30,11 @@ static int sign(struct web_request *q, void *ctx, struct err *e)
 
 	if (az->auth == AZ_SAS)
 		return 0;
-	if (az->auth == AZ_TOKEN)
-		return az_token_sign(az->token, q, e);
+	/* Whoever is let in by a key or a token has to say when. */
 	web_date(time_now_ns() / NS_PER_S, date);
 	rc = web_header(q, e, "x-ms-date", "%s", date);
+	if (rc == 0 && az->auth == AZ_TOKEN)
+		return az_token_sign(az->token, q, e);
 	if (rc == 0)
 		rc = az_string_to_sign(q, c->resource, text, sizeof(text), e);
 	if (rc == 0)

@@ -16,6 +16,8 @@
 #include "vault/azblob.h"
 
 #define BLOCKS_MAX 50000u
+/* Blocks of one size, before they double: 50,000 of them hold 620 GiB. */
+#define SAME_SIZE 10000u
 /*
  * A block's name: number, 12 bytes of the SHA-256 of the object's beginning,
  * CRC-64 of the block. A segment's header, with its salt, is in the beginning:
@@ -39,10 +41,8 @@ struct store_put {
 	struct azblob *az;
 	char name[AZ_NAME_SIZE];
 	char mark[MARK_TEXT];
-	struct part *part; /* being filled, or NULL */
 	struct part_set set;
 	uint8_t head[HEAD_DIGEST];
-	uint32_t blocks; /* that were handed on */
 	char (*ids)[ID_TEXT];
 	char (*there)[ID_TEXT]; /* sorted: uncommitted blocks of before */
 	size_t nthere, there_cap;
@@ -55,13 +55,11 @@ static int by_id(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
-static int note_block(void *ctx, const char *name, bool is_dir, uint64_t size,
-		      struct err *e)
+static int note_block(void *ctx, const struct store_entry *found, struct err *e)
 {
 	struct store_put *p = ctx;
+	const char *name = found->name;
 
-	(void)is_dir;
-	(void)size;
 	if (strlen(name) != ID_TEXT - 1 || p->nthere == 2 * BLOCKS_MAX)
 		return 0;
 	if (p->nthere == p->there_cap) {
@@ -144,44 +142,56 @@ static void name_block(struct store_put *p, const struct part *part)
 	az_base64(raw, sizeof(raw), p->ids[part->index]);
 }
 
-/*
- * Room for the ids of all blocks is there before the first is sent: threads
- * read them.
- */
-static int first_block(struct store_put *p, struct err *e)
+/* A single block is no more work to send again than to ask for. */
+static int first_block(struct store_put *p, bool only, struct err *e)
 {
+	const struct part *part = p->set.part;
 	uint8_t digest[SHA256_LEN];
-	size_t n = p->part->len < HEAD_BYTES ? p->part->len : HEAD_BYTES;
+	size_t n = part->len < HEAD_BYTES ? part->len : HEAD_BYTES;
 
-	p->ids = malloc((size_t)BLOCKS_MAX * ID_TEXT); /* touched as used */
+	/*
+	 * Room for the ids of all blocks is there before the first is sent:
+	 * threads read them. It is touched as it is used.
+	 */
+	p->ids = malloc((only ? 1 : (size_t)BLOCKS_MAX) * ID_TEXT);
 	if (p->ids == NULL)
 		return err_sys(e, PS_TEMPFAIL, "%s", p->name);
-	sha256_of(p->part->data, n, digest);
+	sha256_of(part->data, n, digest);
 	memcpy(p->head, digest, HEAD_DIGEST);
-	return ask_blocks(p, e);
+	return only ? 0 : ask_blocks(p, e);
 }
 
-/* Hands the part on; it is used up in every case. */
-static int push_block(struct store_put *p, struct err *e)
+/* Hands the part on. */
+static int push_block(struct store_put *p, bool last, struct err *e)
 {
-	struct part *part = p->part;
+	struct part *part = p->set.part;
 	int rc = 0;
 
-	if (p->blocks == BLOCKS_MAX)
+	if (p->set.count == BLOCKS_MAX)
 		return err_set(e, PS_DATA, "%s: too large for one blob",
 			       p->name);
-	if (p->blocks == 0)
-		rc = first_block(p, e);
+	if (p->set.count == 0)
+		rc = first_block(p, last, e);
 	if (rc < 0)
 		return rc;
-	part->index = p->blocks++;
+	part->index = p->set.count++;
 	name_block(p, part);
-	p->part = NULL;
+	p->set.part = NULL;
 	if (is_there(p, p->ids[part->index])) {
 		part_drop(p->az->parts, part);
 		return 0;
 	}
 	return part_send(p->az->parts, part, e);
+}
+
+static int full_block(void *ctx, struct err *e)
+{
+	return push_block(ctx, false, e);
+}
+
+static size_t block_size(uint32_t index)
+{
+	return (size_t)PART_SIZE << index / SAME_SIZE;
 }
 
 /* ---- writing ---- */
@@ -201,6 +211,8 @@ int az_put_begin(struct store *s, const char *name, struct store_put **ret,
 	hex_encode(mark, sizeof(mark), p->mark);
 	p->az = azblob_of(s);
 	p->set.send = send_block;
+	p->set.full = full_block;
+	p->set.size = block_size;
 	p->set.ctx = p;
 	snprintf(p->name, sizeof(p->name), "%s", name);
 	*ret = p;
@@ -209,34 +221,24 @@ int az_put_begin(struct store *s, const char *name, struct store_put **ret,
 
 int az_put_write(struct store_put *p, const void *buf, size_t n, struct err *e)
 {
-	const uint8_t *from = buf;
+	return part_write(p->az->parts, &p->set, buf, n, e);
+}
 
-	while (n > 0) {
-		struct part *part;
-		size_t now;
-		int rc = 0;
+int az_put_end(struct store_put *p, bool later, struct err *e)
+{
+	const struct part *part = p->set.part;
 
-		if (p->part != NULL && p->part->len == p->part->size)
-			rc = push_block(p, e);
-		if (rc == 0 && p->part == NULL)
-			rc = part_take(p->az->parts, &p->set,
-				       part_size(p->blocks, PART_SIZE),
-				       &p->part, e);
-		if (rc != 0)
-			return rc;
-		part = p->part;
-		now = part->size - part->len < n ? part->size - part->len : n;
-		memcpy(part->data + part->len, from, now);
-		part->len += now;
-		from += now;
-		n -= now;
-	}
+	if (part == NULL)
+		return 0;
+	if (p->set.count > 0 || (later && part->len >= STORE_STAGE_LEAST))
+		return push_block(p, true, e);
+	part_trim(p->az->parts, &p->set);
 	return 0;
 }
 
 static void put_free(struct store_put *p)
 {
-	part_drop(p->az->parts, p->part);
+	part_drop(p->az->parts, p->set.part);
 	free(p->ids);
 	free(p->there);
 	free(p);
@@ -316,9 +318,9 @@ static int put_blob(struct store_put *p, struct err *e)
 	struct az_call c;
 	int rc = az_begin(p->az, &c, "PUT", p->name, NULL, e);
 
-	if (p->part != NULL) {
-		c.q.body = p->part->data;
-		c.q.body_len = p->part->len;
+	if (p->set.part != NULL) {
+		c.q.body = p->set.part->data;
+		c.q.body_len = p->set.part->len;
 	}
 	if (rc == 0)
 		rc = web_header(&c.q, e, "x-ms-blob-type", "BlockBlob");
@@ -337,7 +339,7 @@ static char *block_list(const struct store_put *p, size_t *ret_len)
 	static const char head[] =
 	    "<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>";
 	const size_t each = ID_TEXT + sizeof("<Uncommitted></Uncommitted>");
-	char *text = malloc(sizeof(head) + p->blocks * each + 16);
+	char *text = malloc(sizeof(head) + p->set.count * each + 16);
 	char *at = text;
 	uint32_t i;
 
@@ -345,7 +347,7 @@ static char *block_list(const struct store_put *p, size_t *ret_len)
 		return NULL;
 	memcpy(at, head, sizeof(head) - 1);
 	at += sizeof(head) - 1;
-	for (i = 0; i < p->blocks; i++)
+	for (i = 0; i < p->set.count; i++)
 		at += snprintf(at, each + 1, "<Uncommitted>%s</Uncommitted>",
 			       p->ids[i]);
 	at += snprintf(at, 16, "</BlockList>");
@@ -379,13 +381,15 @@ int az_put_commit(struct store_put *p, struct err *e)
 {
 	int rc = 0;
 
-	if (p->blocks == 0) {
+	if (p->set.count == 0) {
+		part_sends(p->az->parts, &p->set, true);
 		rc = put_blob(p, e);
+		part_sends(p->az->parts, &p->set, false);
 		put_free(p);
 		return rc;
 	}
-	if (p->part != NULL)
-		rc = push_block(p, e);
+	if (p->set.part != NULL)
+		rc = push_block(p, true, e);
 	if (rc < 0) {
 		az_put_abort(p);
 		return rc;

@@ -5,6 +5,7 @@
 
 #include <expat.h>
 
+#include "base/crc64.h"
 #include "base/units.h"
 #include "vault/azblob.h"
 
@@ -21,7 +22,7 @@ struct parse {
 	int rc;
 	char *marker; /* NULL: blocks */
 	bool in_item, is_dir, skip;
-	char name[AZ_NAME_SIZE], size[32], kind[32];
+	char name[AZ_NAME_SIZE], size[32], kind[32], etag[128];
 	char *to; /* where text of the open element goes */
 	size_t room;
 };
@@ -59,7 +60,7 @@ static void XMLCALL on_start(void *ctx, const XML_Char *name,
 	if (is_item(p, name)) {
 		p->in_item = true;
 		p->is_dir = strcmp(name, "BlobPrefix") == 0;
-		p->name[0] = p->size[0] = p->kind[0] = '\0';
+		p->name[0] = p->size[0] = p->kind[0] = p->etag[0] = '\0';
 	} else if (p->in_item && strcmp(name, "Name") == 0) {
 		capture(p, p->name, sizeof(p->name));
 	} else if (p->in_item && (strcmp(name, "Content-Length") == 0 ||
@@ -67,6 +68,8 @@ static void XMLCALL on_start(void *ctx, const XML_Char *name,
 		capture(p, p->size, sizeof(p->size));
 	} else if (p->in_item && strcmp(name, "ResourceType") == 0) {
 		capture(p, p->kind, sizeof(p->kind));
+	} else if (p->in_item && strcmp(name, "Etag") == 0) {
+		capture(p, p->etag, sizeof(p->etag));
 	} else if (p->marker != NULL && strcmp(name, "NextMarker") == 0) {
 		capture(p, p->marker, AZ_MARKER_SIZE);
 	}
@@ -75,7 +78,7 @@ static void XMLCALL on_start(void *ctx, const XML_Char *name,
 static void XMLCALL on_end(void *ctx, const XML_Char *name)
 {
 	struct parse *p = ctx;
-	uint64_t size = 0;
+	struct store_entry found = {.name = p->name, .is_dir = p->is_dir};
 
 	p->to = NULL;
 	if (strcmp(name, "CommittedBlocks") == 0)
@@ -87,11 +90,13 @@ static void XMLCALL on_end(void *ctx, const XML_Char *name)
 	if (p->skip || strcmp(p->kind, "directory") == 0)
 		return;
 	if (p->name[0] == '\0' ||
-	    (!p->is_dir && !parse_u64(p->size, INT64_MAX, &size))) {
+	    (!p->is_dir && !parse_u64(p->size, INT64_MAX, &found.size))) {
 		bad(p, "an entry without name or size");
 		return;
 	}
-	p->rc = p->fn(p->ctx, p->name, p->is_dir, size, p->e);
+	if (p->etag[0] != '\0')
+		found.tag = crc64(0, p->etag, strlen(p->etag));
+	p->rc = p->fn(p->ctx, &found, p->e);
 	if (p->rc < 0)
 		XML_StopParser(p->parser, XML_FALSE);
 }

@@ -150,7 +150,8 @@ static int az_open(struct store **ret, const char *url, int create,
 	if (rc == 0)
 		rc = store_web(&az->web, e);
 	if (rc == 0)
-		rc = parts_open(&az->parts, (unsigned)store_settings.jobs, e);
+		rc = parts_open(&az->parts, (unsigned)store_settings.jobs,
+				PART_SIZE, e);
 	if (rc == 0)
 		rc = az_login(az, e);
 	if (rc == 0 && create)
@@ -169,7 +170,7 @@ static int az_open(struct store **ret, const char *url, int create,
 
 struct entry {
 	size_t at; /* of its name in the text */
-	uint64_t size;
+	uint64_t size, tag;
 	bool is_dir;
 };
 
@@ -210,10 +211,10 @@ static int grow(struct entries *all, size_t len, struct err *e)
 }
 
 /* What is not a checked name is not ours. */
-static int add_name(void *ctx, const char *name, bool is_dir, uint64_t size,
-		    struct err *e)
+static int add_name(void *ctx, const struct store_entry *found, struct err *e)
 {
 	struct entries *all = ctx;
+	const char *name = found->name;
 	size_t len = strlen(name);
 	int rc;
 
@@ -221,14 +222,15 @@ static int add_name(void *ctx, const char *name, bool is_dir, uint64_t size,
 		return 0;
 	name += all->skip;
 	len -= all->skip;
-	if (is_dir && name[len - 1] == '/')
+	if (found->is_dir && name[len - 1] == '/')
 		len--;
 	if (!name_ok_n(name, len))
 		return 0;
 	rc = grow(all, len, e);
 	if (rc < 0)
 		return rc;
-	all->items[all->n++] = (struct entry){all->used, size, is_dir};
+	all->items[all->n++] =
+	    (struct entry){all->used, found->size, found->tag, found->is_dir};
 	memcpy(all->text + all->used, name, len);
 	all->text[all->used + len] = '\0';
 	all->used += len + 1;
@@ -296,8 +298,13 @@ static int az_list(struct store *s, const char *dir, store_list_fn *fn,
 		qsort_r(all.items, all.n, sizeof(*all.items), by_name,
 			all.text);
 	for (i = 0; rc == 0 && i < all.n; i++)
-		rc = fn(ctx, all.text + all.items[i].at, all.items[i].is_dir,
-			all.items[i].size, e);
+		rc =
+		    fn(ctx,
+		       &(struct store_entry){.name = all.text + all.items[i].at,
+					     .is_dir = all.items[i].is_dir,
+					     .size = all.items[i].size,
+					     .tag = all.items[i].tag},
+		       e);
 	free(all.items);
 	free(all.text);
 	return rc;
@@ -425,6 +432,7 @@ const struct store_ops store_azblob = {
     .read = az_read,
     .put_begin = az_put_begin,
     .put_write = az_put_write,
+    .put_end = az_put_end,
     .put_commit = az_put_commit,
     .put_abort = az_put_abort,
     .confirm = az_confirm,
@@ -432,4 +440,5 @@ const struct store_ops store_azblob = {
     .skew = az_skew,
     .paced = true,
     .limit = az_limit,
+    .far = true,
 };

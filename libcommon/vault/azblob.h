@@ -117,7 +117,7 @@ bool az_confidential(const char *url);
 /* ---- answers in XML ---- */
 
 /* One name of a list: of a blob, or (with a final '/') of what is below. */
-typedef int az_name_fn(void *ctx, const char *name, bool is_dir, uint64_t size,
+typedef int az_name_fn(void *ctx, const struct store_entry *found,
 		       struct err *e);
 #define AZ_MARKER_SIZE 4096u
 /* A page of List Blobs; the marker of the next one, "" after the last. */
@@ -132,6 +132,7 @@ int az_parse_blocks(const struct az_call *c, az_name_fn *fn, void *ctx,
 int az_put_begin(struct store *s, const char *name, struct store_put **ret,
 		 struct err *e);
 int az_put_write(struct store_put *p, const void *buf, size_t n, struct err *e);
+int az_put_end(struct store_put *p, bool later, struct err *e);
 int az_put_commit(struct store_put *p, struct err *e);
 void az_put_abort(struct store_put *p);
 

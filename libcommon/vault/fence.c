@@ -98,7 +98,7 @@ static int find_cover(struct fence *f, uint64_t seq, struct vault_cover *ret,
 	size_t i;
 	int rc;
 
-	*ret = (struct vault_cover){seq, seq, 0};
+	*ret = (struct vault_cover){.first = seq, .seq = seq};
 	vault_name(f->machine, f->disk, ret, name);
 	rc = s->ops->size(s, name, &ret->size, e);
 	if (rc != -PS_NOINPUT)
@@ -210,7 +210,7 @@ int fence_settle(struct fence *f, const struct fence_claim *claim,
 		 bool *ret_ours, struct err *e)
 {
 	struct store *s = f->vault->store;
-	struct vault_cover own = {claim->seq, claim->seq, 0};
+	struct vault_cover own = {.first = claim->seq, .seq = claim->seq};
 	char name[VAULT_NAME_SIZE];
 	bool others = false;
 	int verdict = 0, i, rc = -PS_NOINPUT;

@@ -11,6 +11,8 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/vault/store-file.c \
 	libcommon/vault/store.c \
 	libcommon/vault/store.h \
+	libcommon/vault/tail-cache.c \
+	libcommon/vault/tail-cache.h \
 	libcommon/vault/tails.c \
 	libcommon/vault/tails.h \
 	libcommon/vault/upload-queue.c \

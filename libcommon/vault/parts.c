@@ -4,33 +4,28 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "vault/parts.h"
 #include "vault/settings.h"
 
 /* Parts that are filled or wait, beside those on their way. */
 #define SPARE 4u
-/* Parts of one size, before they double. */
-#define SAME_SIZE 10000u
 
 struct parts {
 	pthread_mutex_t lock;
 	pthread_cond_t work, done;
 	struct part *first, **last; /* to be sent */
 	size_t used, budget;	    /* bytes of parts that are out */
+	/* Parts that come back without the help of those who fill parts. */
+	unsigned moving;
 	unsigned jobs, running;
 	bool closing;
-	struct part *spare; /* of PART_SIZE, to be used again */
+	size_t usual;	    /* size of most parts */
+	struct part *spare; /* of that size, to be used again */
 	unsigned nspare;
 	pthread_t threads[STORE_JOBS_MAX];
 };
-
-size_t part_size(uint32_t index, size_t least)
-{
-	uint32_t doubled = index / SAME_SIZE;
-
-	return least << (doubled < 5 ? doubled : 5);
-}
 
 /* ---- memory ---- */
 
@@ -38,7 +33,7 @@ size_t part_size(uint32_t index, size_t least)
 static void give_back(struct parts *p, struct part *part)
 {
 	p->used -= part->size;
-	if (part->size == PART_SIZE && p->nspare < p->jobs + SPARE) {
+	if (part->size == p->usual && (p->nspare + 1) * p->usual <= p->budget) {
 		part->next = p->spare;
 		p->spare = part;
 		p->nspare++;
@@ -52,7 +47,7 @@ static struct part *allocate(struct parts *p, size_t size)
 {
 	struct part *part = p->spare;
 
-	if (size != PART_SIZE || part == NULL)
+	if (size != p->usual || part == NULL)
 		return malloc(sizeof(*part) + size);
 	p->spare = part->next;
 	p->nspare--;
@@ -66,14 +61,15 @@ static int failure(const struct part_set *set, struct err *e)
 	return set->rc;
 }
 
-int part_take(struct parts *p, struct part_set *set, size_t size,
-	      struct part **ret, struct err *e)
+/* Room for a part. */
+static int take(struct parts *p, struct part_set *set, size_t size,
+		struct part **ret, struct err *e)
 {
 	struct part *part = NULL;
 	int rc;
 
 	pthread_mutex_lock(&p->lock);
-	while (set->rc == 0 && p->used > 0 && p->used + size > p->budget)
+	while (set->rc == 0 && p->moving > 0 && p->used + size > p->budget)
 		pthread_cond_wait(&p->done, &p->lock);
 	rc = failure(set, e);
 	if (rc == 0) {
@@ -93,6 +89,63 @@ int part_take(struct parts *p, struct part_set *set, size_t size,
 	part->size = size;
 	*ret = part;
 	return 0;
+}
+
+int part_write(struct parts *p, struct part_set *set, const void *buf, size_t n,
+	       struct err *e)
+{
+	const uint8_t *from = buf;
+
+	while (n > 0) {
+		struct part *part = set->part;
+		size_t now;
+		int rc = 0;
+
+		/* Only now is it known that the part is not the last. */
+		if (part != NULL && part->len == part->size)
+			rc = set->full(set->ctx, e);
+		if (rc == 0 && set->part == NULL)
+			rc = take(p, set, set->size(set->count), &set->part, e);
+		if (rc != 0)
+			return rc;
+		part = set->part;
+		now = part->size - part->len;
+		now = now < n ? now : n;
+		memcpy(part->data + part->len, from, now);
+		part->len += now;
+		from += now;
+		n -= now;
+	}
+	return 0;
+}
+
+void part_trim(struct parts *p, struct part_set *set)
+{
+	struct part *small = set->part;
+	size_t size = small != NULL ? small->size : 0;
+
+	if (small == NULL || small->len == size)
+		return;
+	small = malloc(sizeof(*small) + small->len);
+	if (small == NULL)
+		return;
+	memcpy(small, set->part, sizeof(*small) + set->part->len);
+	small->size = small->len;
+	pthread_mutex_lock(&p->lock);
+	p->used += small->size;
+	give_back(p, set->part);
+	pthread_mutex_unlock(&p->lock);
+	set->part = small;
+}
+
+void part_sends(struct parts *p, struct part_set *set, bool now)
+{
+	if (set->part == NULL)
+		return;
+	pthread_mutex_lock(&p->lock);
+	p->moving += now ? 1 : -1u;
+	pthread_cond_broadcast(&p->done);
+	pthread_mutex_unlock(&p->lock);
 }
 
 void part_drop(struct parts *p, struct part *part)
@@ -123,6 +176,7 @@ static void send_one(struct parts *p, struct part *part)
 		set->why = e;
 	}
 	set->under_way--;
+	p->moving--;
 	give_back(p, part);
 }
 
@@ -175,6 +229,7 @@ int part_send(struct parts *p, struct part *part, struct err *e)
 	rc = start_one(p, e);
 	if (rc == 0) {
 		part->set->under_way++;
+		p->moving++;
 		part->next = NULL;
 		*p->last = part;
 		p->last = &part->next;
@@ -197,6 +252,7 @@ static void drop_waiting(struct parts *p, const struct part_set *set)
 		}
 		*at = part->next;
 		part->set->under_way--;
+		p->moving--;
 		give_back(p, part);
 	}
 	p->last = at;
@@ -218,7 +274,7 @@ int part_wait(struct parts *p, struct part_set *set, bool cancel, struct err *e)
 
 /* ---- all of it ---- */
 
-int parts_open(struct parts **ret, unsigned jobs, struct err *e)
+int parts_open(struct parts **ret, unsigned jobs, size_t size, struct err *e)
 {
 	struct parts *p = calloc(1, sizeof(*p));
 
@@ -232,6 +288,7 @@ int parts_open(struct parts **ret, unsigned jobs, struct err *e)
 		  : jobs > STORE_JOBS_MAX ? STORE_JOBS_MAX
 					  : jobs;
 	p->budget = (size_t)(p->jobs + SPARE) * PART_SIZE;
+	p->usual = size;
 	*ret = p;
 	return 0;
 }

@@ -17,8 +17,11 @@
 
 struct parts;
 
-/* `jobs` threads; they are started when the first part is sent. */
-int parts_open(struct parts **ret, unsigned jobs, struct err *e);
+/*
+ * `jobs` threads, started as parts are sent; `size` is that of most parts, of
+ * which some are kept to be used again.
+ */
+int parts_open(struct parts **ret, unsigned jobs, size_t size, struct err *e);
 /* Nothing may be under way. NULL is allowed. */
 void parts_close(struct parts *p);
 
@@ -34,11 +37,22 @@ struct part {
 
 /* Sends one part; called by several threads at once. */
 typedef int part_send_fn(void *ctx, const struct part *part, struct err *e);
+/*
+ * The part that is being filled is full, and not the last: hands it on by
+ * part_send(), or drops it; `part` is then NULL and `count` one more.
+ */
+typedef int part_full_fn(void *ctx, struct err *e);
+/* How large part number `index` is to be. */
+typedef size_t part_size_fn(uint32_t index);
 
-/* One object; to be zeroed, with the first two filled. */
+/* One object; to be zeroed, with the first four filled. */
 struct part_set {
 	part_send_fn *send;
+	part_full_fn *full;
+	part_size_fn *size;
 	void *ctx;
+	struct part *part; /* being filled, or NULL */
+	uint32_t count;	   /* of parts that were handed on */
 	/* private */
 	unsigned under_way;
 	int rc;
@@ -46,18 +60,21 @@ struct part_set {
 };
 
 /*
- * Size of part number `index` of an object of unknown length, so that 50,000
- * of them (Azure) hold 620 GiB, and 10,000 (S3, which asks for 5 MiB and has
- * a larger `least`) many times what a segment has.
+ * Adds bytes to the object; waits until others are sent when memory is used
+ * up, unless nothing is under way: then nobody but the caller could give any
+ * back, and one more part is taken. So memory is bounded by the budget, or by
+ * a part for each object that is open. Fails with what a part of this object
+ * that was sent before failed with.
  */
-size_t part_size(uint32_t index, size_t least);
-
+int part_write(struct parts *p, struct part_set *set, const void *buf, size_t n,
+	       struct err *e);
+/* The part that is being filled gets no more: its spare room is given back. */
+void part_trim(struct parts *p, struct part_set *set);
 /*
- * Room for a part; waits until others are sent when memory is used up. Fails
- * with what a part of this object that was sent before failed with.
+ * Whether the caller's thread sends that part by itself now: then others who
+ * wait for memory may count on it.
  */
-int part_take(struct parts *p, struct part_set *set, size_t size,
-	      struct part **ret, struct err *e);
+void part_sends(struct parts *p, struct part_set *set, bool now);
 /* Gives it back unsent; NULL is allowed. */
 void part_drop(struct parts *p, struct part *part);
 /* Hands it to the threads. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/pool.h"
 #include "disk/digest.h"
 #include "vault/plan.h"
 
@@ -235,28 +236,114 @@ static int add_record(struct plan *p, const struct seg_ref *ref,
 	return rc < 0 ? rc : 0;
 }
 
-static int add_page(struct plan *p, const struct chain_page *page,
-		    struct err *e)
-{
-	const struct seg_object *o;
-	struct seg_page_view v;
-	struct seg_ref ref;
-	int rc = chain_get(p->chain, page->object, &o, e);
+/* ---- pages, far away several at a time ---- */
 
-	if (rc < 0)
-		return rc;
-	rc = page->number < o->npages ? seg_object_page(o, page->number, &v, e)
-				      : err_set(e, PS_DATA, "index pages");
-	if (rc == 0) {
-		while ((rc = seg_page_view_next(o, &v, &ref, e)) > 0) {
-			rc = add_record(p, &ref, page->object, e);
+/* A piece of work: a page that is read. */
+struct load {
+	const struct chain_page *page;
+	const struct seg_object *o; /* NULL: it could not be opened */
+	struct seg_page_view v;
+	int rc;
+	struct err err;
+};
+
+static void load_page(void *slot, void *ctx)
+{
+	struct load *l = slot;
+
+	(void)ctx;
+	if (l->o == NULL)
+		return;
+	if (l->page->number < l->o->npages)
+		l->rc = seg_object_page(l->o, l->page->number, &l->v, &l->err);
+	else
+		l->rc = err_set(&l->err, PS_DATA, "index pages");
+}
+
+static void open_page_object(const struct plan *p, struct load *l,
+			     const struct chain_page *page)
+{
+	*l = (struct load){.page = page};
+	l->rc = chain_get(p->chain, page->object, &l->o, &l->err);
+}
+
+static bool is_wanted(const struct plan *p, const struct chain_page *page)
+{
+	return page->first < p->end && page->end > p->start &&
+	       p->ndone < window_blocks(p);
+}
+
+/* Takes what was read over, unless something failed before; frees it. */
+static int add_page(struct plan *p, struct load *l, int before, struct err *e)
+{
+	struct seg_ref ref;
+	int rc = before;
+
+	if (rc == 0 && l->rc < 0) {
+		rc = l->rc;
+		if (e != NULL)
+			*e = l->err;
+	} else if (rc == 0 && is_wanted(p, l->page)) {
+		while ((rc = seg_page_view_next(l->o, &l->v, &ref, e)) > 0) {
+			rc = add_record(p, &ref, l->page->object, e);
 			if (rc < 0)
 				break;
 		}
-		seg_page_view_free(&v);
 	}
-	chain_put(p->chain, page->object);
-	return rc < 0 ? chain_prefix(p->chain, page->object, e) : 0;
+	if (l->o != NULL && l->rc == 0)
+		seg_page_view_free(&l->v);
+	if (l->o != NULL)
+		chain_put(p->chain, l->page->object);
+	if (rc < 0 && before == 0)
+		chain_prefix(p->chain, l->page->object, e);
+	return rc;
+}
+
+static int add_pages(struct plan *p, struct err *e)
+{
+	const struct chain *c = p->chain;
+	struct load l;
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; rc == 0 && i < c->npages; i++) {
+		if (!is_wanted(p, &c->pages[i]))
+			continue;
+		open_page_object(p, &l, &c->pages[i]);
+		load_page(&l, NULL);
+		rc = add_page(p, &l, 0, e);
+	}
+	return rc;
+}
+
+static int add_far_pages(struct plan *p, struct err *e)
+{
+	const struct chain *c = p->chain;
+	struct pool *pool;
+	struct load *l;
+	size_t i = 0;
+	int rc = pool_new(&pool, CHAIN_AHEAD, CHAIN_AHEAD, sizeof(*l),
+			  load_page, NULL, e);
+
+	if (rc < 0)
+		return rc;
+	for (;;) {
+		while (rc == 0 && i < c->npages && !is_wanted(p, &c->pages[i]))
+			i++;
+		l = rc == 0 && i < c->npages ? pool_slot(pool) : NULL;
+		if (l != NULL) {
+			open_page_object(p, l, &c->pages[i++]);
+			pool_submit(pool);
+			continue;
+		}
+		l = pool_take(pool);
+		if (l == NULL)
+			break;
+		rc = add_page(p, l, rc, e);
+		pool_release(pool);
+	}
+	pool_free(pool);
+	return rc;
 }
 
 /* ---- order by place on the disk ---- */
@@ -317,17 +404,10 @@ static int begin_window(struct plan *p, struct chain *c, uint64_t start,
 int plan_window(struct plan *p, struct chain *c, uint64_t start, struct err *e)
 {
 	int rc = begin_window(p, c, start, e);
-	size_t i;
 
-	for (i = 0; rc == 0 && i < c->npages; i++) {
-		const struct chain_page *page = &c->pages[i];
-
-		if (page->first >= p->end || page->end <= p->start)
-			continue;
-		if (p->ndone == window_blocks(p))
-			break;
-		rc = add_page(p, page, e);
-	}
+	if (rc == 0)
+		rc = c->vault->store->ops->far ? add_far_pages(p, e)
+					       : add_pages(p, e);
 	if (rc < 0)
 		return rc;
 	/* The density found here is the best guess for what follows. */

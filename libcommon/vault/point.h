@@ -20,11 +20,11 @@ struct point {
 	char id[NAME_SIZE]; /* the bookmark */
 	int64_t time;	    /* of the bookmark, ns since 1970 */
 	int64_t change_time;
-	uint8_t consistency;	  /* the weakest of its disks */
-	bool complete;		  /* every disk that it names is there */
-	bool authenticated;	  /* every trailer was opened with a key, or the
-				     segments are not sealed */
-	bool sealed;		  /* some of it is */
+	uint8_t consistency;   /* the weakest of its disks */
+	bool complete;	       /* every disk that it names is there */
+	bool authenticated;    /* every trailer was opened with a key, or none
+				  of the segments is sealed */
+	bool sealed, unsealed; /* some of it is */
 	struct point_disk *disks; /* this machine's own and other members, in
 				     order of names */
 	size_t ndisks;

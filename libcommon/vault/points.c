@@ -287,8 +287,11 @@ static int join(struct group *g, const struct part *x, struct err *e)
 	d->seq = t->cover.seq;
 	d->size = t->disk_size;
 	d->covered = t->covered;
-	p->authenticated = p->authenticated && t->chain_authentic;
 	p->sealed = p->sealed || t->sealed;
+	p->unsealed = p->unsealed || !t->sealed;
+	/* Beside sealed disks one that is not may come from anybody. */
+	p->authenticated = p->authenticated && t->chain_authentic &&
+			   !(p->sealed && p->unsealed);
 	if (t->consistency < p->consistency)
 		p->consistency = t->consistency;
 	if (t->time > p->time)

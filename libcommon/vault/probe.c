@@ -38,7 +38,11 @@ __attribute__((format(printf, 3, 4))) static void ok(const struct probe *p,
 
 static int no(const struct probe *p, const char *step, const struct err *e)
 {
-	p->tell(p->ctx, step, false, e->msg);
+	char words[sizeof(e->msg) + sizeof(e->hint) + 2];
+
+	snprintf(words, sizeof(words), "%s%s%s", e->msg,
+		 e->hint[0] != '\0' ? "; " : "", e->hint);
+	p->tell(p->ctx, step, false, words);
 	return -e->code;
 }
 

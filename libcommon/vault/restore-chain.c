@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/pool.h"
 #include "vault/restore-chain.h"
 
 /*
@@ -133,41 +134,151 @@ static int check_link(struct chain *c, const struct seg_object *o,
 static int check_object(struct chain *c, const struct seg_object *o,
 			const struct seg_header *newer, struct err *e)
 {
+	if (newer != NULL)
+		return check_link(c, o, newer->prev, newer->disk_size, e);
+	begin(c, o);
+	return 0;
+}
+
+/* ---- opening, far away several at a time ---- */
+
+/* A piece of work: an object that is opened, and its index read. */
+struct visit {
+	size_t place; /* among the covers */
+	struct vault_object *o;
+	int rc;
+	struct err err;
+};
+
+/* Objects on the way back that are opened before their turn. */
+struct ahead {
+	struct chain *c;
+	const struct covers *covers;
+	struct pool *pool; /* NULL: each is opened when its turn comes */
+	uint64_t want;	   /* the sequence at which the next one ends */
+	struct visit one;
+};
+
+static int check_index(const struct visit *v, struct err *e)
+{
 	int rc;
 
-	if (!o->readable) {
+	if (!v->o->seg.readable) {
 		rc = err_set(e, PS_NOPERM, "it is sealed and there is no key");
 		err_hint(e, "give the vault's key file with -k");
-		return rc;
+	} else {
+		rc = seg_object_check_digest(&v->o->seg, e);
 	}
-	rc = seg_object_check_digest(o, e);
-	if (rc == 0 && newer == NULL)
-		begin(c, o);
-	else if (rc == 0)
-		rc = check_link(c, o, newer->prev, newer->disk_size, e);
+	if (rc < 0 && e != NULL &&
+	    strncmp(e->msg, v->o->name, strlen(v->o->name)) != 0)
+		err_prefix(e, "%s", v->o->name);
 	return rc;
 }
 
+static void visit_work(void *slot, void *ctx)
+{
+	struct ahead *a = ctx;
+	struct visit *v = slot;
+
+	v->rc = vault_object_open(a->c->vault, a->c->machine, a->c->disk,
+				  &a->covers->all.items[v->place], a->c->keys,
+				  &v->o, &v->err);
+	if (v->rc == 0)
+		v->rc = check_index(v, &v->err);
+}
+
+static int ahead_begin(struct ahead *a, struct chain *c,
+		       const struct covers *covers, uint64_t seq, struct err *e)
+{
+	*a = (struct ahead){.c = c, .covers = covers, .want = seq};
+	if (!c->vault->store->ops->far)
+		return 0;
+	return pool_new(&a->pool, CHAIN_AHEAD, CHAIN_AHEAD,
+			sizeof(struct visit), visit_work, a, e);
+}
+
+/* The object at `place`, which is the next one; to be given to ahead_done. */
+static struct visit *ahead_take(struct ahead *a, size_t place)
+{
+	struct visit *v;
+
+	if (a->pool == NULL) {
+		a->one = (struct visit){.place = place};
+		visit_work(&a->one, a);
+		return &a->one;
+	}
+	while (a->want != 0 && (v = pool_slot(a->pool)) != NULL) {
+		size_t i = widest(a->covers, a->want);
+
+		if (i == a->covers->all.n)
+			break;
+		*v = (struct visit){.place = i};
+		a->want = a->covers->all.items[i].first - 1;
+		pool_submit(a->pool);
+	}
+	return pool_take(a->pool);
+}
+
+static void ahead_done(struct ahead *a, struct visit *v)
+{
+	vault_object_close(v->o);
+	v->o = NULL;
+	if (a->pool != NULL)
+		pool_release(a->pool);
+}
+
+static void ahead_end(struct ahead *a)
+{
+	struct visit *v;
+
+	if (a->pool == NULL)
+		return;
+	while ((v = pool_take(a->pool)) != NULL)
+		ahead_done(a, v);
+	pool_free(a->pool);
+}
+
 /* One object, opened and closed; its header is left in `newer`. */
-static int visit(struct chain *c, const struct vault_cover *cover,
+static int visit(struct chain *c, struct ahead *a, size_t place,
 		 struct seg_header *newer, struct err *e)
 {
-	struct vault_object *o;
-	int rc = vault_object_open(c->vault, c->machine, c->disk, cover,
-				   c->keys, &o, e);
+	struct visit *v = ahead_take(a, place);
+	int rc;
 
-	if (rc < 0)
-		return rc;
-	rc = check_object(c, &o->seg, c->nobjects == 0 ? NULL : newer, e);
-	if (rc < 0 && e != NULL &&
-	    strncmp(e->msg, o->name, strlen(o->name)) != 0)
-		err_prefix(e, "%s", o->name);
-	else if (rc == 0)
-		rc = add(c, cover, &o->seg, e);
+	if (v == NULL || v->place != place)
+		return err_set(e, PS_SOFTWARE, "restore: out of step");
+	rc = v->rc;
+	if (rc < 0 && e != NULL)
+		*e = v->err;
+	if (rc == 0) {
+		rc = check_object(c, &v->o->seg,
+				  c->nobjects == 0 ? NULL : newer, e);
+		if (rc < 0 && e != NULL)
+			err_prefix(e, "%s", v->o->name);
+	}
 	if (rc == 0)
-		*newer = o->seg.header;
-	vault_object_close(o);
+		rc = add(c, &a->covers->all.items[place], &v->o->seg, e);
+	if (rc == 0)
+		*newer = v->o->seg.header;
+	/* Opening it again would take round trips. */
+	if (rc == 0 && a->pool != NULL && c->nopen < OPEN_MAX) {
+		c->open_list[c->nopen++] = c->nobjects - 1;
+		c->objects[c->nobjects - 1].open = v->o;
+		v->o = NULL;
+	}
+	ahead_done(a, v);
 	return rc;
+}
+
+/* ---- the way back ---- */
+
+static void close_all(struct chain *c)
+{
+	uint32_t i;
+
+	for (i = 0; c->open_list != NULL && i < c->nopen; i++)
+		vault_object_close(c->objects[c->open_list[i]].open);
+	c->nopen = 0;
 }
 
 /*
@@ -199,8 +310,8 @@ static int step_back(struct chain *c, struct covers *covers, uint64_t seq,
 }
 
 /* From `seq` to the base. 1: this way is dead, walk again. */
-static int walk_back(struct chain *c, struct covers *covers, uint64_t seq,
-		     struct err *e)
+static int walk_back(struct chain *c, struct covers *covers, struct ahead *a,
+		     uint64_t seq, struct err *e)
 {
 	struct seg_header newer = {0};
 	uint64_t want = seq;
@@ -214,13 +325,29 @@ static int walk_back(struct chain *c, struct covers *covers, uint64_t seq,
 		if (c->nobjects == UINT32_MAX)
 			return err_set(e, PS_DATA, "%s/%s: chain too long",
 				       c->machine, c->disk);
-		rc = visit(c, &covers->all.items[i], &newer, e);
+		rc = visit(c, a, i, &newer, e);
 		if (rc < 0)
 			return rc;
 		c->objects[c->nobjects - 1].place = i;
 		want = covers->all.items[i].first - 1;
 	} while (newer.kind != SEG_BASE);
 	return 0;
+}
+
+static int walk(struct chain *c, struct covers *covers, uint64_t seq,
+		struct err *e)
+{
+	struct ahead a;
+	int rc = ahead_begin(&a, c, covers, seq, e);
+
+	if (rc < 0)
+		return rc;
+	close_all(c);
+	c->nobjects = 0;
+	c->npages = 0;
+	rc = walk_back(c, covers, &a, seq, e);
+	ahead_end(&a);
+	return rc;
 }
 
 int chain_survey(struct chain *c, struct vault *v, const char *machine,
@@ -240,11 +367,8 @@ int chain_survey(struct chain *c, struct vault *v, const char *machine,
 		rc = err_sys(e, PS_TEMPFAIL, "restore plan");
 	else
 		rc = 1;
-	while (rc > 0) {
-		c->nobjects = 0;
-		c->npages = 0;
-		rc = walk_back(c, &covers, seq, e);
-	}
+	while (rc > 0)
+		rc = walk(c, &covers, seq, e);
 	vault_covers_free(&covers.all);
 	free(covers.dead);
 	if (rc < 0)
@@ -254,10 +378,7 @@ int chain_survey(struct chain *c, struct vault *v, const char *machine,
 
 void chain_free(struct chain *c)
 {
-	uint32_t i;
-
-	for (i = 0; c->open_list != NULL && i < c->nopen; i++)
-		vault_object_close(c->objects[c->open_list[i]].open);
+	close_all(c);
 	free(c->open_list);
 	free(c->objects);
 	free(c->pages);

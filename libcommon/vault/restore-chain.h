@@ -21,6 +21,9 @@ struct chain_object {
 	size_t place;		   /* among the covers, while surveying */
 };
 
+/* Of a store far away: objects or pages that are read at a time. */
+#define CHAIN_AHEAD 16u
+
 /* One index page: what part of the disk it speaks of. */
 struct chain_page {
 	uint64_t first, end; /* bytes of the disk */

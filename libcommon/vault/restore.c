@@ -16,6 +16,8 @@
 #define JOBS_BYTES (48u << 20)
 #define JOB_BYTES_MAX (4u << 20)
 #define JOB_BYTES_MIN (2u << 20) /* more than SEG_RECORD_MAX */
+/* Ranges of a store far away that are read at a time, at least. */
+#define THREADS_FAR 8u
 /* Written between two calls that ask the kernel to begin with it. */
 #define HURRY_BYTES (64u << 20)
 /* One job of zeros only: the owner looks up between them. */
@@ -53,6 +55,10 @@ static int setup_jobs(struct engine *en, struct err *e)
 	unsigned depth, i;
 	int rc;
 
+	/* They wait for answers more than they compute. */
+	if (en->r->threads == 0 && en->r->vault->store->ops->far &&
+	    threads < THREADS_FAR)
+		threads = THREADS_FAR;
 	if (threads > RESTORE_THREADS_MAX)
 		threads = RESTORE_THREADS_MAX;
 	depth = threads + (threads < 4 ? threads : 4);

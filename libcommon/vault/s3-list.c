@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crc64.h"
 #include "base/name.h"
 #include "base/units.h"
 #include "vault/s3.h"
@@ -18,7 +19,7 @@
 struct entry {
 	char name[NAME_SIZE];
 	bool is_dir;
-	uint64_t size;
+	uint64_t size, tag;
 };
 
 struct listing {
@@ -29,7 +30,7 @@ struct listing {
 	size_t n, cap;
 	/* of the element that is open */
 	char key[S3_TEXT_MAX + 1];
-	uint64_t size;
+	uint64_t size, tag;
 	/* of the page */
 	bool coded, more;
 	unsigned keys;
@@ -111,6 +112,7 @@ static int add_entry(struct listing *l, bool is_dir, struct err *e)
 	en->name[len] = '\0';
 	en->is_dir = is_dir;
 	en->size = is_dir ? 0 : l->size;
+	en->tag = is_dir ? 0 : l->tag;
 	return 0;
 }
 
@@ -124,6 +126,8 @@ static int on_text(void *ctx, const char *path, const char *text, struct err *e)
 	else if (strcmp(path, "Contents/Size") == 0 &&
 		 !parse_u64(text, INT64_MAX, &l->size))
 		return err_set(e, PS_PROTOCOL, "'%.40s' is no size", text);
+	else if (strcmp(path, "Contents/ETag") == 0)
+		l->tag = crc64(0, text, strlen(text));
 	else if (strcmp(path, "EncodingType") == 0)
 		l->coded = strcmp(text, "url") == 0;
 	else if (strcmp(path, "IsTruncated") == 0)
@@ -274,8 +278,12 @@ int s3_list(struct store *store, const char *dir, store_list_fn *fn, void *ctx,
 	if (rc == 0 && l->n > 0)
 		qsort(l->items, l->n, sizeof(*l->items), by_name);
 	for (i = 0; rc == 0 && i < l->n; i++)
-		rc = fn(ctx, l->items[i].name, l->items[i].is_dir,
-			l->items[i].size, e);
+		rc = fn(ctx,
+			&(struct store_entry){.name = l->items[i].name,
+					      .is_dir = l->items[i].is_dir,
+					      .size = l->items[i].size,
+					      .tag = l->items[i].tag},
+			e);
 	free_listing(l);
 	return rc;
 }

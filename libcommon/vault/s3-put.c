@@ -15,8 +15,6 @@
 #include "base/bytes.h"
 #include "vault/s3.h"
 
-/* All but the last part have 5 MiB at least, and 10,000 is all there is. */
-#define PART_LEAST (5u << 20)
 #define PARTS_MAX 10000u
 /* After so many parts the next are twice as long: 183 GiB in all. */
 #define PARTS_ALIKE 2500u
@@ -35,8 +33,7 @@ struct store_put {
 	struct s3 *s;
 	char name[S3_NAME_MAX + 1], mark[S3_MARK_SIZE];
 	struct part_set set;
-	struct part *part; /* being filled */
-	uint32_t n;	   /* parts that were sent */
+	pthread_mutex_t begins; /* of the id: the first part asks for it */
 	char id[3 * ID_MAX + 1];
 	pthread_mutex_t lock;  /* of what follows */
 	struct landed *landed; /* of each part */
@@ -52,12 +49,13 @@ static void pause_a_little(int i)
 
 static size_t size_of(uint32_t index)
 {
-	return (size_t)PART_LEAST << (index / PARTS_ALIKE);
+	return (size_t)S3_PART_LEAST << (index / PARTS_ALIKE);
 }
 
 static void put_free(struct store_put *p)
 {
-	part_drop(p->s->parts, p->part);
+	part_drop(p->s->parts, p->set.part);
+	pthread_mutex_destroy(&p->begins);
 	pthread_mutex_destroy(&p->lock);
 	free(p->landed);
 	free(p);
@@ -94,37 +92,6 @@ static int note_landed(struct store_put *p, uint32_t index,
 		p->landed[index] = l;
 	pthread_mutex_unlock(&p->lock);
 	return rc;
-}
-
-/* By several threads at once. */
-static int send_part(void *ctx, const struct part *part, struct err *e)
-{
-	struct store_put *p = ctx;
-	char query[sizeof(p->id) + 64];
-	struct s3_request *r;
-	int i, rc;
-
-	snprintf(query, sizeof(query), "partNumber=%u&uploadId=%s",
-		 part->index + 1, p->id);
-	rc = s3_begin(p->s, "PUT", p->name, query, &r, e);
-	if (rc < 0)
-		return rc;
-	rc = s3_body(r, part->data, part->len, true, e);
-	for (i = 0; rc == 0 && i < TRIES; i++) {
-		rc = s3_do(r, e);
-		if (rc == 0 && r->q.answer.status != 200)
-			rc = s3_refused(r, e);
-		else if (rc == 0)
-			rc = note_landed(p, part->index, r, e);
-		if (rc != -PS_PROTOCOL || r->q.answer.status != 200)
-			break;
-		rc = i + 1 < TRIES ? 0 : rc;
-	}
-	/* The upload is gone: somebody swept it, all has to be sent again. */
-	if (rc == -PS_NOINPUT && e != NULL)
-		e->code = PS_TEMPFAIL;
-	s3_end(r);
-	return rc == -PS_NOINPUT ? -PS_TEMPFAIL : rc;
 }
 
 static int take_id(void *ctx, const char *path, const char *text, struct err *e)
@@ -164,21 +131,63 @@ static int begin_upload(struct store_put *p, struct err *e)
 	return rc;
 }
 
-static int send_current(struct store_put *p, struct err *e)
+/* By the first of the threads that send parts; the others wait for the id. */
+static int upload_id(struct store_put *p, struct err *e)
 {
-	struct part *part = p->part;
 	int rc = 0;
 
-	if (p->n == PARTS_MAX)
+	pthread_mutex_lock(&p->begins);
+	if (p->id[0] == '\0')
+		rc = begin_upload(p, e);
+	pthread_mutex_unlock(&p->begins);
+	return rc;
+}
+
+/* By several threads at once. */
+static int send_part(void *ctx, const struct part *part, struct err *e)
+{
+	struct store_put *p = ctx;
+	char query[sizeof(p->id) + 64];
+	struct s3_request *r;
+	int i, rc = upload_id(p, e);
+
+	if (rc < 0)
+		return rc;
+	snprintf(query, sizeof(query), "partNumber=%u&uploadId=%s",
+		 part->index + 1, p->id);
+	rc = s3_begin(p->s, "PUT", p->name, query, &r, e);
+	if (rc < 0)
+		return rc;
+	rc = s3_body(r, part->data, part->len, true, e);
+	for (i = 0; rc == 0 && i < TRIES; i++) {
+		rc = s3_do(r, e);
+		if (rc == 0 && r->q.answer.status != 200)
+			rc = s3_refused(r, e);
+		else if (rc == 0)
+			rc = note_landed(p, part->index, r, e);
+		if (rc != -PS_PROTOCOL || r->q.answer.status != 200)
+			break;
+		rc = i + 1 < TRIES ? 0 : rc;
+	}
+	/* The upload is gone: somebody swept it, all has to be sent again. */
+	if (rc == -PS_NOINPUT && e != NULL)
+		e->code = PS_TEMPFAIL;
+	s3_end(r);
+	return rc == -PS_NOINPUT ? -PS_TEMPFAIL : rc;
+}
+
+/* Hands the part on. */
+static int send_current(void *ctx, struct err *e)
+{
+	struct store_put *p = ctx;
+	struct part *part = p->set.part;
+
+	if (p->set.count == PARTS_MAX)
 		return err_set(e, PS_DATA,
 			       "%s: longer than an object of S3 can be",
 			       p->name);
-	if (p->id[0] == '\0')
-		rc = begin_upload(p, e);
-	if (rc < 0)
-		return rc;
-	p->part = NULL;
-	part->index = p->n++;
+	p->set.part = NULL;
+	part->index = p->set.count++;
 	return part_send(p->s->parts, part, e);
 }
 
@@ -201,10 +210,13 @@ int s3_put_begin(struct store *store, const char *name, struct store_put **ret,
 	if (!atomic_exchange(&s->swept, true))
 		s3_sweep(s);
 	p->s = s;
+	pthread_mutex_init(&p->begins, NULL);
 	pthread_mutex_init(&p->lock, NULL);
 	snprintf(p->name, sizeof(p->name), "%s", name);
 	hex_encode(mark, sizeof(mark), p->mark);
 	p->set.send = send_part;
+	p->set.full = send_current;
+	p->set.size = size_of;
 	p->set.ctx = p;
 	*ret = p;
 	return 0;
@@ -212,29 +224,18 @@ int s3_put_begin(struct store *store, const char *name, struct store_put **ret,
 
 int s3_put_write(struct store_put *p, const void *buf, size_t n, struct err *e)
 {
-	const uint8_t *from = buf;
+	return part_write(p->s->parts, &p->set, buf, n, e);
+}
 
-	while (n > 0) {
-		struct part *part;
-		size_t now;
-		int rc = 0;
+int s3_put_end(struct store_put *p, bool later, struct err *e)
+{
+	const struct part *part = p->set.part;
 
-		/* Only now is it known that the part is not the last. */
-		if (p->part != NULL && p->part->len == p->part->size)
-			rc = send_current(p, e);
-		if (rc == 0 && p->part == NULL)
-			rc = part_take(p->s->parts, &p->set, size_of(p->n),
-				       &p->part, e);
-		if (rc != 0)
-			return rc;
-		part = p->part;
-		now = part->size - part->len;
-		now = now < n ? now : n;
-		memcpy(part->data + part->len, from, now);
-		part->len += now;
-		from += now;
-		n -= now;
-	}
+	if (part == NULL)
+		return 0;
+	if (p->set.count > 0 || (later && part->len >= STORE_STAGE_LEAST))
+		return send_current(p, e);
+	part_trim(p->s->parts, &p->set);
 	return 0;
 }
 
@@ -275,7 +276,7 @@ enum verdict {
 static int list_parts(const struct store_put *p, char **ret, size_t *ret_len,
 		      struct err *e)
 {
-	size_t size = ((size_t)p->n + 1) * PART_XML, n;
+	size_t size = ((size_t)p->set.count + 1) * PART_XML, n;
 	char *xml = malloc(size);
 	uint32_t i;
 
@@ -284,7 +285,7 @@ static int list_parts(const struct store_put *p, char **ret, size_t *ret_len,
 	n = (size_t)snprintf(xml, size,
 			     "<CompleteMultipartUpload xmlns=\"http://"
 			     "s3.amazonaws.com/doc/2006-03-01/\">");
-	for (i = 0; i < p->n; i++)
+	for (i = 0; i < p->set.count; i++)
 		n += (size_t)snprintf(
 		    xml + n, size - n,
 		    "<Part><PartNumber>%u</PartNumber><ETag>%s</ETag>"
@@ -313,7 +314,7 @@ static enum verdict judge_success(const struct store_put *p,
 	bool told = false;
 	struct err e = {0};
 
-	if (p->id[0] == '\0')
+	if (p->set.count == 0)
 		return web_field(&r->q, "ETag", etag, sizeof(etag)) ? DONE
 								    : AGAIN;
 	if (s3_code_is(r, "PreconditionFailed"))
@@ -364,7 +365,7 @@ static int judge(struct store_put *p, const struct s3_request *r,
 static int try_commit(struct store_put *p, const char *xml, size_t len,
 		      enum verdict *ret, bool *ret_unsure, struct err *e)
 {
-	bool whole = p->id[0] == '\0';
+	bool whole = p->set.count == 0;
 	char query[sizeof(p->id) + 16] = "";
 	struct s3_request *r;
 	int rc;
@@ -376,8 +377,8 @@ static int try_commit(struct store_put *p, const char *xml, size_t len,
 		return rc;
 	if (!whole)
 		rc = s3_body(r, xml, len, false, e);
-	else if (p->part != NULL)
-		rc = s3_body(r, p->part->data, p->part->len, true, e);
+	else if (p->set.part != NULL)
+		rc = s3_body(r, p->set.part->data, p->set.part->len, true, e);
 	else
 		rc = s3_body(r, "", 0, true, e);
 	if (rc == 0 && whole)
@@ -438,7 +439,7 @@ static int commit_parts(struct store_put *p, struct err *e)
 	size_t len = 0;
 	int rc = 0;
 
-	if (p->part != NULL)
+	if (p->set.part != NULL)
 		rc = send_current(p, e);
 	if (rc == 0)
 		rc = part_wait(p->s->parts, &p->set, false, e);
@@ -450,6 +451,16 @@ static int commit_parts(struct store_put *p, struct err *e)
 	return rc;
 }
 
+static int commit_whole(struct store_put *p, struct err *e)
+{
+	int rc;
+
+	part_sends(p->s->parts, &p->set, true);
+	rc = commit(p, NULL, 0, e);
+	part_sends(p->s->parts, &p->set, false);
+	return rc;
+}
+
 int s3_put_commit(struct store_put *p, struct err *e)
 {
 	struct err local = {0};
@@ -457,7 +468,7 @@ int s3_put_commit(struct store_put *p, struct err *e)
 
 	if (e == NULL)
 		e = &local;
-	rc = p->id[0] == '\0' ? commit(p, NULL, 0, e) : commit_parts(p, e);
+	rc = p->set.count == 0 ? commit_whole(p, e) : commit_parts(p, e);
 	if (rc < 0)
 		s3_put_abort(p);
 	else

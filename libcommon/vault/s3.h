@@ -29,6 +29,9 @@ struct s3 {
 	atomic_bool no_fence; /* the service knows no If-None-Match */
 };
 
+/* All but the last part have 5 MiB at least, and 10,000 is all there is. */
+#define S3_PART_LEAST (5u << 20)
+
 /* From the URL and the settings: place, region, keys. */
 int s3_configure(struct s3 *s, const char *url, struct err *e);
 
@@ -99,6 +102,7 @@ int s3_head(struct s3 *s, const char *name, uint64_t *ret_size,
 int s3_put_begin(struct store *store, const char *name, struct store_put **ret,
 		 struct err *e);
 int s3_put_write(struct store_put *p, const void *buf, size_t n, struct err *e);
+int s3_put_end(struct store_put *p, bool later, struct err *e);
 int s3_put_commit(struct store_put *p, struct err *e);
 void s3_put_abort(struct store_put *p);
 

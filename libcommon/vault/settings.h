@@ -20,6 +20,7 @@ struct store_settings {
 	uint64_t retry_for;	 /* seconds; 120 */
 	uint64_t rate;		 /* bytes per second, both ways; no limit */
 	uint64_t jobs;		 /* transfers at a time; 4 */
+	const char *list_cache;	 /* folder; see vault/tail-cache.h */
 	uint64_t page;		 /* names in one answer of a list; 1000 */
 };
 

@@ -368,8 +368,11 @@ static int file_list(struct store *s, const char *dir, store_list_fn *fn,
 	if (all.n > 0)
 		qsort(all.items, all.n, sizeof(*all.items), by_name);
 	for (i = 0; rc == 0 && i < all.n; i++)
-		rc = fn(ctx, all.items[i].name, all.items[i].is_dir,
-			all.items[i].size, e);
+		rc = fn(ctx,
+			&(struct store_entry){.name = all.items[i].name,
+					      .is_dir = all.items[i].is_dir,
+					      .size = all.items[i].size},
+			e);
 	for (i = 0; i < all.n; i++)
 		free(all.items[i].name);
 	free(all.items);

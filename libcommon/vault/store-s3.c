@@ -87,7 +87,8 @@ static int s3_open(struct store **ret, const char *url, int create,
 	if (rc == 0)
 		rc = store_web(&s->web, e);
 	if (rc == 0)
-		rc = parts_open(&s->parts, (unsigned)store_settings.jobs, e);
+		rc = parts_open(&s->parts, (unsigned)store_settings.jobs,
+				S3_PART_LEAST, e);
 	if (rc == 0)
 		rc = find_place(s, url, create, e);
 	if (rc < 0) {
@@ -252,6 +253,7 @@ const struct store_ops store_s3 = {
     .read = s3_read,
     .put_begin = s3_put_begin,
     .put_write = s3_put_write,
+    .put_end = s3_put_end,
     .put_commit = s3_put_commit,
     .put_abort = s3_put_abort,
     .confirm = s3_confirm,
@@ -259,4 +261,5 @@ const struct store_ops store_s3 = {
     .skew = s3_skew,
     .paced = true,
     .limit = s3_limit,
+    .far = true,
 };

@@ -18,9 +18,24 @@
 struct store;
 struct store_put;
 
-/* One name below a prefix; dir: it has names below it. 0 goes on. */
-typedef int store_list_fn(void *ctx, const char *name, int is_dir,
-			  uint64_t size, struct err *e);
+/* One name below a prefix. */
+struct store_entry {
+	const char *name;
+	bool is_dir; /* it has names below it */
+	uint64_t size;
+	/* Another object of this name has another tag; 0: not known. */
+	uint64_t tag;
+};
+
+/* 0 goes on. */
+typedef int store_list_fn(void *ctx, const struct store_entry *en,
+			  struct err *e);
+
+/*
+ * What is sent before its commit when that has to wait, at least: shorter
+ * bodies go along with the commit at no cost.
+ */
+#define STORE_STAGE_LEAST (128u * 1024)
 
 struct store_ops {
 	const char *scheme; /* "file" */
@@ -53,6 +68,12 @@ struct store_ops {
 	int (*put_write)(struct store_put *p, const void *buf, size_t n,
 			 struct err *e);
 	/*
+	 * No more comes; may be left out. `later`: the commit has to wait for
+	 * others, so that it is worth a request to send the bytes meanwhile.
+	 * NULL: the store has nothing to do. After an error only put_abort.
+	 */
+	int (*put_end)(struct store_put *p, bool later, struct err *e);
+	/*
 	 * 0: visible under its name and on stable storage. -PS_NO: the name
 	 * is taken. Frees p in every case.
 	 */
@@ -75,6 +96,7 @@ struct store_ops {
 	bool paced;
 	/* Sets another one: bytes per second, 0: none. Only when paced. */
 	void (*limit)(struct store *s, uint64_t per_second);
+	bool far; /* each answer takes a round trip over some network */
 };
 
 struct store {

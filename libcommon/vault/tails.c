@@ -5,13 +5,16 @@
 #include <string.h>
 
 #include "base/pool.h"
+#include "vault/tail-cache.h"
 #include "vault/tails.h"
 
 /* How often to list again because retention took an object away. */
 #define PLANS 5
 /* Stores far away answer late: more requests under way than processors. */
 #define READERS 8
+#define READERS_FAR 32
 #define PARALLEL_FROM 32
+#define PARALLEL_FROM_FAR 3
 
 /* ---- reading one ---- */
 
@@ -20,12 +23,14 @@ struct look {
 	size_t i;
 	int rc;
 	struct err err;
+	struct tail_memo memo;
 };
 
 struct load {
 	struct vault *v;
 	const struct keyring *keys;
 	struct tails *tails;
+	struct tail_cache *cache;  /* NULL: none */
 	const struct tail *lender; /* the last that owns a list of members */
 };
 
@@ -64,17 +69,37 @@ static int take_trailer(struct tail *t, struct seg_object *o, struct err *e)
 	return 0;
 }
 
-static int read_tail(const struct load *l, struct tail *t, struct err *e)
+static int open_tail(const struct load *l, const struct tail *t,
+		     const struct keyring *keys, struct tail_memo *memo,
+		     struct vault_object **ret, struct err *e)
 {
 	const char *machine = l->tails->machine, *disk = l->tails->disk;
-	struct vault_object *o;
-	int rc =
-	    vault_object_open(l->v, machine, disk, &t->cover, l->keys, &o, e);
+	int rc = vault_object_open_memo(l->v, machine, disk, &t->cover, keys,
+					memo, ret, e);
 
 	/* Sealed by another key: what can be read without one still counts. */
-	if (rc == -PS_NOPERM && l->keys != NULL)
-		rc = vault_object_open(l->v, machine, disk, &t->cover, NULL, &o,
-				       e);
+	if (rc == -PS_NOPERM && keys != NULL)
+		rc = vault_object_open_memo(l->v, machine, disk, &t->cover,
+					    NULL, memo, ret, e);
+	return rc;
+}
+
+static int read_tail(const struct load *l, struct tail *t,
+		     struct tail_memo *memo, struct err *e)
+{
+	struct vault_object *o;
+	int rc;
+
+	if (l->cache != NULL)
+		tail_cache_get(l->cache, &t->cover, memo);
+	else
+		memo = NULL;
+	rc = open_tail(l, t, l->keys, memo, &o, e);
+	if (rc < 0 && memo != NULL && memo->kept) {
+		/* The cache is wrong, or the object is: the store knows. */
+		tail_memo_drop(memo);
+		rc = open_tail(l, t, l->keys, memo, &o, e);
+	}
 	if (rc < 0)
 		return rc;
 	if (vault_digest_of(&o->seg.header, &o->seg.trailer, t->cover.seq,
@@ -94,7 +119,7 @@ static void work(void *slot, void *ctx)
 	struct load *l = ctx;
 	struct look *k = slot;
 
-	k->rc = read_tail(l, &l->tails->items[k->i], &k->err);
+	k->rc = read_tail(l, &l->tails->items[k->i], &k->memo, &k->err);
 }
 
 /* Lists of members repeat from point to point: one copy is enough. */
@@ -115,16 +140,23 @@ static void share_members(struct load *l, struct tail *t)
 	t->borrowed = true;
 }
 
-/* A damaged object is a gap in the chain, not the end of the listing. */
-static int note(struct load *l, const struct look *k, struct err *e)
+/*
+ * A damaged object, or one in a bad sector, is a gap in the chain, not the end
+ * of the listing.
+ */
+static int note(struct load *l, struct look *k, struct err *e)
 {
 	struct tails *t = l->tails;
 
+	if (k->rc == 0)
+		tail_cache_put(l->cache, &t->items[k->i].cover, &k->memo);
+	else
+		tail_memo_drop(&k->memo);
 	if (k->rc == 0) {
 		share_members(l, &t->items[k->i]);
 		return 0;
 	}
-	if (k->rc != -PS_DATA && k->rc != -PS_PROTOCOL) {
+	if (k->rc != -PS_DATA && k->rc != -PS_PROTOCOL && k->rc != -PS_IOERR) {
 		if (e != NULL)
 			*e = k->err;
 		return k->rc;
@@ -141,7 +173,8 @@ static int read_parallel(struct load *l, struct err *e)
 	struct pool *p;
 	struct look *k;
 	size_t i = 0;
-	int rc = pool_new(&p, READERS, 4 * READERS, sizeof(*k), work, l, e);
+	unsigned readers = l->v->store->ops->far ? READERS_FAR : READERS;
+	int rc = pool_new(&p, readers, 4 * readers, sizeof(*k), work, l, e);
 
 	if (rc < 0)
 		return rc;
@@ -158,16 +191,21 @@ static int read_parallel(struct load *l, struct err *e)
 		rc = note(l, k, e);
 		pool_release(p);
 	}
+	while ((k = pool_take(p)) != NULL) {
+		tail_memo_drop(&k->memo);
+		pool_release(p);
+	}
 	pool_free(p);
 	return rc;
 }
 
 static int read_all(struct load *l, struct err *e)
 {
-	size_t i;
+	size_t i,
+	    from = l->v->store->ops->far ? PARALLEL_FROM_FAR : PARALLEL_FROM;
 	int rc = 0;
 
-	if (l->tails->n >= PARALLEL_FROM)
+	if (l->tails->n >= from)
 		return read_parallel(l, e);
 	for (i = 0; rc == 0 && i < l->tails->n; i++) {
 		struct look k = {.i = i};
@@ -271,8 +309,11 @@ static int load_once(struct vault *v, const struct keyring *keys,
 		return rc;
 	rc = begin(t, &c, e);
 	vault_covers_free(&c);
-	if (rc == 0)
+	if (rc == 0) {
+		l.cache = tail_cache_open(v, t->machine, t->disk, t->n);
 		rc = read_all(&l, e);
+		tail_cache_close(l.cache);
+	}
 	if (rc == 0)
 		connect(t);
 	return rc;

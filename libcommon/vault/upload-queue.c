@@ -57,42 +57,132 @@ static void hold(struct upload_queue *q, struct upload_disk *d,
 }
 
 static int run_job(struct upload_queue *q, const struct upload_job *job,
-		   struct err *e)
+		   struct ack *a, struct err *e)
 {
 	const struct fence *f = &job->disk->fence;
-	struct ack a = {.seq = job->claim.seq};
 	int rc;
 
-	memcpy(a.machine, f->machine, sizeof(a.machine));
-	memcpy(a.disk, f->disk, sizeof(a.disk));
-	memcpy(a.digest, job->claim.digest, SHA256_LEN);
-	rc = decide(q, job, &a, e);
+	*a = (struct ack){.seq = job->claim.seq};
+	memcpy(a->machine, f->machine, sizeof(a->machine));
+	memcpy(a->disk, f->disk, sizeof(a->disk));
+	memcpy(a->digest, job->claim.digest, SHA256_LEN);
+	rc = decide(q, job, a, e);
+	if (rc == 0 && a->level == ACK_REFUSED)
+		hold(q, job->disk, a);
+	return rc;
+}
+
+/*
+ * With the lock held; the first failure counts. The reader may sleep in a
+ * read: the eventfd tells it at once.
+ */
+static void fail(struct upload_queue *q, const struct err *e)
+{
+	const uint64_t one = 1;
+	ssize_t put;
+
+	if (q->failed)
+		return;
+	q->failed = true;
+	q->why = *e;
+	put = write(q->wake_fd, &one, sizeof(one));
+	(void)put;
+}
+
+static struct queue_slot *slot_at(struct upload_queue *q, unsigned long i)
+{
+	return &q->slots[i % QUEUE_DEPTH];
+}
+
+/* With the lock held: is a job of this disk before number `end` not done? */
+static bool is_busy(struct upload_queue *q, const struct upload_disk *d,
+		    unsigned long end)
+{
+	unsigned long i;
+
+	for (i = q->done; i < end; i++) {
+		const struct queue_slot *s = slot_at(q, i);
+
+		if (s->job.disk == d && s->state <= QUEUE_RUNS)
+			return true;
+	}
+	return false;
+}
+
+/* With the lock held: the first job that need not wait; NULL: none. */
+static struct queue_slot *next_job(struct upload_queue *q)
+{
+	unsigned long i;
+
+	for (i = q->done; i < q->pushed; i++) {
+		struct queue_slot *s = slot_at(q, i);
+
+		if (s->state == QUEUE_WAITS && !is_busy(q, s->job.disk, i))
+			return s;
+	}
+	return NULL;
+}
+
+static int give_ack(struct upload_queue *q, const struct ack *a, struct err *e)
+{
+	int rc = q->u->ack(q->u->ctx, a, e);
+
 	if (rc < 0)
 		return rc;
-	if (a.level == ACK_REFUSED)
-		hold(q, job->disk, &a);
-	rc = q->u->ack(q->u->ctx, &a, e);
-	if (rc < 0)
-		return rc;
-	if (a.level == ACK_REFUSED)
+	if (a->level == ACK_REFUSED)
 		q->totals.refused++;
 	else
 		q->totals.stored++;
 	return 0;
 }
 
-/* The reader may sleep in a read: the eventfd tells it at once. */
-static void fail(struct upload_queue *q, const struct err *e)
+/*
+ * With the lock held, which is let go meanwhile: acknowledges what has ended
+ * and stands first. What was stored is told even after another's failure.
+ */
+static void give_acks(struct upload_queue *q)
 {
-	const uint64_t one = 1;
-	ssize_t put;
+	while (!q->acking && q->done < q->pushed &&
+	       slot_at(q, q->done)->state >= QUEUE_ENDED) {
+		const struct queue_slot *s = slot_at(q, q->done);
+		struct err e = {0};
+		int rc = 0;
 
-	pthread_mutex_lock(&q->lock);
-	q->failed = true;
-	q->why = *e;
+		q->acking = true;
+		if (s->state == QUEUE_ENDED && !q->ack_broke) {
+			pthread_mutex_unlock(&q->lock);
+			rc = give_ack(q, &s->ack, &e);
+			pthread_mutex_lock(&q->lock);
+		}
+		if (rc < 0) {
+			q->ack_broke = true;
+			fail(q, &e);
+		}
+		q->acking = false;
+		q->done++;
+		pthread_cond_broadcast(&q->changed);
+	}
+}
+
+/* With the lock held, which is let go meanwhile. */
+static void work(struct upload_queue *q, struct queue_slot *s)
+{
+	bool failed = q->failed;
+	struct err e = {0};
+	int rc = 0;
+
+	s->state = QUEUE_RUNS;
 	pthread_mutex_unlock(&q->lock);
-	put = write(q->wake_fd, &one, sizeof(one));
-	(void)put;
+	if (failed)
+		drop_put(q, &s->job);
+	else
+		rc = run_job(q, &s->job, &s->ack, &e);
+	pthread_mutex_lock(&q->lock);
+	if (rc < 0)
+		fail(q, &e);
+	s->state = failed || rc < 0 ? QUEUE_LOST : QUEUE_ENDED;
+	pthread_cond_broadcast(&q->changed);
+	give_acks(q);
 }
 
 static void *committer(void *arg)
@@ -101,30 +191,33 @@ static void *committer(void *arg)
 
 	pthread_mutex_lock(&q->lock);
 	for (;;) {
-		const struct upload_job *job;
-		struct err e = {0};
-		bool failed;
+		struct queue_slot *s = next_job(q);
 
-		while (q->done == q->pushed && !q->closing)
-			pthread_cond_wait(&q->changed, &q->lock);
-		if (q->done == q->pushed)
+		if (s != NULL)
+			work(q, s);
+		else if (q->closing && q->done == q->pushed)
 			break;
-		job = &q->jobs[q->done % QUEUE_DEPTH];
-		failed = q->failed;
-		pthread_mutex_unlock(&q->lock);
-		if (failed)
-			drop_put(q, job);
-		else if (run_job(q, job, &e) < 0)
-			fail(q, &e);
-		pthread_mutex_lock(&q->lock);
-		q->done++;
-		pthread_cond_broadcast(&q->changed);
+		else
+			pthread_cond_wait(&q->changed, &q->lock);
 	}
 	pthread_mutex_unlock(&q->lock);
 	return NULL;
 }
 
 /* ---- the reader's side ---- */
+
+/* One more while there are fewer than jobs that could run; one must start. */
+static int start_one(struct upload_queue *q, struct err *e)
+{
+	if (q->nthreads == COMMITTERS || q->nthreads > q->pushed - q->done)
+		return 0;
+	errno = pthread_create(&q->threads[q->nthreads], NULL, committer, q);
+	if (errno == 0)
+		q->nthreads++;
+	else if (q->nthreads == 0)
+		return err_sys(e, PS_TEMPFAIL, "cannot start a thread");
+	return 0;
+}
 
 int queue_open(struct upload_queue *q, struct vault *v, const struct upload *u,
 	       struct err *e)
@@ -135,14 +228,7 @@ int queue_open(struct upload_queue *q, struct vault *v, const struct upload *u,
 		return err_sys(e, 0, "eventfd");
 	pthread_mutex_init(&q->lock, NULL);
 	pthread_cond_init(&q->changed, NULL);
-	errno = pthread_create(&q->thread, NULL, committer, q);
-	if (errno == 0)
-		return 0;
-	err_sys(e, PS_TEMPFAIL, "cannot start a thread");
-	pthread_mutex_destroy(&q->lock);
-	pthread_cond_destroy(&q->changed);
-	close(q->wake_fd);
-	return -PS_TEMPFAIL;
+	return 0;
 }
 
 /* With the lock held. */
@@ -174,8 +260,10 @@ int queue_push(struct upload_queue *q, const struct upload_job *job,
 	while (q->pushed - q->done == QUEUE_DEPTH)
 		pthread_cond_wait(&q->changed, &q->lock);
 	rc = failure(q, e);
+	if (rc == 0)
+		rc = start_one(q, e);
 	if (rc == 0) {
-		q->jobs[q->pushed++ % QUEUE_DEPTH] = *job;
+		*slot_at(q, q->pushed++) = (struct queue_slot){.job = *job};
 		pthread_cond_broadcast(&q->changed);
 	}
 	pthread_mutex_unlock(&q->lock);
@@ -184,12 +272,23 @@ int queue_push(struct upload_queue *q, const struct upload_job *job,
 	return rc;
 }
 
-int queue_idle(struct upload_queue *q, struct err *e)
+bool queue_waits(struct upload_queue *q, const struct upload_disk *d)
+{
+	bool waits;
+
+	pthread_mutex_lock(&q->lock);
+	waits = q->pushed - q->done >= COMMITTERS || is_busy(q, d, q->pushed);
+	pthread_mutex_unlock(&q->lock);
+	return waits;
+}
+
+int queue_idle(struct upload_queue *q, const struct upload_disk *d,
+	       struct err *e)
 {
 	int rc;
 
 	pthread_mutex_lock(&q->lock);
-	while (q->done != q->pushed)
+	while (is_busy(q, d, q->pushed))
 		pthread_cond_wait(&q->changed, &q->lock);
 	rc = failure(q, e);
 	pthread_mutex_unlock(&q->lock);
@@ -218,13 +317,15 @@ bool queue_held(struct upload_queue *q, const struct upload_disk *d,
 
 int queue_close(struct upload_queue *q, struct err *e)
 {
+	unsigned i;
 	int rc;
 
 	pthread_mutex_lock(&q->lock);
 	q->closing = true;
 	pthread_cond_broadcast(&q->changed);
 	pthread_mutex_unlock(&q->lock);
-	pthread_join(q->thread, NULL);
+	for (i = 0; i < q->nthreads; i++)
+		pthread_join(q->threads[i], NULL);
 	rc = failure(q, e);
 	pthread_mutex_destroy(&q->lock);
 	pthread_cond_destroy(&q->changed);

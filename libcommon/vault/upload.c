@@ -81,7 +81,7 @@ static int refuse(struct upload_job *job, const char *reason)
  */
 static int look(struct run *r, struct upload_disk *d, struct err *e)
 {
-	int rc = queue_idle(&r->queue, e);
+	int rc = queue_idle(&r->queue, d, e);
 
 	if (rc == 0)
 		rc = fence_look(&d->fence, e);
@@ -168,7 +168,8 @@ static int decide(struct run *r, const struct seg_header *h, bool fresh,
 static int begin_put(struct run *r, struct err *e)
 {
 	struct store *s = r->v->store;
-	struct vault_cover c = {r->job.claim.seq, r->job.claim.seq, 0};
+	struct vault_cover c = {.first = r->job.claim.seq,
+				.seq = r->job.claim.seq};
 	char name[VAULT_NAME_SIZE];
 
 	vault_name(r->job.disk->fence.machine, r->job.disk->fence.disk, &c,
@@ -219,12 +220,15 @@ static int begin(struct run *r, struct err *e)
 
 static int finish(struct run *r, struct err *e)
 {
+	const struct store_ops *ops = r->v->store->ops;
 	struct upload_job job = r->job;
 	int rc = 0;
 
 	memcpy(job.claim.digest, r->reader.trailer.digest, SHA256_LEN);
 	if (job.put != NULL)
 		rc = io_out_flush(&r->out, e);
+	if (rc == 0 && job.put != NULL && ops->put_end != NULL)
+		rc = ops->put_end(job.put, queue_waits(&r->queue, job.disk), e);
 	if (rc < 0)
 		return rc;
 	if (job.what == UPLOAD_COMMIT) {

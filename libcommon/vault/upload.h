@@ -1,8 +1,10 @@
 /*
  * The writer of a vault: reads a stream of segments, stores each by the rule
- * of the fence, acknowledges each. One thread reads and writes segment N + 1
- * while another puts N on stable storage and gives it its name; names and
- * acknowledgements keep the order of the stream.
+ * of the fence, acknowledges each. One thread reads segments and writes them;
+ * others put what is written on stable storage and give it its name: those of
+ * a disk in the order of the stream, several disks at a time. So a segment is
+ * never visible before an earlier one of its disk. Acknowledgements keep the
+ * order of the stream.
  */
 #ifndef PS_VAULT_UPLOAD_H
 #define PS_VAULT_UPLOAD_H

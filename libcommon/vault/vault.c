@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/units.h"
+#include "vault/tail-cache.h"
 #include "vault/vault.h"
 
 #define MARKER "vault.json"
@@ -58,6 +59,7 @@ int vault_attach(struct vault *v, struct store *s, const char *url,
 		 struct err *e)
 {
 	char text[MARKER_MAX];
+	struct sha256 id;
 	uint64_t size = 0;
 	int rc = s->ops->size(s, MARKER, &size, e);
 
@@ -69,9 +71,15 @@ int vault_attach(struct vault *v, struct store *s, const char *url,
 		rc = s->ops->read(s, MARKER, 0, text, (size_t)size, e);
 	if (rc == 0)
 		rc = read_marker(v, url, text, (size_t)size, e);
-	if (rc == 0)
-		v->store = s;
-	return rc;
+	if (rc < 0)
+		return rc;
+	v->store = s;
+	v->cached = false;
+	sha256_init(&id);
+	sha256_update(&id, url, strlen(url) + 1);
+	sha256_update(&id, text, (size_t)size);
+	sha256_final(&id, v->id);
+	return 0;
 }
 
 int vault_open(struct vault *v, const char *url, struct err *e)
@@ -226,15 +234,15 @@ struct covers_ctx {
 	size_t cap;
 };
 
-static int add_cover(void *ctx, const char *name, int is_dir, uint64_t size,
-		     struct err *e)
+static int add_cover(void *ctx, const struct store_entry *en, struct err *e)
 {
 	struct covers_ctx *c = ctx;
 	struct vault_cover cover;
 
-	if (is_dir || !vault_parse_name(name, &cover))
+	if (en->is_dir || !vault_parse_name(en->name, &cover))
 		return 0;
-	cover.size = size;
+	cover.size = en->size;
+	cover.tag = en->tag;
 	if (c->all.n == c->cap) {
 		size_t cap = 2 * c->cap + 64;
 		struct vault_cover *grown =
@@ -290,25 +298,21 @@ struct disks_ctx {
 	void *ctx;
 };
 
-static int visit_disk(void *ctx, const char *name, int is_dir, uint64_t size,
-		      struct err *e)
+static int visit_disk(void *ctx, const struct store_entry *en, struct err *e)
 {
 	struct disks_ctx *d = ctx;
 
-	(void)size;
-	return is_dir ? d->fn(d->ctx, d->machine, name, e) : 0;
+	return en->is_dir ? d->fn(d->ctx, d->machine, en->name, e) : 0;
 }
 
-static int visit_machine(void *ctx, const char *name, int is_dir, uint64_t size,
-			 struct err *e)
+static int visit_machine(void *ctx, const struct store_entry *en, struct err *e)
 {
 	struct disks_ctx *d = ctx;
 
-	(void)size;
-	if (!is_dir)
+	if (!en->is_dir)
 		return 0;
-	d->machine = name;
-	return d->v->store->ops->list(d->v->store, name, visit_disk, d, e);
+	d->machine = en->name;
+	return d->v->store->ops->list(d->v->store, en->name, visit_disk, d, e);
 }
 
 int vault_disks(struct vault *v, const char *machine, vault_disk_fn *fn,
@@ -316,8 +320,10 @@ int vault_disks(struct vault *v, const char *machine, vault_disk_fn *fn,
 {
 	struct disks_ctx d = {v, machine, fn, ctx};
 
+	const struct store_entry one = {.name = machine, .is_dir = true};
+
 	if (machine != NULL)
-		return visit_machine(&d, machine, 1, 0, e);
+		return visit_machine(&d, &one, e);
 	return v->store->ops->list(v->store, "", visit_machine, &d, e);
 }
 
@@ -327,13 +333,30 @@ static int fetch(void *ctx, uint64_t pos, void *buf, size_t n, struct err *e)
 {
 	struct vault_object *o = ctx;
 
-	return o->store->ops->read(o->store, o->name, pos, buf, n, e);
+	int rc;
+
+	if (o->memo != NULL &&
+	    tail_memo_read(o->memo, o->seg.size, pos, buf, n))
+		return 0;
+	rc = o->store->ops->read(o->store, o->name, pos, buf, n, e);
+	if (rc == 0 && o->memo != NULL)
+		tail_memo_note(o->memo, o->seg.size, pos, buf, n);
+	return rc;
 }
 
 int vault_object_open(struct vault *v, const char *machine, const char *disk,
 		      const struct vault_cover *cover,
 		      const struct keyring *keys, struct vault_object **ret,
 		      struct err *e)
+{
+	return vault_object_open_memo(v, machine, disk, cover, keys, NULL, ret,
+				      e);
+}
+
+int vault_object_open_memo(struct vault *v, const char *machine,
+			   const char *disk, const struct vault_cover *cover,
+			   const struct keyring *keys, struct tail_memo *memo,
+			   struct vault_object **ret, struct err *e)
 {
 	struct vault_object *o = calloc(1, sizeof(*o));
 	const struct seg_header *h;
@@ -342,6 +365,7 @@ int vault_object_open(struct vault *v, const char *machine, const char *disk,
 	if (o == NULL)
 		return err_sys(e, PS_TEMPFAIL, "vault object");
 	o->store = v->store;
+	o->memo = memo;
 	vault_name(machine, disk, cover, o->name);
 	rc = seg_object_open(&o->seg, fetch, o, cover->size, keys, e);
 	if (rc < 0) {
@@ -362,6 +386,10 @@ int vault_object_open(struct vault *v, const char *machine, const char *disk,
 		vault_object_close(o);
 		return rc;
 	}
+	o->memo = NULL;
+	if (memo != NULL)
+		tail_memo_trim(memo, o->seg.trailer.dir_len +
+					 o->seg.trailer.trailer_len);
 	*ret = o;
 	return 0;
 }

@@ -20,6 +20,8 @@
 struct vault {
 	struct store *store;
 	bool single_writer; /* the store does not refuse a second create */
+	bool cached; /* lists may use vault/tail-cache.h; by the caller */
+	uint8_t id[SHA256_LEN]; /* of its place and its vault.json */
 };
 
 /* -PS_NOINPUT: nothing there; -PS_CONFIG: not a vault, or a newer one. */
@@ -42,6 +44,7 @@ int vault_init_store(struct store *s, const char *url, struct err *e);
 struct vault_cover {
 	uint64_t first, seq;
 	uint64_t size; /* bytes as stored */
+	uint64_t tag;  /* as in struct store_entry */
 };
 
 struct vault_covers {
@@ -74,13 +77,21 @@ struct vault_object {
 	struct seg_object seg;
 	/* private: what its fetch function needs */
 	struct store *store;
+	struct tail_memo *memo;
 	char name[VAULT_NAME_SIZE];
 };
+
+struct tail_memo;
 
 int vault_object_open(struct vault *v, const char *machine, const char *disk,
 		      const struct vault_cover *cover,
 		      const struct keyring *keys, struct vault_object **ret,
 		      struct err *e);
+/* The same; what is read goes into the memo, or comes from it. */
+int vault_object_open_memo(struct vault *v, const char *machine,
+			   const char *disk, const struct vault_cover *cover,
+			   const struct keyring *keys, struct tail_memo *memo,
+			   struct vault_object **ret, struct err *e);
 void vault_object_close(struct vault_object *o);
 
 /*

@@ -68,8 +68,10 @@ static int check_object(struct run *r, const struct tails *t, size_t i,
 		return 0;
 	r->totals.objects++;
 	r->totals.bytes += t->items[i].cover.size;
-	if (rc == 0)
+	if (rc == 0 && !t->items[i].damaged)
 		return 0;
+	if (rc == 0)
+		rc = err_set(&why, PS_DATA, "it could not be read at first");
 	if (!is_damage(rc)) {
 		if (e != NULL)
 			*e = why;
@@ -170,17 +172,15 @@ static bool is_ours(const struct run *r, const char *name, int is_dir)
 	return !is_dir && vault_parse_name(name, &c);
 }
 
-static int look_at_name(void *ctx, const char *name, int is_dir, uint64_t size,
-			struct err *e)
+static int look_at_name(void *ctx, const struct store_entry *en, struct err *e)
 {
 	struct run *r = ctx;
 	char full[2 * VAULT_NAME_SIZE];
 
-	(void)size;
-	if (is_ours(r, name, is_dir))
+	if (is_ours(r, en->name, en->is_dir))
 		return 0;
 	snprintf(full, sizeof(full), "%s%s%s", r->dir,
-		 r->dir[0] != '\0' ? "/" : "", name);
+		 r->dir[0] != '\0' ? "/" : "", en->name);
 	r->totals.foreign++;
 	return r->how->foreign(r->how->ctx, full, e);
 }
@@ -198,11 +198,10 @@ static int foreign_in(struct run *r, const char *machine, const char *disk,
 	return r->v->store->ops->list(r->v->store, r->dir, look_at_name, r, e);
 }
 
-static int foreign_machine(void *ctx, const char *name, int is_dir,
-			   uint64_t size, struct err *e)
+static int foreign_machine(void *ctx, const struct store_entry *en,
+			   struct err *e)
 {
-	(void)size;
-	return is_dir ? foreign_in(ctx, name, NULL, 1, e) : 0;
+	return en->is_dir ? foreign_in(ctx, en->name, NULL, 1, e) : 0;
 }
 
 static int foreign_top(struct run *r, struct err *e)

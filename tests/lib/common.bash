@@ -13,13 +13,14 @@ bats_require_minimum_version 1.5.0
 setup() {
 	T=$(mktemp -d "${BATS_TEST_TMPDIR:-/tmp}/t.XXXXXX")
 	cd "$T" || return 1
+	export PS_LIST_CACHE=$T.lists
 	if declare -F prepare >/dev/null; then prepare; fi
 }
 
 teardown() {
 	if declare -F cleanup >/dev/null; then cleanup; fi
 	stop_all
-	cd / && rm -rf "$T"
+	cd / && rm -rf "$T" "$T.lists"
 }
 
 # Starts a program in the background; its id is stopped by teardown.

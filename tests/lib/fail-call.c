@@ -121,7 +121,9 @@ int inotify_init1(int flags)
 
 int openat(int at, const char *name, int flags, ...)
 {
-	bool number = name[strspn(name, "0123456789")] == '\0';
+	const char *slash = strrchr(name, '/');
+	const char *base = slash != NULL ? slash + 1 : name;
+	bool number = base[strspn(base, "0123456789")] == '\0';
 	mode_t mode = 0;
 	va_list ap;
 

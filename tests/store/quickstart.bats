@@ -1,8 +1,10 @@
 #!/usr/bin/env bats
 # heavy: images, a whole chain
-# The quickstart with its vault in a bucket: three points, restored identical.
+# The quickstart with its vault in a store: three points, restored identical.
+# (With a folder: tests/chain.)
 load ../lib/common
 load store
+load ../vault/azurite
 
 needs() {
 	local program
@@ -20,6 +22,7 @@ chain() { # chain VAULT
 	[ "$(grep -c '^cmp  *equal to the copy' out)" -eq 3 ]
 	[ "$(grep -c '^e2fsck -fn  *[0-9]*/[0-9]* files' out)" -eq 3 ]
 	[ ! -e q/vault ]
+	ps-vault verify "$1" -k q/vault.key
 }
 
 @test "three points by way of s3rver" {
@@ -27,4 +30,11 @@ chain() { # chain VAULT
 	s3rver_peer
 	chain s3://bucket/site
 	rclone_s3 lsf -R r:bucket/site | grep -q 'web01/root/0*3$'
+}
+
+@test "three points by way of Azurite" {
+	needs
+	need_azurite
+	azurite
+	chain "azblob://$ACCOUNT/vault"
 }

@@ -14,6 +14,24 @@ strict() {
 	export PS_CONFIG='' http_proxy='' https_proxy=''
 }
 
+# store_of file|azblob|s3: where vaults of this kind go; one table for all
+store_of() {
+	case $1 in
+	file) echo "$T/folder" ;;
+	azblob) echo "azblob://$AZURE_STORAGE_ACCOUNT/container" ;;
+	s3) echo s3://bucket ;;
+	esac
+}
+
+# objects STORE VAULT: "NAME SIZE" of what a vault below store_of has
+objects() {
+	case $1 in
+	file) (cd "$T/folder/$2" && find . -type f -printf '%P %s\n') ;;
+	azblob) inventory azure | sed -n "s,^container/$2/,,p" ;;
+	s3) inventory s3 | sed -n "s,^bucket/$2/,,p" ;;
+	esac
+}
+
 # control PUT|GET WHAT [JSON]: what the strict server is told
 control() {
 	curl -sS --fail -X "$1" ${3:+--data-binary "$3"} \

@@ -61,6 +61,10 @@ class Azure:
                             if b.body is not None},
                 "uploads": [n for n, b in blobs.items() if b.blocks]}
 
+    def forget(self, name):
+        container, _, blob = name.partition("/")
+        del self.containers[container][blob]
+
     def refused(self, r):
         headers = {"x-ms-error-code": r.code, "Content-Type":
                    "application/xml", "x-ms-request-id": secrets.token_hex(8),
@@ -289,13 +293,23 @@ class Azure:
             raise Refusal(400, "InvalidHeaderValue", "If-None-Match")
         if there and told == "*":
             raise Refusal(409, "BlobAlreadyExists", name)
-        if there and self.server.settings["lock"]:
-            raise Refusal(409, "BlobImmutableDueToPolicy", name)
+        self.check_kept(there)
         if there:
             self.need(may, "w")
         if blob is None:
             blob = blobs[name] = Blob()
         return blob
+
+    def check_kept(self, there):
+        """Leases and policies protect what is there."""
+        if there and self.server.settings["lock"]:
+            raise Refusal(409, "BlobImmutableDueToPolicy", "This operation is "
+                          "not permitted as the blob is immutable due to a "
+                          "policy.")
+        if there and self.server.settings["lease"]:
+            raise Refusal(412, "LeaseIdMissing", "There is currently a lease "
+                          "on the blob and no lease ID was specified in the "
+                          "request.")
 
     def written(self, blob, body):
         blob.body, blob.when = body, self.server.now()
@@ -412,10 +426,7 @@ class Azure:
     def delete(self, _q, name, blobs, _may):
         if name not in blobs or blobs[name].body is None:
             raise Refusal(404, "BlobNotFound", name)
-        if self.server.settings["lock"]:
-            raise Refusal(409, "BlobImmutableDueToPolicy", "This operation is "
-                          "not permitted as the blob is immutable due to a "
-                          "policy.")
+        self.check_kept(True)
         del blobs[name]
         return Answer(202)
 

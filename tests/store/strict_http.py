@@ -6,6 +6,7 @@ import re
 import select
 import socket
 import struct
+import time
 import urllib.parse
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler
@@ -173,7 +174,12 @@ class Handler(BaseHTTPRequestHandler):
                     text = self.server.control(request)
                 self.send(request, Answer(200, text))
                 return
-            self.answer(request, kind)
+            self.server.come(1)
+            try:
+                time.sleep(self.server.settings["slow"])
+                self.answer(request, kind)
+            finally:
+                self.server.come(-1)
         except Refusal as r:
             self.close_connection = True
             self.send(request, Answer(r.status, r.code))

@@ -157,6 +157,7 @@ class S3:
         objects = self.bucket(bucket)
         if len(key.encode()) > KEY_MAX:
             raise Refusal(400, "KeyTooLongError", "over 1024 bytes")
+        self.check_policy(q)
         if "uploadId" in q.params or "uploads" in q.params:
             return self.on_upload(q, bucket, key, objects)
         if q.params:
@@ -166,6 +167,30 @@ class S3:
         if q.method not in actions:
             raise Refusal(405, "MethodNotAllowed", q.method)
         return actions[q.method](q, key, objects)
+
+    def need(self, action):
+        if action in self.server.settings["deny"]:
+            raise Refusal(403, "AccessDenied", f"User is not authorized to "
+                          f"perform: {action}")
+
+    def check_policy(self, q):
+        """The action of IAM that a request for an object is."""
+        if q.method == "DELETE" and "uploadId" in q.params:
+            self.need("s3:AbortMultipartUpload")
+        elif q.method == "DELETE":
+            self.need("s3:DeleteObject")
+        elif q.method in ("PUT", "POST"):
+            self.need("s3:PutObject")
+        else:
+            self.need("s3:GetObject")
+
+    def check_bucket_policy(self, q):
+        if q.method == "GET" and "uploads" in q.params:
+            self.need("s3:ListBucketMultipartUploads")
+        elif q.method == "PUT":
+            self.need("s3:CreateBucket")
+        else:
+            self.need("s3:ListBucket")
 
     @staticmethod
     def place(q):
@@ -182,6 +207,7 @@ class S3:
         return self.buckets[name]
 
     def on_bucket(self, q, name):
+        self.check_bucket_policy(q)
         if q.method == "PUT" and not q.params:
             return self.create_bucket(q, name)
         objects = self.bucket(name)

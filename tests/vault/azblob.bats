@@ -46,17 +46,6 @@ prepare() {
 	diff -r --exclude vault.json copy local
 }
 
-@test "the quickstart restores three points from a container" {
-	need_azurite
-	need jq
-	azurite
-	QUICKSTART_MIB=48 "$PS_SOURCE/scripts/quickstart" --vault "$V" "$T/q" \
-		>out 2>err || { cat out err; return 1; }
-	[ "$(grep -c '^cmp  *equal to the copy' out)" -eq 3 ]
-	[ ! -e q/vault ]
-	ps-vault verify "$V" -k q/vault.key
-}
-
 @test "a segment that is there is stored, another one is refused" {
 	need_azurite
 	azurite

@@ -8,13 +8,11 @@
 #include "vault/settings.h"
 #include "vault/store.h"
 
-static int print(void *ctx, const char *name, int is_dir, uint64_t size,
-		 struct err *e)
+static int print(void *ctx, const struct store_entry *en, struct err *e)
 {
 	(void)ctx;
-	(void)size;
 	(void)e;
-	printf("%s%s\n", name, is_dir ? "/" : "");
+	printf("%s%s\n", en->name, en->is_dir ? "/" : "");
 	return 0;
 }
 

@@ -58,7 +58,7 @@ void place_fill(struct place *p, uint64_t n)
 
 void place_remove(struct place *p, uint64_t first, uint64_t seq)
 {
-	struct vault_cover c = {first, seq, 0};
+	struct vault_cover c = {.first = first, .seq = seq};
 	char name[VAULT_NAME_SIZE];
 
 	vault_name("web01", "root", &c, name);

@@ -145,7 +145,8 @@ void seg_make(struct bytes *out, const struct spec *s,
 void seg_put(struct vault *v, const struct spec *s, uint8_t digest[SHA256_LEN])
 {
 	const struct store_ops *ops = v->store->ops;
-	struct vault_cover c = {s->first != 0 ? s->first : s->seq, s->seq, 0};
+	struct vault_cover c = {.first = s->first != 0 ? s->first : s->seq,
+				.seq = s->seq};
 	struct store_put *p;
 	struct bytes b = {0};
 	char name[VAULT_NAME_SIZE];

@@ -96,15 +96,15 @@ struct seen {
 	char text[256];
 };
 
-static int note(void *ctx, const char *name, bool is_dir, uint64_t size,
-		struct err *e)
+static int note(void *ctx, const struct store_entry *found, struct err *e)
 {
 	struct seen *s = ctx;
 	size_t used = strlen(s->text);
 
 	(void)e;
-	snprintf(s->text + used, sizeof(s->text) - used, "%s%s:%llu ", name,
-		 is_dir ? "(dir)" : "", (unsigned long long)size);
+	snprintf(s->text + used, sizeof(s->text) - used, "%s%s:%llu ",
+		 found->name, found->is_dir ? "(dir)" : "",
+		 (unsigned long long)found->size);
 	return 0;
 }
 

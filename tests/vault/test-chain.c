@@ -16,7 +16,7 @@
 /* Turns a bit in the trailer of an object over. */
 static void damage_object(struct place *p, uint64_t first, uint64_t seq)
 {
-	struct vault_cover c = {first, seq, 0};
+	struct vault_cover c = {.first = first, .seq = seq};
 	char name[VAULT_NAME_SIZE], path[512];
 	uint8_t byte;
 	int fd;

@@ -145,12 +145,9 @@ static void shows_nothing_before_the_commit(void **state)
 	holds(p, "m/d/1", "halfwhole");
 }
 
-static int count(void *ctx, const char *child, int is_dir, uint64_t size,
-		 struct err *e)
+static int count(void *ctx, const struct store_entry *en, struct err *e)
 {
-	(void)child;
-	(void)is_dir;
-	(void)size;
+	(void)en;
 	(void)e;
 	++*(unsigned *)ctx;
 	return 0;
@@ -332,15 +329,14 @@ struct listing {
 	char text[512];
 };
 
-static int note(void *ctx, const char *child, int is_dir, uint64_t size,
-		struct err *e)
+static int note(void *ctx, const struct store_entry *en, struct err *e)
 {
 	struct listing *l = ctx;
 	size_t n = strlen(l->text);
 
 	(void)e;
-	snprintf(l->text + n, sizeof(l->text) - n, "%s%s:%llu ", child,
-		 is_dir ? "/" : "", (unsigned long long)size);
+	snprintf(l->text + n, sizeof(l->text) - n, "%s%s:%llu ", en->name,
+		 en->is_dir ? "/" : "", (unsigned long long)en->size);
 	return 0;
 }
 
@@ -361,17 +357,16 @@ static void lists_direct_children_in_order(void **state)
 	assert_string_equal(l.text, "B:0 a:4 b/:0 b-2/:0 c:1 c.1:2 ");
 }
 
-static int check_order(void *ctx, const char *child, int is_dir, uint64_t size,
-		       struct err *e)
+static int check_order(void *ctx, const struct store_entry *en, struct err *e)
 {
 	unsigned *n = ctx;
 	char want[16];
 
 	(void)e;
 	snprintf(want, sizeof(want), "%05u", (*n)++);
-	assert_string_equal(child, want);
-	assert_int_equal(is_dir, 0);
-	assert_int_equal(size, 1);
+	assert_string_equal(en->name, want);
+	assert_int_equal(en->is_dir, 0);
+	assert_int_equal(en->size, 1);
 	return 0;
 }
 
@@ -423,12 +418,9 @@ static void never_lists_unfinished_uploads(void **state)
 	p->ops->put_abort(w);
 }
 
-static int stop_at_two(void *ctx, const char *child, int is_dir, uint64_t size,
-		       struct err *e)
+static int stop_at_two(void *ctx, const struct store_entry *en, struct err *e)
 {
-	(void)child;
-	(void)is_dir;
-	(void)size;
+	(void)en;
 	return ++*(unsigned *)ctx == 2 ? err_set(e, PS_NO, "enough") : 0;
 }
 

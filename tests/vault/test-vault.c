@@ -41,12 +41,9 @@ static void init_twice_is_success(void **state)
 	vault_close(&v);
 }
 
-static int count_name(void *ctx, const char *name, int is_dir, uint64_t size,
-		      struct err *e)
+static int count_name(void *ctx, const struct store_entry *en, struct err *e)
 {
-	(void)name;
-	(void)is_dir;
-	(void)size;
+	(void)en;
 	(void)e;
 	++*(unsigned *)ctx;
 	return 0;
@@ -202,7 +199,9 @@ static void a_store_that_replaces_makes_a_single_writer_vault(void **state)
 static void names_come_back_as_they_went(void **state)
 {
 	static const struct vault_cover covers[] = {
-	    {1, 1, 0}, {1, 7, 0}, {UINT64_MAX, UINT64_MAX, 0}};
+	    {.first = 1, .seq = 1},
+	    {.first = 1, .seq = 7},
+	    {.first = UINT64_MAX, .seq = UINT64_MAX}};
 	struct vault_cover c;
 	char name[VAULT_NAME_SIZE];
 	size_t i;
@@ -362,7 +361,7 @@ static void a_reader_plans_again_when_an_object_went_away(void **state)
 static void an_object_under_anothers_name_is_damage(void **state)
 {
 	struct place *p = *state;
-	struct vault_cover c = {2, 2, 0};
+	struct vault_cover c = {.first = 2, .seq = 2};
 	struct vault_object *o;
 	struct spec s = {.seq = 1};
 	struct bytes b = {0};

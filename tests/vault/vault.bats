@@ -92,6 +92,17 @@ store() { make-segment "$@" | ps-upload v >/dev/null; }
 	fails_with 77 ps-vault list v -k key
 }
 
+@test "a disk that is not sealed proves nothing beside one that is" {
+	ps-encrypt --new-key key
+	make-segment -d root,other >both
+	ps-stream cat -d root both | ps-encrypt -k key | ps-upload v >acks
+	# What anybody could add who may write to the vault.
+	ps-stream cat -d other both | ps-upload v >>acks
+	[ "$(ps-vault list v -k key --json |
+		jq -c '.[0] | [.complete, .authenticated]')" = '[true,false]' ]
+	ps-vault list v -k key | head -n 1 | grep -q unauthenticated
+}
+
 @test "a changed name of a point is found out with the key" {
 	ps-encrypt --new-key key
 	make-segment | ps-encrypt -k key | ps-upload v >acks
@@ -245,4 +256,23 @@ store() { make-segment "$@" | ps-upload v >/dev/null; }
 	ps-vault list v --json >json 2>err
 	grep -q 'cannot be read' err
 	[ "$(jq -c '[.[] | .complete]' json)" = '[true,false]' ]
+}
+
+@test "a bad sector ends neither list nor verify" {
+	local n
+	store -p 3
+	ps-vault list v >sound
+	for n in 1 2 3 4; do
+		code=0
+		FAIL_CALL=openat FAIL_AT=$n \
+			LD_PRELOAD=$PS_BUILD/tests/lib/fail-call.so \
+			ps-vault verify v >out 2>err || code=$?
+		[ "$code" -eq 65 ]
+		grep -q '^damaged: web01/root/.*could not be read at first' out
+		grep -q '^lost' out
+		FAIL_CALL=openat FAIL_AT=$n \
+			LD_PRELOAD=$PS_BUILD/tests/lib/fail-call.so \
+			ps-vault list v >out 2>err
+		grep -q 'cannot be read' err
+	done
 }

@@ -51,8 +51,12 @@ static int mem_list(struct store *s, const char *dir, store_list_fn *fn,
 	assert_string_equal(dir, MACHINE "/" DISK);
 	qsort(w->objects, w->nobjects, sizeof(*w->objects), by_name);
 	for (i = 0; rc == 0 && i < w->nobjects; i++)
-		rc = fn(ctx, w->objects[i].name + strlen(MACHINE "/" DISK "/"),
-			0, w->objects[i].n, e);
+		rc = fn(
+		    ctx,
+		    &(struct store_entry){.name = w->objects[i].name +
+						  strlen(MACHINE "/" DISK "/"),
+					  .size = w->objects[i].n},
+		    e);
 	return rc;
 }
 
