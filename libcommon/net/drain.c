@@ -31,9 +31,12 @@ unsigned drain_wait_s(const struct drain *d, int64_t now, uint64_t bytes,
 		return DRAIN_UNKNOWN_S;
 	rate = (double)(bytes - then->bytes) /
 	       ((double)(now - then->at) / (double)NS_PER_S);
-	if (rate <= 0)
-		return DRAIN_MAX_S;
-	s = (double)excess / rate + 1;
+	if (rate > 0)
+		s = (double)excess / rate + 1;
+	else /* for so long: how much longer is a guess */
+		s = (double)(now - then->at) / (double)NS_PER_S;
+	if (rate <= 0 && s < DRAIN_UNKNOWN_S)
+		s = DRAIN_UNKNOWN_S;
 	return s < DRAIN_MIN_S	 ? DRAIN_MIN_S
 	       : s > DRAIN_MAX_S ? DRAIN_MAX_S
 				 : (unsigned)s;

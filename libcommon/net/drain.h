@@ -12,7 +12,7 @@
 #define DRAIN_EVERY_NS (5 * INT64_C(1000000000)) /* so they show a minute */
 #define DRAIN_MIN_S 2	   /* of a fresh connection for each look */
 #define DRAIN_MAX_S 60	   /* nothing goes, or it will take long */
-#define DRAIN_UNKNOWN_S 10 /* the server has begun a moment ago */
+#define DRAIN_UNKNOWN_S 10 /* nothing went, but the server has just begun */
 
 struct drain {
 	struct drain_look {

@@ -25,10 +25,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -331,6 +333,7 @@ static int insiders(char **argv)
 	for (i = 0; i < n; i++) {
 		if (fork() != 0)
 			continue;
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		one = be_insider(in, argv[3]);
 		_exit(write(pipefd[1], &one, sizeof(one)) < 0);
 	}

@@ -22,8 +22,11 @@ static void test_unknown(void **state)
 	drain_see(&d, NS_PER_S, 5);
 	assert_int_equal(drain_wait_s(&d, NS_PER_S + 1, 5, MB),
 			 DRAIN_UNKNOWN_S);
-	/* A second later it is known that nothing goes. */
-	assert_int_equal(drain_wait_s(&d, 2 * NS_PER_S, 5, MB), DRAIN_MAX_S);
+	/* The longer nothing goes, the longer the wait. */
+	assert_int_equal(drain_wait_s(&d, 3 * NS_PER_S, 5, MB),
+			 DRAIN_UNKNOWN_S);
+	assert_int_equal(drain_wait_s(&d, 31 * NS_PER_S, 5, MB), 30);
+	assert_int_equal(drain_wait_s(&d, 99 * NS_PER_S, 5, MB), DRAIN_MAX_S);
 	/* The counter was set back. */
 	assert_int_equal(drain_wait_s(&d, 2 * NS_PER_S, 4, MB),
 			 DRAIN_UNKNOWN_S);
