@@ -274,7 +274,10 @@ thaw() {
 	wait "$GUARD" || code=$?
 	GUARD=
 	case $code in
-	0) if [ -n "${FROZEN:-}" ] && [ "$(opt freeze fs)" = app ]; then CONSISTENCY=app; fi ;;
+	0)
+		# shellcheck disable=SC2034 # the provider says it
+		[ -z "${FROZEN:-}" ] || [ "$(opt freeze fs)" != app ] || CONSISTENCY=app
+		;;
 	1) say "$DOMAIN: held longer than $WINDOW seconds: crash-consistent" ;;
 	*) say "$DOMAIN: its file systems cannot be thawed: virsh domfsthaw" ;;
 	esac

@@ -6,8 +6,8 @@
 # shellcheck shell=bash
 set -u
 trap '' TERM INT HUP
-word='' code=0
-read -r -t "$3" word || code=$?
+code=0
+read -r -t "$3" _ || code=$?
 for try in 1 2 3 4 5; do
 	# Also what came to be frozen only now.
 	if timeout -k 1 10 virsh -q -c "$1" domfsthaw --domain "$2" \
