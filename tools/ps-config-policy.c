@@ -8,14 +8,6 @@
 #include "config/policies.h"
 #include "ps-config.h"
 
-/* A name that is too long stays too long, so that it is refused. */
-static void take_name(struct reg_policy *p, const char *name)
-{
-	if (snprintf(p->name, sizeof(p->name), "%s", name) >=
-	    (int)sizeof(p->name))
-		p->name[0] = '\0';
-}
-
 /* What the options say, over what is there. */
 static void take_options(struct reg_policy *p)
 {
@@ -34,8 +26,11 @@ static int cmd_add(struct reg *r, char **operands, struct err *e)
 	struct reg_policy p = {.rpo_s = POLICY_RPO_S,
 			       .retention_s = POLICY_RETENTION_S,
 			       .app_s = POLICY_APP_S};
+	int rc = reg_name_check("policy", operands[0], e);
 
-	take_name(&p, operands[0]);
+	if (rc < 0)
+		return rc;
+	snprintf(p.name, sizeof(p.name), "%s", operands[0]);
 	take_options(&p);
 	return policy_add(r, &p, e);
 }

@@ -23,6 +23,11 @@ static int cmd_add(struct reg *r, char **operands, struct err *e)
 		return rc;
 	if (ask.address == NULL)
 		opt_misuse("server add needs --address");
+	if (ask.machine_id != NULL)
+		rc = reg_text_check("--machine-id", ask.machine_id,
+				    sizeof(s.machine_id), e);
+	if (rc < 0)
+		return rc;
 	take(s.name, sizeof(s.name), operands[0]);
 	take(s.role, sizeof(s.role), ask.role);
 	take(s.address, sizeof(s.address), ask.address);

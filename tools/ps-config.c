@@ -278,7 +278,7 @@ static const struct action *find_action(const char *group, int n, char **words)
 
 static void check_operands(const char *group, const struct action *a, int n)
 {
-	if (a->operands >= 0 ? n == a->operands : n <= 1)
+	if (n == a->operands)
 		return;
 	opt_misuse("usage: ps-config %s%s%s%s", group,
 		   a->name != NULL ? " " : "", a->name != NULL ? a->name : "",
@@ -297,6 +297,7 @@ static int run(const char *group, int n, char **words, struct err *e)
 	find_who(who, sizeof(who));
 	where.dir = ask.dir;
 	where.wait_s = (unsigned)wait_s;
+	where.need_key = a == restore_actions;
 	rc = a == init_actions || a == restore_actions
 		 ? reg_init(&r, &where, who, e)
 		 : reg_open(&r, &where, who, e);

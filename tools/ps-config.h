@@ -47,7 +47,7 @@ extern struct ask ask;
 /* One action of a group: "policy add NAME". */
 struct action {
 	const char *name; /* NULL: the group is the action */
-	int operands;	  /* as many, exactly; -1: one or none */
+	int operands;	  /* as many, exactly */
 	const char *usage;
 	int (*run)(struct reg *r, char **operands, struct err *e);
 };

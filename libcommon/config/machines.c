@@ -300,6 +300,7 @@ static int make_purge(struct reg *r, const struct reg_machine *m,
 		 m->server[0] != '\0' ? m->server : "-");
 	/* {word} takes 255; the whole name stands in the registry. */
 	snprintf(purge, sizeof(purge), "delete the points in %.200s", m->vault);
+	reg_text_cut(purge);
 	return job_add_here(r, JOB_PURGE, m->name, steps, ret_job, e);
 }
 

@@ -206,7 +206,7 @@ static int open_it(struct reg **ret, const struct reg_where *w, bool make,
 		return err_sys(e, PS_TEMPFAIL, "registry");
 	snprintf(r->who, sizeof(r->who), "%s", who);
 	snprintf(path, sizeof(path), "%s/config.key", w->dir);
-	rc = seal_load(&r->seal, path, make, e);
+	rc = seal_load(&r->seal, path, make && !w->need_key, e);
 	if (rc == 0)
 		rc = open_database(r, w, make, e);
 	if (rc == 0)
@@ -223,9 +223,15 @@ static int open_it(struct reg **ret, const struct reg_where *w, bool make,
 int reg_init(struct reg **ret, const struct reg_where *w, const char *who,
 	     struct err *e)
 {
+	int rc;
+
 	if (mkdir(w->dir, 0700) < 0 && errno != EEXIST)
 		return err_sys(e, 0, "%s", w->dir);
-	return open_it(ret, w, true, who, e);
+	rc = open_it(ret, w, true, who, e);
+	if (rc == -PS_NOINPUT && w->need_key)
+		err_hint(e, "put the config.key that belongs to the backup "
+			    "there first");
+	return rc;
 }
 
 int reg_open(struct reg **ret, const struct reg_where *w, const char *who,

@@ -91,8 +91,10 @@ static int recover(struct reg *r, const char *id, bool committing,
 			rc = was_made(r, id, e);
 	} while (rc < 0 && sql_trouble(r->db) != SQL_FINAL &&
 		 mono_now_ns() < deadline);
-	if (rc < 0 && committing)
+	if (rc < 0 && committing) {
 		err_prefix(e, "it is not known whether the change was made");
+		err_hint(e, "when the database is back: ps-config audit");
+	}
 	return rc;
 }
 
@@ -109,14 +111,15 @@ int reg_change(struct reg *r, reg_fn *fn, void *ctx, struct err *e)
 	hex_encode(random, sizeof(random), id);
 	for (;;) {
 		rc = attempt(r, id, fn, ctx, &committing, e);
-		if (rc == 0 || sql_trouble(r->db) == SQL_FINAL ||
-		    mono_now_ns() >= deadline)
+		if (rc == 0 || sql_trouble(r->db) == SQL_FINAL)
 			return rc;
-		if (sql_trouble(r->db) != SQL_LOST)
-			continue;
-		again = recover(r, id, committing, deadline, e);
-		if (again != 0)
-			return again < 0 ? again : 0;
+		if (sql_trouble(r->db) == SQL_LOST) {
+			again = recover(r, id, committing, deadline, e);
+			if (again != 0)
+				return again < 0 ? again : 0;
+		}
+		if (mono_now_ns() >= deadline)
+			return rc;
 	}
 }
 
@@ -164,6 +167,24 @@ int reg_name_check(const char *what, const char *name, struct err *e)
 		       what, name);
 }
 
+void reg_text_cut(char *text)
+{
+	size_t n = strlen(text), at = n;
+	unsigned char lead;
+	size_t want;
+
+	/* Back to the byte that begins the last character. */
+	while (at > 0 && n - at < 3 &&
+	       ((unsigned char)text[at - 1] & 0xc0) == 0x80)
+		at--;
+	if (at == 0)
+		return;
+	lead = (unsigned char)text[at - 1];
+	want = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+	if (n - at + 1 < want)
+		text[at - 1] = '\0';
+}
+
 int reg_text_check(const char *what, const char *text, size_t size,
 		   struct err *e)
 {
@@ -196,6 +217,7 @@ int reg_audit(struct reg *r, const char *what, const char *object,
 	va_start(ap, detail);
 	vsnprintf(text, sizeof(text), detail, ap);
 	va_end(ap);
+	reg_text_cut(text);
 	return reg_run(r,
 		       "INSERT INTO audit (time, who, what, object, detail) "
 		       "VALUES (?, ?, ?, ?, ?)",

@@ -30,6 +30,8 @@ struct reg_where {
 	const char *name; /* of the database, and of its user */
 	const char *ca;
 	unsigned wait_s;
+	/* reg_init(): the key file has to be there, as for a backup. */
+	bool need_key;
 };
 
 struct reg {
@@ -86,6 +88,8 @@ int reg_there(struct err *e, const char *what, const char *name);
  */
 int reg_name_check(const char *what, const char *name, struct err *e);
 
+/* Takes a character off the end that was cut in the middle. */
+void reg_text_cut(char *text);
 /* One line of UTF-8 of less than `size` bytes. -PS_USAGE. */
 int reg_text_check(const char *what, const char *text, size_t size,
 		   struct err *e);

@@ -109,12 +109,15 @@ static void my_disconnect(struct sql *s)
 static void set_options(const struct sql *s, MYSQL *db, bool tls)
 {
 	unsigned connect_s = CONNECT_S, answer_s = ANSWER_S + s->wait_s;
+	unsigned none = 0;
 	my_bool yes = 1;
 
 	mysql_optionsv(db, MYSQL_OPT_CONNECT_TIMEOUT, &connect_s);
 	mysql_optionsv(db, MYSQL_OPT_READ_TIMEOUT, &answer_s);
 	mysql_optionsv(db, MYSQL_OPT_WRITE_TIMEOUT, &answer_s);
 	mysql_optionsv(db, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+	/* A server that is not ours must not ask for files of this machine. */
+	mysql_optionsv(db, MYSQL_OPT_LOCAL_INFILE, &none);
 	if (!tls)
 		return;
 	mysql_optionsv(db, MYSQL_OPT_SSL_ENFORCE, &yes);

@@ -3,4 +3,8 @@ UNIT_TESTS += tests/config/test-registry
 tests_config_test_registry_SOURCES = tests/config/test-registry.c \
 	tests/config/database.c tests/config/database.h
 tests_config_test_registry_LDADD = $(TEST_LDADD)
+UNIT_TESTS += tests/config/test-lost
+tests_config_test_lost_SOURCES = tests/config/test-lost.c \
+	tests/config/database.c tests/config/database.h
+tests_config_test_lost_LDADD = $(TEST_LDADD)
 EXTRA_DIST += tests/config/config.bash tests/config/config.bats tests/config/secrets.bats

@@ -224,6 +224,10 @@ END
 	fails_with 65 ps-config restore bad --replace
 	[ "$(answer .state machine show web01)" = enabled ]
 	use "$T/other"
+	fails_with 66 ps-config restore b
+	grep -q 'config.key' err
+	[ ! -e other/config.key ]
+	ps-config init
 	fails_with 78 ps-config restore b
 	grep -q 'another key' err
 	fails_full

@@ -181,6 +181,27 @@ static void name_rules(void **state)
 	assert_int_equal(reg_name_check("machine", "7", NULL), 0);
 }
 
+static void cut_text(void **state)
+{
+	static const char *const cases[][2] = {
+	    {"", ""},
+	    {"ab", "ab"},
+	    {"a\xc3\xa4", "a\xc3\xa4"},
+	    {"a\xc3", "a"},
+	    {"a\xe2\x82", "a"},
+	    {"a\xf0\x9f\x98", "a"},
+	    {"\xf0\x9f\x98\x80", "\xf0\x9f\x98\x80"}};
+	char text[16];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(text, sizeof(text), "%s", cases[i][0]);
+		reg_text_cut(text);
+		assert_string_equal(text, cases[i][1]);
+	}
+}
+
 static void server_rules(void **state)
 {
 	struct reg_server s;
@@ -620,10 +641,10 @@ static bool no = false, yes = true;
 	}
 
 #define ALL(ON)                                                                \
-	ON(opens_again), ON(policy_rules), ON(name_rules), ON(server_rules),   \
-	    ON(machine_rules), ON(disk_rules), ON(protection), ON(audit_log),  \
-	    ON(secrets), ON(moves), ON(two_writers), ON(schema_steps),         \
-	    ON(locked)
+	ON(opens_again), ON(policy_rules), ON(name_rules), ON(cut_text),       \
+	    ON(server_rules), ON(machine_rules), ON(disk_rules),               \
+	    ON(protection), ON(audit_log), ON(secrets), ON(moves),             \
+	    ON(two_writers), ON(schema_steps), ON(locked)
 
 int main(void)
 {
