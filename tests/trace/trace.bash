@@ -89,3 +89,5 @@ write_all_ways() {
 	sync -f fs
 	fstrim fs
 }
+
+long_only() { [ "${PS_LONG:-}" = 1 ] || skip "only with PS_LONG=1"; }

@@ -13,8 +13,6 @@ prepare() {
 
 cleanup() { untraced; }
 
-long_only() { [ "${PS_LONG:-}" = 1 ] || skip "only with PS_LONG=1"; }
-
 # Before any event is lost nothing else may be: all kinds of writing, two cuts
 # with a base, one of them again with the older base.
 all_is_listed() {
