@@ -336,10 +336,11 @@ static void cut_values(struct cuts *c, const char *line)
 					    "accountkey",
 					    "key",
 					    "credential",
-					    "signature",
 					    "connectionstring",
 					    "connection_string",
 					    "api_key",
+					    "apikey",
+					    "accesskey",
 					    "pwd"};
 	unsigned i;
 
@@ -348,6 +349,9 @@ static void cut_values(struct cuts *c, const char *line)
 
 		while ((at = strcasestr(at, words[i])) != NULL) {
 			const char *v = at + strlen(words[i]);
+			/* "key" by itself in JSON names an alert. */
+			bool plain = at > line && at[-1] == '"' &&
+				     strcmp(words[i], "key") == 0;
 			bool middle = at > line &&
 				      isalpha((unsigned char)at[-1]) &&
 				      strlen(words[i]) == 3;
@@ -355,7 +359,7 @@ static void cut_values(struct cuts *c, const char *line)
 
 			at = v;
 			/* "monkey:", "design=": no. */
-			if (middle)
+			if (middle || plain)
 				continue;
 			v += strspn(v, "\"'");
 			v += strspn(v, " \t");
