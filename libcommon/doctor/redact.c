@@ -326,22 +326,11 @@ static bool plain_word(const char *value, size_t n)
 /* A name that says so, then ':' or '=', then the value. */
 static void cut_values(struct cuts *c, const char *line)
 {
-	static const char *const words[] = {"password",
-					    "passwd",
-					    "passphrase",
-					    "secret",
-					    "token",
-					    "sig",
-					    "signature",
-					    "accountkey",
-					    "key",
-					    "credential",
-					    "connectionstring",
-					    "connection_string",
-					    "api_key",
-					    "apikey",
-					    "accesskey",
-					    "pwd"};
+	static const char *const words[] = {
+	    "password", "passwd",     "passphrase",	  "secret",
+	    "token",	"sig",	      "signature",	  "accountkey",
+	    "key",	"credential", "connectionstring", "connection_string",
+	    "api_key",	"apikey",     "accesskey",	  "pwd"};
 	unsigned i;
 
 	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {

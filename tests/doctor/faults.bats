@@ -83,14 +83,14 @@ store_server() {
 		--proxy http://user:geheim@127.0.0.1:1
 	[ "$(step store .result)" = failed ]
 	[ "$(step proxy '.evidence[0]')" = "--proxy: 127.0.0.1:1" ]
-	! grep -q geheim out
+	run ! grep -q geheim out
 	# It is said to differ from that of the environment.
 	http_proxy=http://u:geheim@proxy.invalid:3128 \
 		names "wrong proxy, two of them" proxy --retry-for 1 \
 		--proxy http://127.0.0.1:1
 	step proxy '.evidence[]' | grep -q \
 		'environment, http_proxy: proxy.invalid:3128'
-	! grep -q geheim out
+	run ! grep -q geheim out
 }
 
 @test "an expired certificate" {
