@@ -170,7 +170,8 @@ void step_cache(const struct doctor *d, struct finding *f)
 		return;
 	}
 	if (cache_look(&c, d->cache, &e) < 0) {
-		find_error(f, DOCTOR_CAUSE, &e);
+		if (!find_denied(f, &e))
+			find_error(f, DOCTOR_CAUSE, &e);
 		return;
 	}
 	if (c->failed) {

@@ -16,6 +16,8 @@
 #define BEHIND_S (15 * 60)
 /* What was not seen by a sample for so long is no longer here. */
 #define GONE_S 3600
+/* One that is so old is no longer protected, rather than slow. */
+#define RETIRED_S 86400
 
 struct looking {
 	struct finding *f;
@@ -88,6 +90,13 @@ static int pace_of(void *ctx, const struct disk_record *r, struct err *e)
 	(void)e;
 	if (at == 0)
 		return 0;
+	if (p->now - at > RETIRED_S) {
+		find_shows(p->f,
+			   "%s/%s: nothing for more than a day; is it "
+			   "still protected?",
+			   r->machine, r->disk);
+		return 0;
+	}
 	if (strcmp(p->machine, r->machine) != 0) {
 		end_machine(p);
 		snprintf(p->machine, sizeof(p->machine), "%s", r->machine);
@@ -166,13 +175,15 @@ void step_disks(const struct doctor *d, struct finding *f)
 		return;
 	}
 	if (cache_look(&c, d->cache, &e) < 0) {
-		find_error(f, DOCTOR_CAUSE, &e);
+		if (!find_denied(f, &e))
+			find_error(f, DOCTOR_CAUSE, &e);
 		return;
 	}
 	rc = cache_views(c, look_at, &l, &e);
 	cache_close(c);
 	if (rc < 0) {
-		find_error(f, DOCTOR_CAUSE, &e);
+		if (!find_denied(f, &e))
+			find_error(f, DOCTOR_CAUSE, &e);
 		return;
 	}
 	compare_disks(d, &p);

@@ -89,6 +89,15 @@ void find_error(struct finding *f, enum doctor_weight w, const struct err *e)
 		find_next(f, "%s", e->hint);
 }
 
+bool find_denied(struct finding *f, const struct err *e)
+{
+	if (e->code != PS_NOPERM || geteuid() == 0)
+		return false;
+	find_skipped(f, "%s", e->msg);
+	find_next(f, "run ps-doctor as root");
+	return true;
+}
+
 const struct finding *finding_of(const struct doctor *d, const char *step)
 {
 	unsigned n, i;

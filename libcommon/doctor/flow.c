@@ -222,7 +222,8 @@ void step_pushing(const struct doctor *d, struct finding *f)
 	if (rc == 0)
 		rc = watch(d, &before, &after, &e);
 	if (rc < 0) {
-		find_error(f, DOCTOR_SIGN, &e);
+		if (!find_denied(f, &e))
+			find_error(f, DOCTOR_SIGN, &e);
 		return;
 	}
 	format_size(after.pending, pending, sizeof(pending));
@@ -389,7 +390,8 @@ void step_bandwidth(const struct doctor *d, struct finding *f)
 	}
 	known = churn(d, &l.churn);
 	if (look(d, &now, &e) < 0) {
-		find_error(f, DOCTOR_SIGN, &e);
+		if (!find_denied(f, &e))
+			find_error(f, DOCTOR_SIGN, &e);
 		return;
 	}
 	l.need = l.churn + (double)now.pending / DRAIN_S;

@@ -326,21 +326,11 @@ static bool plain_word(const char *value, size_t n)
 /* A name that says so, then ':' or '=', then the value. */
 static void cut_values(struct cuts *c, const char *line)
 {
-	static const char *const words[] = {"password",
-					    "passwd",
-					    "passphrase",
-					    "secret",
-					    "token",
-					    "sig",
-					    "signature",
-					    "accountkey",
-					    "key",
-					    "credential",
-					    "signature",
-					    "connectionstring",
-					    "connection_string",
-					    "api_key",
-					    "pwd"};
+	static const char *const words[] = {
+	    "password", "passwd",     "passphrase",	  "secret",
+	    "token",	"sig",	      "signature",	  "accountkey",
+	    "key",	"credential", "connectionstring", "connection_string",
+	    "api_key",	"apikey",     "accesskey",	  "pwd"};
 	unsigned i;
 
 	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
@@ -348,6 +338,9 @@ static void cut_values(struct cuts *c, const char *line)
 
 		while ((at = strcasestr(at, words[i])) != NULL) {
 			const char *v = at + strlen(words[i]);
+			/* "key" by itself in JSON names an alert. */
+			bool plain = at > line && at[-1] == '"' &&
+				     strcmp(words[i], "key") == 0;
 			bool middle = at > line &&
 				      isalpha((unsigned char)at[-1]) &&
 				      strlen(words[i]) == 3;
@@ -355,7 +348,7 @@ static void cut_values(struct cuts *c, const char *line)
 
 			at = v;
 			/* "monkey:", "design=": no. */
-			if (middle)
+			if (middle || plain)
 				continue;
 			v += strspn(v, "\"'");
 			v += strspn(v, " \t");

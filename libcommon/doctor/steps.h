@@ -43,6 +43,12 @@ void find_next(struct finding *f, const char *fmt, ...)
 /* A failure by an error: its words and its hint. */
 void find_error(struct finding *f, enum doctor_weight w, const struct err *e);
 
+/*
+ * This user may not look there: the step is skipped, as that says nothing of
+ * the services, which are other users. False: it is another error.
+ */
+bool find_denied(struct finding *f, const struct err *e);
+
 /* What an earlier step has found; NULL: it has not run. */
 const struct finding *finding_of(const struct doctor *d, const char *step);
 

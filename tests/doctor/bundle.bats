@@ -125,7 +125,7 @@ none_in() { # FOLDER: no secret is in its files
 	[ "$(stat -c %s b/logs/0-big.log)" -le 1048576 ]
 	grep -q '^the end$' b/logs/0-big.log
 	jq -e '.machine == "m"' b/agent/status.json
-	! grep -rqF "$(tail -c 40 m.key)" b
+	run ! grep -rqF "$(tail -c 40 m.key)" b
 	fails_with 66 ps-doctor --role source -c agent.yaml \
 		--bundle nowhere/out.tgz
 	# A full disk leaves the old one.

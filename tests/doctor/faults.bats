@@ -52,7 +52,9 @@ store_server() {
 	random_file big.img 9000000
 	pass m d big.img s1 --bookmark b1
 	pipeline s1 --stop-timeout 1
-	names "rate-limited upload" bandwidth
+	# The whole run waits to see whether anything moves.
+	[ -n "${PS_LONG:-}" ] || set -- services disks store proxy bandwidth
+	names "rate-limited upload" bandwidth "$@"
 	[ "$(step store .result)" = passed ]
 	step bandwidth .next | grep -q 'limit-rate'
 }
@@ -81,14 +83,14 @@ store_server() {
 		--proxy http://user:geheim@127.0.0.1:1
 	[ "$(step store .result)" = failed ]
 	[ "$(step proxy '.evidence[0]')" = "--proxy: 127.0.0.1:1" ]
-	! grep -q geheim out
+	run ! grep -q geheim out
 	# It is said to differ from that of the environment.
 	http_proxy=http://u:geheim@proxy.invalid:3128 \
 		names "wrong proxy, two of them" proxy --retry-for 1 \
 		--proxy http://127.0.0.1:1
 	step proxy '.evidence[]' | grep -q \
 		'environment, http_proxy: proxy.invalid:3128'
-	! grep -q geheim out
+	run ! grep -q geheim out
 }
 
 @test "an expired certificate" {
@@ -173,4 +175,34 @@ store_server() {
 	fails_with 1 ps-doctor --role source -c agent.yaml --json
 	[ "$(jq -r .cause out)" = services ]
 	told "stopped agent"
+}
+
+@test "a peer that takes the connection and hangs costs one step" {
+	receive
+	new_agent root </dev/null
+	cat >mute.py <<-'END'
+		import socket, time
+		s = socket.create_server(("127.0.0.1", 0))
+		print(s.getsockname()[1], flush=True)
+		time.sleep(100)
+	END
+	start python3 mute.py >mute.port
+	wait_for test -s mute.port
+	sed -i "s/^  port: .*/  port: $(cat mute.port)/" agent.yaml
+	fails_with 1 ps-doctor --role source -c agent.yaml --json \
+		--step-timeout 2 port https
+	[ "$(jq -r .cause out)" = https ]
+	[ "$(jq -r .what out)" = "no answer within 2 s" ]
+	[ "$(jq '.seconds < 20' out)" = true ]
+	told "a peer that hangs"
+}
+
+@test "misuse, and nothing to examine" {
+	fails_with 64 ps-doctor --config s1/ps.yaml nonsense
+	grep -q "no step 'nonsense'" err
+	fails_with 64 ps-doctor --yes
+	fails_with 64 ps-doctor --role butler
+	fails_with 78 ps-doctor -c "$T/none.yaml"
+	grep -q 'nothing is configured here' err
+	fails_with 66 ps-doctor --role source -c "$T/none.yaml"
 }
