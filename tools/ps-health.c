@@ -20,6 +20,7 @@
 #include "health/alarm.h"
 #include "health/gather.h"
 #include "health/view.h"
+#include "ps-health.h"
 
 #define STATE_DIR LOCALSTATEDIR "/lib/ps-toolkit/health"
 
@@ -32,12 +33,12 @@ static bool on_change, json;
 static const struct opt opts[] = {
     {0, "state", OPT_DIR, "DIR", &state_dir, "folder of samples and alerts",
      "PS_HEALTH_DIR", "health.state", 0, 0, 0},
-    {'C', "cache", OPT_DIR, "DIR", &cache, "sample: the cache", "PS_CACHE",
+    {'C', "cache", OPT_DIR, "DIR", &cache, "sample, why: the cache", "PS_CACHE",
      "cache", 0, 0, 0},
-    {0, "cert", OPT_FILE, "FILE", &cert, "sample: the server's certificate", 0,
-     "receive.cert", 0, 0, 0},
+    {0, "cert", OPT_FILE, "FILE", &cert,
+     "sample, why: the server's certificate", 0, "receive.cert", 0, 0, 0},
     {0, "listen", OPT_TEXT, "[ADDR:]PORT", &listen_at,
-     "sample: where ps-receive listens", 0, "receive.listen", 0, 0, 0},
+     "sample, why: where ps-receive listens", 0, "receive.listen", 0, 0, 0},
     {0, "services", OPT_TEXT, "NAME,...", &services,
      "sample: what should run (default: receive,pipeline)", 0,
      "health.services", 0, 0, 0},
@@ -60,12 +61,14 @@ static const struct opt opts[] = {
     {0, "for", OPT_DURATION, "TIME", &ack_for,
      "ack: how long it counts as known (default: 4h)", 0, 0, 0, 60,
      365 * 86400},
-    {0, "json", OPT_FLAG, 0, &json, "check, events: print JSON", 0, 0, 0, 0, 0},
+    {0, "json", OPT_FLAG, 0, &json, "check, why, events: print JSON", 0, 0, 0,
+     0, 0},
     {0}};
 
 static const struct opt_cmd cmds[] = {
     {"sample", "look at everything once, each minute"},
     {"check", "judge the samples; exit status 0, 1, 2 or 3"},
+    {"why", "name what holds replication back; exit status 1 when behind"},
     {"ack", "an alert is known: it no longer counts for a while"},
     {"events", "what happened in the last 72 hours"},
     {0}};
@@ -76,6 +79,7 @@ static const struct opt_tool tool = {
     .synopsis = "sample [--state DIR] [-C DIR]\n"
 		"check [--state DIR] [-f FORMAT] [--window TIME] [--rule RULE] "
 		"[--on-change] [--notify COMMAND] [-o FILE]\n"
+		"why [--state DIR] [-C DIR] [--json] [MACHINE [DISK]]\n"
 		"ack [--state DIR] [--for TIME] ALERT\n"
 		"events [--state DIR] [--json]\n",
     .opts = opts,
@@ -142,13 +146,18 @@ static const struct sample *last_sample(struct ring *r, int64_t now,
 	return NULL;
 }
 
+static struct gather what_to_look_at(void)
+{
+	return (struct gather){.proc = "/proc",
+			       .cache = cache,
+			       .cert = cert,
+			       .listen = listen_at,
+			       .state = state_dir};
+}
+
 static int sample_into(struct ring *r, struct disks *d, struct err *e)
 {
-	struct gather g = {.proc = "/proc",
-			   .cache = cache,
-			   .cert = cert,
-			   .listen = listen_at,
-			   .state = state_dir};
+	struct gather g = what_to_look_at();
 	int64_t now = time_now_ns() / NS_PER_S;
 	struct sample s, before;
 	char *list = strdup(services);
@@ -393,6 +402,27 @@ static int cmd_events(int dirfd, struct err *e)
 	return 0;
 }
 
+/* ---- why ---- */
+
+static int why(int dirfd, char *const *args, int n, int *ret_code,
+	       struct err *e)
+{
+	struct looking l = {
+	    .dirfd = dirfd, .gather = what_to_look_at(), .json = json};
+	int rc;
+
+	if (cache == NULL)
+		opt_misuse("which cache? -C, or 'cache:' in ps.yaml");
+	rules_default(&l.rules);
+	rc = rules_read(&l.rules, opt_conf(), e);
+	if (rc == 0)
+		rc = cmd_why(&l, n > 0 ? args[0] : NULL, n > 1 ? args[1] : NULL,
+			     e);
+	if (rc >= 0)
+		*ret_code = rc;
+	return rc < 0 ? rc : 0;
+}
+
 /* A monitor that asks has to hear 3 (unknown), and why in its own way. */
 static int failed(const char *cmd, const struct err *e)
 {
@@ -405,6 +435,16 @@ static int failed(const char *cmd, const struct err *e)
 	return 3;
 }
 
+static void check_operands(const char *cmd, int n)
+{
+	bool ack = strcmp(cmd, "ack") == 0;
+
+	if (ack && n != 1)
+		opt_misuse("ack needs one alert");
+	if (n > (ack ? 1 : strcmp(cmd, "why") == 0 ? 2 : 0))
+		opt_misuse("too many operands");
+}
+
 int main(int argc, char **argv)
 {
 	struct err e = {0};
@@ -414,11 +454,9 @@ int main(int argc, char **argv)
 	tool_init("ps-health");
 	at = opt_parse(&tool, argc, argv);
 	cmd = argv[at++];
-	if (strcmp(cmd, "ack") == 0 ? argc - at != 1 : argc > at)
-		opt_misuse(strcmp(cmd, "ack") == 0 ? "ack needs one alert"
-						   : "too many operands");
+	check_operands(cmd, argc - at);
 	dirfd = open_state(strcmp(cmd, "sample") == 0, &e);
-	if (dirfd < 0)
+	if (dirfd < 0 && strcmp(cmd, "why") != 0)
 		return tool_finish(failed(cmd, &e));
 	if (strcmp(cmd, "sample") == 0)
 		rc = cmd_sample(dirfd, &e);
@@ -426,9 +464,12 @@ int main(int argc, char **argv)
 		rc = cmd_check(dirfd, &code, &e);
 	else if (strcmp(cmd, "ack") == 0)
 		rc = cmd_ack(dirfd, argv[at], &e);
+	else if (strcmp(cmd, "why") == 0)
+		rc = why(dirfd, argv + at, argc - at, &code, &e);
 	else
 		rc = cmd_events(dirfd, &e);
-	close(dirfd);
+	if (dirfd >= 0)
+		close(dirfd);
 	if (rc < 0)
 		code = failed(cmd, &e);
 	return tool_finish(code);

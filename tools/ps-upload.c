@@ -19,7 +19,7 @@
 /* What --probe writes. */
 #define PROBE_BYTES (16u << 20)
 
-static const char *vault_url, *limit_rate;
+static const char *vault_url, *limit_rate, *report_file;
 static bool probe;
 
 static const struct opt options[] = {
@@ -30,6 +30,9 @@ static const struct opt options[] = {
      0},
     {'j', "jobs", OPT_NUMBER, "N", &store_settings.jobs,
      "transfers at a time (4)", NULL, "upload.jobs", 0, 1, STORE_JOBS_MAX},
+    {0, "report", OPT_FILE, "FILE", &report_file,
+     "tell in this file, each second, how it goes and what holds it back", NULL,
+     NULL, 0, 0, 0},
     {0, "probe", OPT_FLAG, NULL, &probe,
      "try the store step by step and say how fast it is", 0, 0, 0, 0, 0},
     STORE_OPTIONS,
@@ -39,7 +42,7 @@ static const struct opt options[] = {
 static const struct opt_tool tool = {
     .name = "ps-upload",
     .about = "Store a stream of segments in a vault.",
-    .synopsis = "[--limit-rate RATE] [-j N] VAULT [FILE]\n"
+    .synopsis = "[--limit-rate RATE] [-j N] [--report FILE] VAULT [FILE]\n"
 		"--probe VAULT\n",
     .opts = options,
     .operands = "file",
@@ -105,14 +108,37 @@ static void report(const struct upload_totals *t)
 		  bytes);
 }
 
+static int upload(struct upload *u, struct upload_totals *totals,
+		  const char *file, struct err *e)
+{
+	struct vault v;
+	int fd, rc;
+
+	rc = vault_open(&v, vault_url, e);
+	if (rc < 0)
+		return rc;
+	if (v.store->ops->paced)
+		u->rate = 0;
+	if (v.single_writer)
+		tool_warn("this vault's store refuses no second create: see "
+			  "to it that no other ps-upload writes to it");
+	fd = open_input(file);
+	rc =
+	    upload_run(&v, fd, strcmp(file, "-") != 0 ? file : "standard input",
+		       u, totals, e);
+	progress_end();
+	vault_close(&v);
+	return rc;
+}
+
 int main(int argc, char **argv)
 {
-	struct upload u = {.ack = print_ack};
+	struct upload_report rep;
+	struct upload u = {.ack = print_ack, .report = &rep};
 	struct upload_totals totals = {0};
 	struct err e = {0};
-	struct vault v;
 	const char *file;
-	int fd, code = PS_OK;
+	int code = PS_OK;
 
 	tool_init("ps-upload");
 	/* A file size limit is an error to report, not a reason to die. */
@@ -123,23 +149,14 @@ int main(int argc, char **argv)
 	store_settings.rate = u.rate;
 	if (probe)
 		return run_probe();
-	if (vault_open(&v, vault_url, &e) < 0)
-		tool_die(&e);
-	if (v.store->ops->paced)
-		u.rate = 0;
-	if (v.single_writer)
-		tool_warn("this vault's store refuses no second create: see "
-			  "to it that no other ps-upload writes to it");
-	fd = open_input(file);
-	if (upload_run(&v, fd, strcmp(file, "-") != 0 ? file : "standard input",
-		       &u, &totals, &e) < 0) {
-		progress_end();
+	upload_report_open(&rep, report_file, vault_url, u.rate);
+	store_settings.watch = upload_report_web;
+	store_settings.watch_ctx = &rep;
+	if (upload(&u, &totals, file, &e) < 0)
 		code = tool_fail(&e);
-	} else if (totals.refused > 0) {
+	else if (totals.refused > 0)
 		code = PS_NO;
-	}
-	progress_end();
+	upload_report_end(&rep, code, &e);
 	report(&totals);
-	vault_close(&v);
 	return tool_finish(code);
 }

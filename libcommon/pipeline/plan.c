@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "pipeline/gauge.h"
 #include "pipeline/plan.h"
 
 struct plan_stage *plan_stage(struct plan *p, const char *program)
@@ -57,7 +58,9 @@ void plan_chain(const struct plan_input *in, struct plan *ret)
 	}
 	if (in->key != NULL)
 		stage(ret, in, "ps-encrypt", "-k", in->key, NULL);
-	stage(ret, in, "ps-upload", in->vault, NULL);
+	gauge_file(in->cache, ".upload", NULL, ret->report,
+		   sizeof(ret->report));
+	stage(ret, in, "ps-upload", in->vault, "--report", ret->report, NULL);
 	stage(ret, in, "ps-cache", "ack", "-C", in->cache, NULL);
 }
 

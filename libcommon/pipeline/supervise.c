@@ -12,6 +12,7 @@
 
 #include "base/notify.h"
 #include "base/units.h"
+#include "pipeline/gauge.h"
 #include "pipeline/mapper.h"
 #include "pipeline/supervise.h"
 #include "pipeline/verdict.h"
@@ -36,6 +37,7 @@ struct sup {
 	struct plan plan;
 	struct chain chain;
 	struct errands errands[ERRANDS]; /* seats and digest maps */
+	struct gauge gauge;
 	int sigfd;
 	enum phase phase;
 	int64_t begun, until; /* mono_now_ns */
@@ -258,6 +260,7 @@ static int loop(struct sup *s, struct err *e)
 
 			until = next < until ? next : until;
 		}
+		until = gauge_step(&s->gauge, &s->chain, until);
 		wait_for_signals(s, until);
 		rc = step(s, e);
 	}
@@ -307,6 +310,7 @@ int supervise_run(const struct supervise *opt, struct err *e)
 	s.sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s.sigfd < 0)
 		return err_sys(e, 0, "signalfd");
+	gauge_open(&s.gauge, opt->in.cache, NULL);
 	plan_chain(&opt->in, &s.plan);
 	seater_init(&s.errands[0], &opt->in, opt->seat, opt->say, opt->ctx);
 	mapper_init(&s.errands[1], &opt->in, opt->say, opt->ctx);
@@ -316,6 +320,7 @@ int supervise_run(const struct supervise *opt, struct err *e)
 		rc = loop(&s, e);
 	}
 	end_children(&s);
+	(void)gauge_step(&s.gauge, &s.chain, 0);
 	close(s.sigfd);
 	/* A reload keeps them blocked: none may be lost on the way. */
 	if (rc < 0 || s.code != SUPERVISE_RELOAD)

@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/units.h"
 #include "vault/upload-queue.h"
 
 /* ---- the committer's side ---- */
@@ -61,14 +62,21 @@ static int run_job(struct upload_queue *q, const struct upload_job *job,
 {
 	const struct fence *f = &job->disk->fence;
 	struct ack a = {.seq = job->claim.seq};
+	int64_t begun;
 	int rc;
 
 	memcpy(a.machine, f->machine, sizeof(a.machine));
 	memcpy(a.disk, f->disk, sizeof(a.disk));
 	memcpy(a.digest, job->claim.digest, SHA256_LEN);
+	begun = mono_now_ns();
 	rc = decide(q, job, &a, e);
 	if (rc < 0)
 		return rc;
+	if (q->u->report != NULL && a.level == ACK_STORED)
+		upload_report_stored(
+		    q->u->report,
+		    q->ops->paced ? 0
+				  : (double)(mono_now_ns() - begun) / NS_PER_S);
 	if (a.level == ACK_REFUSED)
 		hold(q, job->disk, &a);
 	rc = q->u->ack(q->u->ctx, &a, e);

@@ -9,6 +9,7 @@
 
 #include "base/progress.h"
 #include "base/rate.h"
+#include "base/units.h"
 #include "segment/reader.h"
 #include "vault/upload-queue.h"
 
@@ -23,10 +24,17 @@ struct run {
 	struct io_out out; /* gathers small parts; its end is `job.put` */
 	struct upload_job job;
 	struct rate rate;
+	struct upload_report *report; /* NULL: none */
 	uint64_t bytes, before;
 };
 
 /* ---- ends ---- */
+
+static void waits_for_input(struct run *r, bool waits)
+{
+	if (r->report != NULL)
+		upload_report_input(r->report, waits);
+}
 
 /* Waits for input, or for the committer to fail: then nothing is worth it. */
 static ssize_t read_input(void *ctx, void *buf, size_t n, struct err *e)
@@ -37,8 +45,12 @@ static ssize_t read_input(void *ctx, void *buf, size_t n, struct err *e)
 
 	for (;;) {
 		ssize_t got;
+		int ready;
 
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		waits_for_input(r, true);
+		ready = poll(fds, 2, -1);
+		waits_for_input(r, false);
+		if (ready < 0 && errno != EINTR)
 			return err_sys(e, 0, "%s", r->name);
 		if (fds[1].revents != 0)
 			return queue_failure(&r->queue, e);
@@ -56,12 +68,17 @@ static int write_put(void *ctx, const void *buf, size_t n, struct err *e)
 {
 	struct run *r = ctx;
 	int rc = r->v->store->ops->put_write(r->job.put, buf, n, e);
+	int64_t begun;
 
 	if (rc < 0)
 		return rc;
 	r->bytes += n;
 	progress_at(r->before + r->bytes);
+	begun = mono_now_ns();
 	rate_take(&r->rate, n);
+	/* A store that is paced tells by itself what goes through. */
+	if (r->report != NULL && !r->v->store->ops->paced)
+		upload_report_moved(r->report, n, mono_now_ns() - begun);
 	return 0;
 }
 
@@ -301,7 +318,11 @@ static int run(struct run *r, struct io_in *in, const struct upload *u,
 int upload_run(struct vault *v, int fd, const char *name,
 	       const struct upload *u, struct upload_totals *ret, struct err *e)
 {
-	struct run r = {.v = v, .fd = fd, .name = name, .before = u->before};
+	struct run r = {.v = v,
+			.fd = fd,
+			.name = name,
+			.report = u->report,
+			.before = u->before};
 	struct io_in in;
 	int rc;
 

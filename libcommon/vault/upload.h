@@ -7,6 +7,7 @@
 #ifndef PS_VAULT_UPLOAD_H
 #define PS_VAULT_UPLOAD_H
 
+#include "vault/upload-report.h"
 #include "vault/vault.h"
 
 /* Called for each segment, one call at a time, in the order of the stream. */
@@ -17,6 +18,7 @@ struct upload {
 	uint64_t before; /* bytes of earlier calls, for the progress line */
 	upload_ack_fn *ack;
 	void *ctx;
+	struct upload_report *report; /* NULL: none */
 };
 
 struct upload_totals {

@@ -6,4 +6,4 @@ UNIT_TESTS += tests/health/test-check
 tests_health_test_check_SOURCES = tests/health/test-check.c
 tests_health_test_check_LDADD = $(TEST_LDADD)
 
-EXTRA_DIST += tests/health/health.bats
+EXTRA_DIST += tests/health/health.bats tests/health/why.bats
