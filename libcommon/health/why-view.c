@@ -69,6 +69,57 @@ void why_text(const struct why *w, FILE *f)
 		text_disks(w, f);
 }
 
+void why_line(const struct why *w, FILE *f)
+{
+	char now[TIME_TEXT], backlog[32], lag[32], in[32], out[32], eta[32];
+
+	format_time(w->now * NS_PER_S, now);
+	format_size(w->backlog, backlog, sizeof(backlog));
+	format_duration((double)w->lag, lag, sizeof(lag));
+	rate_words(w->intake, in, sizeof(in));
+	rate_words(w->drain, out, sizeof(out));
+	eta_words(w, eta, sizeof(eta));
+	fprintf(f,
+		"%s %s backlog %s, lag %s, comes %s, goes %s, caught up in: "
+		"%s\n",
+		now, w->behind ? why_word(w->cause) : "ok", backlog, lag, in,
+		out, eta);
+}
+
+#define BAR 20
+
+static void stage_line(const struct why_stage *s, FILE *f)
+{
+	double fill =
+	    s->queue_size > 0 ? (double)s->queue / (double)s->queue_size : 0;
+	char bar[BAR + 1];
+	int i;
+
+	for (i = 0; i < BAR; i++)
+		bar[i] = fill * BAR > i ? '#' : '.';
+	bar[BAR] = '\0';
+	fprintf(f, "  %-12s [%s] %4.0f %% cpu, limits in %3.0f %%\n", s->name,
+		s->queue_size > 0 ? bar : "       cache        ", s->cpu * 100,
+		s->limits * 100);
+}
+
+void why_stages(const struct why *w, FILE *f)
+{
+	unsigned i, k;
+
+	for (i = 0; i < w->nfollowers; i++) {
+		const struct why_follower *o = &w->followers[i];
+
+		fprintf(f, "%s: %s%s%s\n", o->name,
+			o->running	? "running"
+			: o->supervised ? "waits to start again"
+					: "stopped",
+			o->cause[0] != '\0' ? ", " : "", o->cause);
+		for (k = 0; k < o->n; k++)
+			stage_line(&o->stages[k], f);
+	}
+}
+
 static json_t *json_rate(double v)
 {
 	return v < 0 ? json_null() : json_integer((json_int_t)v);

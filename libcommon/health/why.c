@@ -1,6 +1,7 @@
 /* What there is to judge by: cache, counters, samples. */
 #include "config.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,7 @@ static int look_at(void *ctx, const struct cache_disk_view *v, struct err *e)
 	struct why *w = l->w;
 	struct why_disk *d;
 	int64_t oldest = v->oldest / NS_PER_S;
+	char path[PATH_MAX];
 
 	if ((l->in->machine != NULL &&
 	     strcmp(l->in->machine, v->machine) != 0) ||
@@ -50,6 +52,9 @@ static int look_at(void *ctx, const struct cache_disk_view *v, struct err *e)
 	snprintf(d->reason, sizeof(d->reason), "%s", v->held ? v->reason : "");
 	if (oldest != 0 && oldest < w->now)
 		d->lag = w->now - oldest;
+	snprintf(path, sizeof(path), "%s/%s/%s/map.want", l->in->gather->cache,
+		 v->machine, v->disk);
+	d->asks_map = access(path, F_OK) == 0;
 	return 0;
 }
 

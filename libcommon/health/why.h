@@ -144,6 +144,10 @@ void why_read_followers(const char *cache, struct why *w);
 void why_judge(struct why *w, int64_t silent_s);
 
 void why_text(const struct why *w, FILE *f);
+/* One line, for a log. */
+void why_line(const struct why *w, FILE *f);
+/* Stages with how full the pipe before each is, for a screen. */
+void why_stages(const struct why *w, FILE *f);
 int why_json(const struct why *w, FILE *f, struct err *e);
 
 #endif

@@ -135,6 +135,17 @@ static enum gauge_fill behind(const struct gauge *g, unsigned stage,
 	return stage + 1 == g->n ? GAUGE_EMPTY : g->stages[stage + 1].fill[at];
 }
 
+/* Nothing went through the chain: that says nothing of a later stage. */
+static bool idle(const struct gauge *g, unsigned at)
+{
+	unsigned i;
+
+	for (i = 1; i < g->n; i++)
+		if (g->stages[i].fill[at] >= GAUGE_BETWEEN)
+			return false;
+	return true;
+}
+
 void gauge_shares(const struct gauge *g, unsigned stage,
 		  struct gauge_shares *ret)
 {
@@ -147,7 +158,8 @@ void gauge_shares(const struct gauge *g, unsigned stage,
 		enum gauge_fill in = before(g, stage, i);
 		enum gauge_fill out = behind(g, stage, i);
 
-		if (in == GAUGE_UNKNOWN || out == GAUGE_UNKNOWN)
+		if (in == GAUGE_UNKNOWN || out == GAUGE_UNKNOWN ||
+		    (stage > 0 && idle(g, i)))
 			continue;
 		ret->n++;
 		limits += in == GAUGE_FULL && out == GAUGE_EMPTY;

@@ -62,7 +62,11 @@ void gauge_open(struct gauge *g, const char *dir, const char *name);
  */
 int64_t gauge_step(struct gauge *g, const struct chain *c, int64_t until);
 
-/* Shares of the samples of a stage, 0 to 1; `n` samples they are made of. */
+/*
+ * Shares of the samples of a stage, 0 to 1, and the number of those that they
+ * are made of: of all but the first stage only samples in which something was
+ * in some pipe.
+ */
 struct gauge_shares {
 	double limits;	/* it holds the chain up */
 	double starved; /* nothing comes */

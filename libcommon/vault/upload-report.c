@@ -54,8 +54,14 @@ static double latency(const struct upload_report *r)
 	return n > 0 ? sum / (double)n : 0;
 }
 
+static int64_t until(const struct upload_span *s, int64_t now)
+{
+	return s->ns + (s->since != 0 ? now - s->since : 0);
+}
+
 static char *as_text(const struct upload_report *r)
 {
+	int64_t limited = until(&r->limited, mono_now_ns());
 	char now[TIME_TEXT], *text = NULL;
 	json_t *root;
 
@@ -66,7 +72,7 @@ static char *as_text(const struct upload_report *r)
 	    "error", r->error, "vault", r->vault, "segments",
 	    (json_int_t)r->segments, "bytes", (json_int_t)r->bytes, "rate",
 	    (json_int_t)r->rate, "limit_rate", (json_int_t)r->limit,
-	    "limited_s", json_real((double)(r->limited_ns / 1000000) / 1000),
+	    "limited_s", json_real((double)(limited / 1000000) / 1000),
 	    "latency_ms", json_real((double)(int64_t)(latency(r) * 1e4) / 10),
 	    "retries", (json_int_t)r->retries, "errors", (json_int_t)r->errors,
 	    "updated", now);
@@ -77,30 +83,27 @@ static char *as_text(const struct upload_report *r)
 	return text;
 }
 
-static int64_t input_until(const struct upload_report *r, int64_t now)
-{
-	return r->input_ns + (r->input_since != 0 ? now - r->input_since : 0);
-}
-
 /* With the lock held: rate and, while nothing fails, cause of the interval. */
 static void measure(struct upload_report *r)
 {
 	int64_t now = mono_now_ns();
-	int64_t waited = input_until(r, now);
+	int64_t slept = until(&r->limited, now), waited = until(&r->input, now);
 	double took = (double)(now - r->since.ns), limited, input, rate;
 
 	if (now - r->since.ns < INTERVAL_NS)
 		return;
-	limited = (double)(r->limited_ns - r->since.limited_ns) / took;
+	limited = (double)(slept - r->since.limited_ns) / took;
 	input = (double)(waited - r->since.input_ns) / took;
 	rate = (double)(r->bytes - r->since.bytes) / took * NS_PER_S;
 	r->rate += (rate - r->rate) * (r->rate == 0 ? 1 : RATE_WEIGHT);
+	if (r->limit != 0 && r->rate > (double)r->limit)
+		r->rate = (double)r->limit;
 	if (!r->troubled && r->state == UPLOAD_SENDING)
 		r->cause = limited > LIMITED_SHARE ? "rate-limit"
 			   : input < INPUT_SHARE   ? "store-slow"
 						   : "";
 	r->since.ns = now;
-	r->since.limited_ns = r->limited_ns;
+	r->since.limited_ns = slept;
 	r->since.input_ns = waited;
 	r->since.bytes = r->bytes;
 }
@@ -147,8 +150,8 @@ static void put_words(struct upload_report *r, const char *words)
 {
 	size_t i;
 
-	snprintf(r->error, sizeof(r->error), "%.*s",
-		 (int)sizeof(r->error) - 1, words);
+	snprintf(r->error, sizeof(r->error), "%.*s", (int)sizeof(r->error) - 1,
+		 words);
 	for (i = 0; r->error[i] != '\0'; i++)
 		if (r->error[i] < ' ' || r->error[i] > '~')
 			r->error[i] = '?';
@@ -242,25 +245,38 @@ void upload_report_web(void *ctx, const struct web_event *ev)
 	if (ev->kind == WEB_TRIED) {
 		tried(r, ev);
 	} else {
-		r->limited_ns += ev->limited_ns;
+		r->limited.ns += ev->limited_ns;
 		r->bytes += ev->bytes;
 	}
 	pthread_mutex_unlock(&r->lock);
 }
 
-void upload_report_moved(struct upload_report *r, size_t bytes,
-			 int64_t limited_ns)
+void upload_report_moved(struct upload_report *r, size_t bytes)
 {
-	struct web_event ev = {
-	    .kind = WEB_MOVED, .bytes = bytes, .limited_ns = limited_ns};
+	struct web_event ev = {.kind = WEB_MOVED, .bytes = bytes};
 
 	upload_report_web(r, &ev);
 }
 
-void upload_report_input(struct upload_report *r, bool waits)
+static void enter(struct upload_span *s, bool now_in)
 {
 	int64_t now = mono_now_ns();
 
+	s->ns = until(s, now);
+	s->since = now_in ? now : 0;
+}
+
+void upload_report_limit(struct upload_report *r, bool sleeps)
+{
+	if (r->file.path == NULL)
+		return;
+	pthread_mutex_lock(&r->lock);
+	enter(&r->limited, sleeps);
+	pthread_mutex_unlock(&r->lock);
+}
+
+void upload_report_input(struct upload_report *r, bool waits)
+{
 	if (r->file.path == NULL)
 		return;
 	pthread_mutex_lock(&r->lock);
@@ -268,8 +284,7 @@ void upload_report_input(struct upload_report *r, bool waits)
 		r->state = UPLOAD_SENDING;
 		tell_news(r);
 	}
-	r->input_ns = input_until(r, now);
-	r->input_since = waits ? now : 0;
+	enter(&r->input, waits);
 	pthread_mutex_unlock(&r->lock);
 }
 

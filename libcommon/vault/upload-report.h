@@ -39,8 +39,10 @@ struct upload_report {
 	char error[512];
 	bool troubled; /* the last try failed, or the former process did */
 	uint64_t segments, bytes, retries, errors;
-	int64_t limited_ns, input_ns;
-	int64_t input_since; /* the reader waits since; 0: it does not */
+	/* Time spent so, and since when now (0: not). */
+	struct upload_span {
+		int64_t ns, since;
+	} limited, input;
 	double latency[UPLOAD_REQUESTS];
 	uint64_t requests;
 	/* At the beginning of the interval that rate and cause are made of. */
@@ -61,9 +63,10 @@ void upload_report_open(struct upload_report *r, const char *path,
 			const char *vault, uint64_t limit);
 /* A web_watch_fn; ctx is the report. */
 void upload_report_web(void *ctx, const struct web_event *ev);
-/* Bytes were written into the vault, after a sleep for the limit. */
-void upload_report_moved(struct upload_report *r, size_t bytes,
-			 int64_t limited_ns);
+/* Bytes were written into the vault. */
+void upload_report_moved(struct upload_report *r, size_t bytes);
+/* The reader begins or ends to sleep for the limit. */
+void upload_report_limit(struct upload_report *r, bool sleeps);
 /* The reader begins or ends to wait for its input. */
 void upload_report_input(struct upload_report *r, bool waits);
 /*

@@ -9,7 +9,6 @@
 
 #include "base/progress.h"
 #include "base/rate.h"
-#include "base/units.h"
 #include "segment/reader.h"
 #include "vault/upload-queue.h"
 
@@ -64,21 +63,29 @@ static ssize_t read_input(void *ctx, void *buf, size_t n, struct err *e)
 	}
 }
 
+/* A store that is paced does both by itself. */
+static void limit(struct run *r, size_t n)
+{
+	if (r->report == NULL || r->v->store->ops->paced) {
+		rate_take(&r->rate, n);
+		return;
+	}
+	upload_report_moved(r->report, n);
+	upload_report_limit(r->report, true);
+	rate_take(&r->rate, n);
+	upload_report_limit(r->report, false);
+}
+
 static int write_put(void *ctx, const void *buf, size_t n, struct err *e)
 {
 	struct run *r = ctx;
 	int rc = r->v->store->ops->put_write(r->job.put, buf, n, e);
-	int64_t begun;
 
 	if (rc < 0)
 		return rc;
 	r->bytes += n;
 	progress_at(r->before + r->bytes);
-	begun = mono_now_ns();
-	rate_take(&r->rate, n);
-	/* A store that is paced tells by itself what goes through. */
-	if (r->report != NULL && !r->v->store->ops->paced)
-		upload_report_moved(r->report, n, mono_now_ns() - begun);
+	limit(r, n);
 	return 0;
 }
 

@@ -41,7 +41,7 @@ why() {
 }
 
 run_pipeline() {
-	start ps-pipeline --config "$T/now.yaml" "$@" >>acks 2>>pipeline.err
+	start ps-pipeline --config "$T/now.yaml" --stop-timeout 0 "$@" >>acks 2>>pipeline.err
 }
 
 @test "a limit on the rate" {
@@ -109,12 +109,14 @@ run_pipeline() {
 @test "a store at the end of a narrow line" {
 	strict
 	ps-vault init s3://bucket/v
-	fill
+	fill d
+	fill e
 	start "$PS_BUILD/tests/lib/proxy" --rate 600k 127.0.0.1 "$STRICT_PORT" \
 		>port 2>/dev/null
 	wait_for [ -s port ]
 	sed -i '/^vault:/d' s1/ps.yaml
 	settings_for <<<'vault: s3://bucket/v'
+	export AWS_ENDPOINT_URL
 	AWS_ENDPOINT_URL=http://127.0.0.1:$(cat port)
 	run_pipeline
 	why store-latency
@@ -122,16 +124,16 @@ run_pipeline() {
 }
 
 @test "a stage that does not work" {
-	fill
 	settings_for </dev/null
 	run_pipeline
 	wait_for pgrep -P "${STARTED[0]}" ps-encrypt
 	local pid
 	pid=$(pgrep -P "${STARTED[0]}" ps-encrypt)
 	kill -STOP "$pid"
-	fill e
+	fill
 	faketime -f -2m ps-health sample --config now.yaml --services pipeline
 	why encrypt
+	jq -e '.share > 0.3 and .backlog_bytes > 0' why.json
 	jq -e '.eta == "never at this rate"' why.json
 	kill -CONT "$pid"
 }
@@ -171,6 +173,63 @@ run_pipeline() {
 	wait_for drained
 	why slow-disk
 	jq -e '.what | contains("disk e")' why.json
+}
+
+@test "a job that is silent for too long is an alert" {
+	fails_with 64 ps-health stamp
+	fails_with 64 ps-health stamp laundry
+	faketime -f -3d ps-health stamp prune
+	ps-health stamp verify
+	ps-health sample --config s1/ps.yaml
+	ps-health check --json >json || true
+	[ "$(jq -c '[.alerts[].code | select(startswith("job-"))]' json)" = \
+		'["job-prune"]' ]
+	jq -e '.figures.job_drill_age_seconds == null' json
+	ps-health stamp prune
+	ps-health sample --config s1/ps.yaml
+	ps-health check --json >json || true
+	jq -e 'all(.alerts[]; .code != "job-prune")' json
+}
+
+# Nothing from elsewhere: neither loaded nor linked to.
+@test "the page is whole and well-formed, whatever the words are" {
+	command -v xmllint >/dev/null || skip "no xmllint"
+	fill
+	settings_for </dev/null
+	ps-cache hold -C s1/cache m d 'a <script> & "quotes"'
+	local i
+	for i in 300 120 60 59 58 3 2 1 0; do
+		faketime -f "-${i}m" ps-health sample --config now.yaml
+	done
+	fails_with 64 ps-health report --config now.yaml
+	ps-health report --config now.yaml --html page.html
+	xmllint --noout page.html
+	run ! grep -E 'https?:|src=|href=|url\(|@import|<script' page.html
+	[ "$(grep -c '<svg' page.html)" -eq 6 ]
+	[ "$(grep -c '<polyline' page.html)" -gt 6 ]
+	grep -q 'a &lt;script&gt; &amp;' page.html
+	grep -q 'prefers-color-scheme:dark' page.html
+}
+
+@test "watch: lines when nobody looks, a screen that is given back" {
+	fill
+	settings_for </dev/null
+	start ps-health watch --config now.yaml --interval 1 >lines
+	wait_for grep -q ' pipeline-down backlog 5' lines
+	kill "${STARTED[0]}"
+	wait "${STARTED[0]}"
+	run ! grep -q $'\033' lines
+	command -v script >/dev/null || skip "no script(1)"
+	# A key ends it, and the terminal is as it was before.
+	{
+		wait_for grep -q pipeline-down typed
+		printf q
+	} | TERM=xterm timeout 20 script -qefc \
+		"stty -a >before; ps-health watch --config now.yaml; stty -a >after" \
+		typed >/dev/null
+	cmp before after
+	grep -q $'\033\\[?1049h' typed
+	grep -q $'\033\\[?1049l' typed
 }
 
 @test "misuse" {

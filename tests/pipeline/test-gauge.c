@@ -97,7 +97,8 @@ static void the_slowest_stage_is_found(void **state)
 	gauge_shares(&w.gauge, 0, &s);
 	assert_true(s.blocked > 0.8);
 	gauge_shares(&w.gauge, 2, &s);
-	assert_true(s.starved > 0.8 && s.limits < 0.1);
+	assert_true(s.starved > 0.8);
+	assert_true(s.limits < 0.1);
 	finish(&w);
 	/* The first gives nothing. */
 	start(&w, "exec sleep 60", "exec cat", "exec cat >/dev/null");
