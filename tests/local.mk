@@ -17,7 +17,7 @@ check-local: all
 
 # Static checks and what all tests share.
 EXTRA_DIST += tests/style.bats tests/tidy.bats tests/lib/common.bash tests/lib/chain.bash tests/lib/style.bash \
-	tests/lib/tidy
+	tests/lib/guest tests/lib/tidy
 
 EXTRA_DIST += scripts/check scripts/install-packages scripts/install-peers \
 	scripts/make-completions scripts/quickstart scripts/run-test \

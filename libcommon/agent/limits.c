@@ -74,25 +74,65 @@ static int enter(int parent, const char *name)
 	return openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-/*
- * A group below ours with the cpu controller. A group that has processes may
- * not hand controllers down, so in a group of our own (a service with
- * Delegate=yes) we step aside into a leaf.
- */
-static int work_group(int own)
+/* Whether the file of a group says this; the root group has no cgroup.type. */
+static bool says(int group, const char *file, const char *text)
 {
-	int work = enter(own, "ps-agent.work"), leaf;
+	char buf[32];
+	int fd = openat(group, file, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? io_read_full(fd, buf, sizeof(buf)) : -1;
 
-	if (work < 0 || faccessat(work, "cpu.max", W_OK, 0) == 0)
-		return work;
-	if (alone(own)) {
+	if (fd >= 0)
+		close(fd);
+	return n == (ssize_t)strlen(text) && memcmp(buf, text, (size_t)n) == 0;
+}
+
+/*
+ * Below a group that has processes of its own a group may have cpu.max and
+ * yet take no process: it is then of type "domain invalid" (cgroup-v2.rst of
+ * the kernel, "Threads").
+ */
+static bool usable(int work)
+{
+	return faccessat(work, "cpu.max", W_OK, 0) == 0 &&
+	       says(work, "cgroup.type", "domain\n");
+}
+
+/*
+ * Hands the cpu controller down from our group. A group that has processes
+ * may not do that, so in one of our own (a service with Delegate=yes) we step
+ * aside into a leaf; one that others are in, too, is left as it is.
+ */
+static void delegate(int own)
+{
+	bool root = faccessat(own, "cgroup.type", F_OK, 0) < 0;
+	int leaf;
+
+	if (!root && !alone(own))
+		return;
+	if (!root) {
+		/* Of an agent that ran here before. */
+		(void)put(own, "cgroup.subtree_control", "-cpu");
 		leaf = enter(own, LEAF);
-		if (leaf >= 0) {
-			(void)put(leaf, "cgroup.procs", "0");
-			close(leaf);
-		}
+		if (leaf < 0)
+			return;
+		(void)put(leaf, "cgroup.procs", "0");
+		close(leaf);
 	}
 	(void)put(own, "cgroup.subtree_control", "+cpu");
+}
+
+/* A group below ours whose share of the processor can be set; -1: none. */
+static int work_group(int own)
+{
+	int work = enter(own, "ps-agent.work");
+
+	if (work >= 0 && !usable(work))
+		delegate(own);
+	if (work >= 0 && !usable(work)) {
+		close(work);
+		(void)unlinkat(own, "ps-agent.work", AT_REMOVEDIR);
+		return -1;
+	}
 	return work;
 }
 

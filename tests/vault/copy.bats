@@ -10,7 +10,8 @@ prepare() {
 
 object() { printf '%s/%s/%020d' "$1" "$2" "$3"; }
 points() { ps-vault list "$1" --json | jq -S 'map(del(.authenticated))'; }
-same() { diff -r a b && [ "$(points a)" = "$(points b)" ]; }
+# The two differ in when they were made, nothing else.
+same() { diff -r -x vault.json a b && [ "$(points a)" = "$(points b)" ]; }
 
 @test "a copy has every object, and restores without the first vault" {
 	make-segment -d root,data -s 3M -p 4 -o model | ps-upload a >/dev/null
