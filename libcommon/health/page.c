@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/units.h"
 #include "health/page.h"
@@ -107,6 +108,7 @@ static void put_why(const struct why *w, FILE *f)
 		return;
 	why_line(w, m);
 	fclose(m);
+	text[strcspn(text, "\n")] = '\0';
 	fputs("<p class=\"dim\">", f);
 	put_text(text, f);
 	fputs("</p>\n", f);

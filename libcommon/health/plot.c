@@ -6,7 +6,7 @@
 /* Of the picture, in its own units; it is scaled to the width of the page. */
 #define WIDTH 640
 #define HEIGHT 170
-#define LEFT 64
+#define LEFT 92
 #define BOTTOM 24
 #define TOP 10
 #define STEPS 288 /* values of a curve */
@@ -44,11 +44,12 @@ static void gather(const struct plot_curve *c, const struct sample *samples,
 			ret->value[i] /= ret->count[i];
 }
 
-/* A round number that nothing passes: 1, 2 or 5 times a power of the base. */
+/* A round number that nothing passes. */
 static double top_of(const struct plot *p, const struct steps *s)
 {
-	double most = 0, top = p->unit == PLOT_SECONDS ? 60 : 1024;
-	static const double times[] = {2, 2.5, 2};
+	static const double times[] = {60,   300,   900,   1800,
+				       3600, 14400, 43200, 86400};
+	double most = 0, top = 1024;
 	unsigned c, i;
 
 	if (p->unit == PLOT_PERCENT)
@@ -57,8 +58,13 @@ static double top_of(const struct plot *p, const struct steps *s)
 		for (i = 0; i < STEPS; i++)
 			if (s[c].count[i] > 0 && s[c].value[i] > most)
 				most = s[c].value[i];
-	for (i = 0; top < most; i++)
-		top *= times[i % 3];
+	for (i = 0; p->unit == PLOT_SECONDS && i < 8; i++) {
+		top = times[i];
+		if (top >= most)
+			break;
+	}
+	while (top < most)
+		top *= 2;
 	return top;
 }
 

@@ -165,8 +165,7 @@ static enum why_cause trouble_of(const struct why_follower *f)
 static bool judge_trouble(struct why *w, const struct why_follower *f)
 {
 	static const char *const words[WHY_CAUSES] = {
-	    [WHY_CLOCK] = "the clock of this server is wrong: the store "
-			  "refuses its requests",
+	    [WHY_CLOCK] = "this clock is wrong: the store refuses us",
 	    [WHY_PROXY] = "the proxy on the way to the store fails",
 	    [WHY_STORE_UNREACHABLE] = "the store cannot be reached",
 	    [WHY_DENIED] = "the store refuses us",

@@ -14,12 +14,14 @@
 #include <jansson.h>
 
 #include "base/io.h"
+#include "base/units.h"
 #include "cache/follower.h"
 #include "health/why.h"
 
 #define STAGES ".stages"
 #define UPLOAD ".upload"
 #define FILE_MAX 65536
+#define FRESH_S 10 /* both are written each second */
 
 /* A file as JSON; NULL when there is none, or it is none. */
 static json_t *load(int dirfd, const char *name)
@@ -75,7 +77,17 @@ static bool lives(const json_t *o, const char *program)
 	return strcmp(name, program) == 0;
 }
 
-static void take_stages(const json_t *o, struct why_follower *f)
+/* A full disk keeps the file as it was: then it tells of another time. */
+static bool fresh(const json_t *o, int64_t now)
+{
+	const char *text = json_string_value(json_object_get(o, "updated"));
+	int64_t at;
+
+	return text != NULL && parse_time(text, &at) &&
+	       llabs(now - at / NS_PER_S) <= FRESH_S;
+}
+
+static void take_stages(const json_t *o, int64_t now, struct why_follower *f)
 {
 	const json_t *list = json_object_get(o, "stages"), *s;
 	size_t i;
@@ -83,7 +95,7 @@ static void take_stages(const json_t *o, struct why_follower *f)
 	f->supervised = lives(o, "ps-pipeline");
 	f->running =
 	    f->supervised && json_is_true(json_object_get(o, "running"));
-	if (!f->running)
+	if (!f->running || !fresh(o, now))
 		return;
 	json_array_foreach((json_t *)(uintptr_t)list, i, s)
 	{
@@ -103,7 +115,7 @@ static void take_stages(const json_t *o, struct why_follower *f)
 	}
 }
 
-static void take_upload(const json_t *o, struct why_follower *f)
+static void take_upload(const json_t *o, int64_t now, struct why_follower *f)
 {
 	text_of(o, "state", f->state, sizeof(f->state));
 	text_of(o, "cause", f->cause, sizeof(f->cause));
@@ -111,7 +123,7 @@ static void take_upload(const json_t *o, struct why_follower *f)
 	f->rate = (uint64_t)number_of(o, "rate");
 	f->limit = (uint64_t)number_of(o, "limit_rate");
 	f->latency_ms = number_of(o, "latency_ms");
-	f->uploading = lives(o, "ps-upload");
+	f->uploading = lives(o, "ps-upload") && fresh(o, now);
 }
 
 /* ".stages" or ".stages.NAME": the name; NULL when it is no such file. */
@@ -141,11 +153,11 @@ static void take_file(int dirfd, const char *file, struct why *w)
 	*f = (struct why_follower){0};
 	snprintf(f->name, sizeof(f->name), "%s", name);
 	o = load(dirfd, file);
-	take_stages(o, f);
+	take_stages(o, w->now, f);
 	json_decref(o);
 	snprintf(upload, sizeof(upload), UPLOAD "%s", file + strlen(STAGES));
 	o = load(dirfd, upload);
-	take_upload(o, f);
+	take_upload(o, w->now, f);
 	json_decref(o);
 }
 
@@ -156,8 +168,6 @@ void why_read_followers(const char *cache, struct why *w)
 
 	if (d == NULL)
 		return;
-	/* One thread reads this folder. */
-	// NOLINTNEXTLINE(concurrency-mt-unsafe)
 	while ((entry = readdir(d)) != NULL)
 		take_file(dirfd(d), entry->d_name, w);
 	closedir(d);

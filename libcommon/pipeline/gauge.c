@@ -93,7 +93,6 @@ static int64_t ticks_of(pid_t pid)
 	/* The name may hold anything: what counts is behind its ')'. */
 	p = strrchr(text, ')');
 	if (p == NULL ||
-	    // NOLINTNEXTLINE(cert-err34-c): the count says whether they are
 	    sscanf(p + 1,
 		   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu",
 		   &user, &system) != 2)

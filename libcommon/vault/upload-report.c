@@ -61,7 +61,7 @@ static int64_t until(const struct upload_span *s, int64_t now)
 
 static char *as_text(const struct upload_report *r)
 {
-	int64_t limited = until(&r->limited, mono_now_ns());
+	double limited = (double)until(&r->limited, mono_now_ns()) / NS_PER_S;
 	char now[TIME_TEXT], *text = NULL;
 	json_t *root;
 
@@ -72,10 +72,10 @@ static char *as_text(const struct upload_report *r)
 	    "error", r->error, "vault", r->vault, "segments",
 	    (json_int_t)r->segments, "bytes", (json_int_t)r->bytes, "rate",
 	    (json_int_t)r->rate, "limit_rate", (json_int_t)r->limit,
-	    "limited_s", json_real((double)(limited / 1000000) / 1000),
-	    "latency_ms", json_real((double)(int64_t)(latency(r) * 1e4) / 10),
-	    "retries", (json_int_t)r->retries, "errors", (json_int_t)r->errors,
-	    "updated", now);
+	    "limited_s", json_real(limited), "latency_ms",
+	    json_real((double)(int64_t)(latency(r) * 1e4) / 10), "retries",
+	    (json_int_t)r->retries, "errors", (json_int_t)r->errors, "updated",
+	    now);
 	if (root != NULL)
 		text = json_dumps(root, JSON_COMPACT | JSON_PRESERVE_ORDER |
 					    JSON_REAL_PRECISION(8));
