@@ -361,7 +361,7 @@ static void check_options(void)
 		snprintf(report.disk, sizeof(report.disk), "%s", disk);
 	if (machine != NULL)
 		snprintf(report.machine, sizeof(report.machine), "%s", machine);
-	report.path = report_file;
+	report.file.path = report_file;
 	to = (struct client_to){host, port, (int64_t)wait_s * NS_PER_S, ca};
 }
 

@@ -20,6 +20,7 @@
 #include "health/alarm.h"
 #include "health/gather.h"
 #include "health/view.h"
+#include "ps-health.h"
 
 #define STATE_DIR LOCALSTATEDIR "/lib/ps-toolkit/health"
 
@@ -27,17 +28,19 @@ static const char *state_dir = STATE_DIR, *cache, *cert, *listen_at;
 static const char *services = "receive,pipeline", *format = "text";
 static const char *rule = "every", *notify, *output;
 static uint64_t window = RULES_WINDOW_MIN * 60, ack_for = 4 * 3600;
+static const char *html;
+static uint64_t interval = 2;
 static bool on_change, json;
 
 static const struct opt opts[] = {
     {0, "state", OPT_DIR, "DIR", &state_dir, "folder of samples and alerts",
      "PS_HEALTH_DIR", "health.state", 0, 0, 0},
-    {'C', "cache", OPT_DIR, "DIR", &cache, "sample: the cache", "PS_CACHE",
+    {'C', "cache", OPT_DIR, "DIR", &cache, "sample, why: the cache", "PS_CACHE",
      "cache", 0, 0, 0},
-    {0, "cert", OPT_FILE, "FILE", &cert, "sample: the server's certificate", 0,
-     "receive.cert", 0, 0, 0},
+    {0, "cert", OPT_FILE, "FILE", &cert,
+     "sample, why: the server's certificate", 0, "receive.cert", 0, 0, 0},
     {0, "listen", OPT_TEXT, "[ADDR:]PORT", &listen_at,
-     "sample: where ps-receive listens", 0, "receive.listen", 0, 0, 0},
+     "sample, why: where ps-receive listens", 0, "receive.listen", 0, 0, 0},
     {0, "services", OPT_TEXT, "NAME,...", &services,
      "sample: what should run (default: receive,pipeline)", 0,
      "health.services", 0, 0, 0},
@@ -60,12 +63,21 @@ static const struct opt opts[] = {
     {0, "for", OPT_DURATION, "TIME", &ack_for,
      "ack: how long it counts as known (default: 4h)", 0, 0, 0, 60,
      365 * 86400},
-    {0, "json", OPT_FLAG, 0, &json, "check, events: print JSON", 0, 0, 0, 0, 0},
+    {0, "interval", OPT_DURATION, "TIME", &interval,
+     "watch: how often it looks (default: 2)", 0, 0, 0, 1, 3600},
+    {0, "html", OPT_FILE, "FILE", &html, "report: write this page", 0, 0, 0, 0,
+     0},
+    {0, "json", OPT_FLAG, 0, &json, "check, why, events: print JSON", 0, 0, 0,
+     0, 0},
     {0}};
 
 static const struct opt_cmd cmds[] = {
     {"sample", "look at everything once, each minute"},
     {"check", "judge the samples; exit status 0, 1, 2 or 3"},
+    {"why", "name what holds replication back; exit status 1 when behind"},
+    {"watch", "the same on a screen, until q is pressed"},
+    {"report", "one page with state, alerts and the last 72 hours"},
+    {"stamp", "a scheduled job was done: prune, verify, drill, key-kit"},
     {"ack", "an alert is known: it no longer counts for a while"},
     {"events", "what happened in the last 72 hours"},
     {0}};
@@ -76,6 +88,10 @@ static const struct opt_tool tool = {
     .synopsis = "sample [--state DIR] [-C DIR]\n"
 		"check [--state DIR] [-f FORMAT] [--window TIME] [--rule RULE] "
 		"[--on-change] [--notify COMMAND] [-o FILE]\n"
+		"why [--state DIR] [-C DIR] [--json] [MACHINE [DISK]]\n"
+		"watch [--state DIR] [-C DIR] [--interval TIME]\n"
+		"report [--state DIR] [-C DIR] --html FILE\n"
+		"stamp [--state DIR] prune|verify|drill|key-kit\n"
 		"ack [--state DIR] [--for TIME] ALERT\n"
 		"events [--state DIR] [--json]\n",
     .opts = opts,
@@ -142,13 +158,18 @@ static const struct sample *last_sample(struct ring *r, int64_t now,
 	return NULL;
 }
 
+static struct gather what_to_look_at(void)
+{
+	return (struct gather){.proc = "/proc",
+			       .cache = cache,
+			       .cert = cert,
+			       .listen = listen_at,
+			       .state = state_dir};
+}
+
 static int sample_into(struct ring *r, struct disks *d, struct err *e)
 {
-	struct gather g = {.proc = "/proc",
-			   .cache = cache,
-			   .cert = cert,
-			   .listen = listen_at,
-			   .state = state_dir};
+	struct gather g = what_to_look_at();
 	int64_t now = time_now_ns() / NS_PER_S;
 	struct sample s, before;
 	char *list = strdup(services);
@@ -205,36 +226,44 @@ static int print_health(const struct health *h, const struct rules *rules,
 	return 0;
 }
 
+int replace_file(const char *path, const char *text, size_t n, struct err *e)
+{
+	const char *slash = strrchr(path, '/');
+	char *dir =
+	    slash != NULL ? strndup(path, (size_t)(slash - path)) : strdup(".");
+	int fd, rc;
+
+	if (dir == NULL)
+		return err_sys(e, PS_TEMPFAIL, "%s", path);
+	fd = open(*dir != '\0' ? dir : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		rc = err_sys(e, 0, "%s", dir);
+	else
+		rc = durable_write(fd, slash != NULL ? slash + 1 : path, text,
+				   n, 0644, DURABLE_REPLACE, e);
+	if (fd >= 0)
+		close(fd);
+	free(dir);
+	return rc;
+}
+
 /* The whole answer in memory, then one replace: readers see no half of it. */
 static int write_output(const struct health *h, const struct rules *rules,
 			const struct disks *d, struct err *e)
 {
-	const char *slash = strrchr(output, '/');
-	char *dir = slash != NULL ? strndup(output, (size_t)(slash - output))
-				  : strdup(".");
 	char *text = NULL;
 	size_t n = 0;
 	FILE *f = open_memstream(&text, &n);
-	int fd = -1, rc;
+	int rc;
 
-	if (dir == NULL || f == NULL) {
-		rc = err_sys(e, PS_TEMPFAIL, "%s", output);
-	} else {
-		fd = open(*dir != '\0' ? dir : "/",
-			  O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		rc = fd < 0 ? err_sys(e, 0, "%s", dir) : 0;
-	}
-	if (rc == 0)
-		rc = print_health(h, rules, d, f, e);
-	if (f != NULL && fclose(f) != 0 && rc == 0)
+	if (f == NULL)
+		return err_sys(e, PS_TEMPFAIL, "%s", output);
+	rc = print_health(h, rules, d, f, e);
+	if (fclose(f) != 0 && rc == 0)
 		rc = err_sys(e, PS_TEMPFAIL, "%s", output);
 	if (rc == 0)
-		rc = durable_write(fd, slash != NULL ? slash + 1 : output, text,
-				   n, 0644, DURABLE_REPLACE, e);
-	if (fd >= 0)
-		close(fd);
+		rc = replace_file(output, text, n, e);
 	free(text);
-	free(dir);
 	return rc;
 }
 
@@ -393,6 +422,49 @@ static int cmd_events(int dirfd, struct err *e)
 	return 0;
 }
 
+/* ---- why, watch, report ---- */
+
+static int prepare_look(struct looking *l, int dirfd, struct err *e)
+{
+	if (cache == NULL)
+		opt_misuse("which cache? -C, or 'cache:' in ps.yaml");
+	*l = (struct looking){
+	    .dirfd = dirfd, .gather = what_to_look_at(), .json = json};
+	rules_default(&l->rules);
+	l->rules.minutes = (int64_t)window / 60;
+	l->rules.mean = strcmp(rule, "mean") == 0;
+	return rules_read(&l->rules, opt_conf(), e);
+}
+
+static int look(const char *cmd, int dirfd, char *const *args, int n,
+		int *ret_code, struct err *e)
+{
+	struct looking l;
+	int rc = prepare_look(&l, dirfd, e);
+
+	if (rc == 0 && strcmp(cmd, "watch") == 0)
+		rc = cmd_watch(&l, (unsigned)interval, e);
+	else if (rc == 0 && strcmp(cmd, "report") == 0)
+		rc = cmd_report(&l, html, e);
+	else if (rc == 0)
+		rc = cmd_why(&l, n > 0 ? args[0] : NULL, n > 1 ? args[1] : NULL,
+			     e);
+	if (rc > 0)
+		*ret_code = rc;
+	return rc < 0 ? rc : 0;
+}
+
+/* ---- stamp ---- */
+
+static int cmd_stamp(int dirfd, const char *name, struct err *e)
+{
+	int job = gather_job(name);
+
+	if (job < 0)
+		opt_misuse("there is no job '%s'", name);
+	return gather_stamp(dirfd, job, e);
+}
+
 /* A monitor that asks has to hear 3 (unknown), and why in its own way. */
 static int failed(const char *cmd, const struct err *e)
 {
@@ -405,30 +477,54 @@ static int failed(const char *cmd, const struct err *e)
 	return 3;
 }
 
+/* How many operands a command takes. */
+static void check_operands(const char *cmd, int n)
+{
+	bool one = strcmp(cmd, "ack") == 0 || strcmp(cmd, "stamp") == 0;
+
+	if (one && n != 1)
+		opt_misuse("%s needs one operand", cmd);
+	if (n > (one ? 1 : strcmp(cmd, "why") == 0 ? 2 : 0))
+		opt_misuse("too many operands");
+	if (strcmp(cmd, "report") == 0 && html == NULL)
+		opt_misuse("report needs --html");
+}
+
+static int run(const char *cmd, int dirfd, char *const *args, int n, int *code,
+	       struct err *e)
+{
+	if (strcmp(cmd, "sample") == 0)
+		return cmd_sample(dirfd, e);
+	if (strcmp(cmd, "check") == 0)
+		return cmd_check(dirfd, code, e);
+	if (strcmp(cmd, "ack") == 0)
+		return cmd_ack(dirfd, args[0], e);
+	if (strcmp(cmd, "stamp") == 0)
+		return cmd_stamp(dirfd, args[0], e);
+	if (strcmp(cmd, "events") == 0)
+		return cmd_events(dirfd, e);
+	return look(cmd, dirfd, args, n, code, e);
+}
+
 int main(int argc, char **argv)
 {
 	struct err e = {0};
 	const char *cmd;
 	int at, rc, dirfd, code = PS_OK;
+	bool makes, needs;
 
 	tool_init("ps-health");
 	at = opt_parse(&tool, argc, argv);
 	cmd = argv[at++];
-	if (strcmp(cmd, "ack") == 0 ? argc - at != 1 : argc > at)
-		opt_misuse(strcmp(cmd, "ack") == 0 ? "ack needs one alert"
-						   : "too many operands");
-	dirfd = open_state(strcmp(cmd, "sample") == 0, &e);
-	if (dirfd < 0)
+	check_operands(cmd, argc - at);
+	makes = strcmp(cmd, "sample") == 0 || strcmp(cmd, "stamp") == 0;
+	needs = strcmp(cmd, "why") != 0 && strcmp(cmd, "watch") != 0;
+	dirfd = open_state(makes, &e);
+	if (dirfd < 0 && needs)
 		return tool_finish(failed(cmd, &e));
-	if (strcmp(cmd, "sample") == 0)
-		rc = cmd_sample(dirfd, &e);
-	else if (strcmp(cmd, "check") == 0)
-		rc = cmd_check(dirfd, &code, &e);
-	else if (strcmp(cmd, "ack") == 0)
-		rc = cmd_ack(dirfd, argv[at], &e);
-	else
-		rc = cmd_events(dirfd, &e);
-	close(dirfd);
+	rc = run(cmd, dirfd, argv + at, argc - at, &code, &e);
+	if (dirfd >= 0)
+		close(dirfd);
 	if (rc < 0)
 		code = failed(cmd, &e);
 	return tool_finish(code);

@@ -19,7 +19,7 @@
 /* What --probe writes. */
 #define PROBE_BYTES (16u << 20)
 
-static const char *vault_url;
+static const char *vault_url, *report_file;
 static struct upload_rates rates;
 static bool probe;
 
@@ -36,6 +36,9 @@ static const struct opt options[] = {
      "take the rates of this entry of 'vaults' in ps.yaml", 0, 0, 0, 0, 0},
     {'j', "jobs", OPT_NUMBER, "N", &store_settings.jobs,
      "transfers at a time (4)", NULL, "upload.jobs", 0, 1, STORE_JOBS_MAX},
+    {0, "report", OPT_FILE, "FILE", &report_file,
+     "tell in this file, each second, how it goes and what holds it back", NULL,
+     NULL, 0, 0, 0},
     {0, "probe", OPT_FLAG, NULL, &probe,
      "try the store step by step and say how fast it is", 0, 0, 0, 0, 0},
     STORE_OPTIONS,
@@ -46,7 +49,7 @@ static const struct opt_tool tool = {
     .name = "ps-upload",
     .about = "Store a stream of segments in a vault.",
     .synopsis = "[--limit-rate RATE] [--schedule RULES] [--for NAME] [-j N] "
-		"VAULT [FILE]\n"
+		"[--report FILE] VAULT [FILE]\n"
 		"--probe VAULT\n",
     .opts = options,
     .operands = "file",
@@ -112,16 +115,16 @@ static void report(const struct upload_totals *t)
 		  bytes);
 }
 
-static int upload(const char *file, struct upload_totals *totals, struct err *e)
+static int upload(struct upload *u, struct upload_totals *totals,
+		  const char *file, struct err *e)
 {
-	struct upload u = {.ack = print_ack, .rate = &rates.rate};
 	struct vault v;
 	int fd, rc = vault_open(&v, vault_url, e);
 
 	if (rc < 0)
 		return rc;
 	if (v.store->ops->paced) {
-		u.rate = NULL;
+		u->rate = NULL;
 		rates_store(&rates, v.store);
 	}
 	if (v.single_writer)
@@ -130,7 +133,7 @@ static int upload(const char *file, struct upload_totals *totals, struct err *e)
 	fd = open_input(file);
 	rc =
 	    upload_run(&v, fd, strcmp(file, "-") != 0 ? file : "standard input",
-		       &u, totals, e);
+		       u, totals, e);
 	progress_end();
 	rates_end(&rates);
 	vault_close(&v);
@@ -139,6 +142,9 @@ static int upload(const char *file, struct upload_totals *totals, struct err *e)
 
 int main(int argc, char **argv)
 {
+	struct upload_report rep;
+	struct upload u = {
+	    .ack = print_ack, .rate = &rates.rate, .report = &rep};
 	struct upload_totals totals = {0};
 	struct err e = {0};
 	const char *file;
@@ -153,10 +159,15 @@ int main(int argc, char **argv)
 	store_settings.rate = rates.pace.now;
 	if (probe)
 		return run_probe();
-	if (rates_follow(&rates, &e) < 0 || upload(file, &totals, &e) < 0)
+	upload_report_open(&rep, report_file, vault_url, rates.pace.now);
+	rates.report = &rep;
+	store_settings.watch = upload_report_web;
+	store_settings.watch_ctx = &rep;
+	if (rates_follow(&rates, &e) < 0 || upload(&u, &totals, file, &e) < 0)
 		code = tool_fail(&e);
 	else if (totals.refused > 0)
 		code = PS_NO;
+	upload_report_end(&rep, code, &e);
 	report(&totals);
 	return tool_finish(code);
 }

@@ -104,6 +104,8 @@ static void set_rate(void *ctx, uint64_t per_second)
 	if (r->store != NULL)
 		r->store->ops->limit(r->store, per_second);
 	pthread_mutex_unlock(&r->lock);
+	if (r->report != NULL)
+		upload_report_rate(r->report, per_second);
 }
 
 static void say(void *ctx, const char *words)

@@ -6,6 +6,7 @@
 #include "base/pace.h"
 #include "base/rate.h"
 #include "vault/store.h"
+#include "vault/upload-report.h"
 
 struct upload_rates {
 	/* Of the options; for those of ps.yaml the file is read again. */
@@ -18,6 +19,7 @@ struct upload_rates {
 	struct pace pace; /* pace.now: what counts at the beginning */
 	struct rate rate; /* what counts now */
 	pthread_mutex_t lock;
+	struct upload_report *report; /* is told, too; NULL: none */
 	struct store *store; /* one that keeps the limit by itself; NULL */
 };
 

@@ -4,6 +4,7 @@ complete -c ps-upload -l limit-rate -x -d 'bytes per second at most: 20M, 100Mbi
 complete -c ps-upload -l schedule -x -d 'rates by time: \'Mon-Fri 08:00-18:00 5Mbit; * 50Mbit\''
 complete -c ps-upload -l for -x -d 'take the rates of this entry of \'vaults\' in ps.yaml'
 complete -c ps-upload -s j -l jobs -x -d 'transfers at a time (4)'
+complete -c ps-upload -l report -r -F -d 'tell in this file, each second, how it goes and what holds it back'
 complete -c ps-upload -l probe -d 'try the store step by step and say how fast it is'
 complete -c ps-upload -l endpoint -x -d 'where the store\'s service is, instead of the public one'
 complete -c ps-upload -l credentials -r -F -d 'file with the store\'s credentials, NAME=VALUE'

@@ -20,5 +20,6 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/base/rate.c libcommon/base/rate.h \
 	libcommon/base/secret.c libcommon/base/secret.h \
 	libcommon/base/share.c libcommon/base/share.h \
+	libcommon/base/status.c libcommon/base/status.h \
 	libcommon/base/tool.c libcommon/base/tool.h \
 	libcommon/base/units.c libcommon/base/units.h

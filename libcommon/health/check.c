@@ -7,8 +7,6 @@
 #include "base/units.h"
 #include "health/check.h"
 
-/* A disk that no sample has seen for so long is no longer here. */
-#define GONE_S 3600
 /* Older than that the newest sample says nothing about now. */
 #define STALE_S 600
 
@@ -285,8 +283,8 @@ static int judge(struct health *h, const struct disks *disks,
 	if (rc == 0)
 		rc = judge_server(h, rules, samples, n, e);
 	if (rc == 0 && disks != NULL && h->newest.time != 0)
-		rc = disks_each(disks, h->newest.time - GONE_S, look_at_disk,
-				&l, e);
+		rc = disks_each(disks, h->newest.time - DISK_GONE_S,
+				look_at_disk, &l, e);
 	health_settle(h);
 	return rc;
 }

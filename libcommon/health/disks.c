@@ -1,18 +1,14 @@
 #include "config.h"
 
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
 #include "base/digest.h"
-#include "base/io.h"
-#include "base/units.h"
 #include "health/disks.h"
+#include "health/keep.h"
 
 #define DISKS_FILE "disks"
 #define MAGIC "pshdisks"
@@ -42,64 +38,16 @@ _Static_assert(AT_MINUTES + DISK_MINUTES * MINUTE_LEN == PAGE, "one page");
 
 /* ---- the file ---- */
 
-static void make_head(uint8_t out[PAGE])
+static void make_keep(struct keep *k)
 {
-	memset(out, 0, PAGE);
-	memcpy(out, MAGIC, 8);
-	put_le32(out + 8, FILE_VERSION);
-	put_le32(out + 12, DISKS_MAX);
-	put_le32(out + HEAD_USED, crc32c(0, out, HEAD_USED));
-}
-
-static int open_file(int dirfd, bool write, struct err *e)
-{
-	int fd = openat(
-	    dirfd, DISKS_FILE,
-	    write ? O_RDWR | O_CREAT | O_CLOEXEC : O_RDONLY | O_CLOEXEC, 0644);
-
-	return fd >= 0 ? fd : err_sys(e, 0, "health of the disks");
-}
-
-/* 1: ours; 0: empty; -PS_DATA: something else. */
-static int check_file(int fd, struct err *e)
-{
-	uint8_t want[PAGE], got[PAGE];
-	struct stat st;
-	ssize_t n;
-
-	if (fstat(fd, &st) < 0)
-		return err_sys(e, 0, "health of the disks");
-	if (st.st_size == 0)
-		return 0;
-	n = io_pread_full(fd, got, sizeof(got), 0);
-	make_head(want);
-	if (n == PAGE && memcmp(want, got, PAGE) == 0 &&
-	    (size_t)st.st_size == FILE_LEN)
-		return 1;
-	return err_set(e, PS_DATA,
-		       "health of the disks: damaged, or of "
-		       "another version");
-}
-
-static int set_aside(int dirfd, char *ret, size_t size, struct err *e)
-{
-	snprintf(ret, size, DISKS_FILE ".damaged-%lld",
-		 (long long)(time_now_ns() / NS_PER_S));
-	if (renameat(dirfd, DISKS_FILE, dirfd, ret) < 0)
-		return err_sys(e, 0, "health of the disks");
-	return open_file(dirfd, true, e);
-}
-
-/* The whole length first, the head last: half of it is an empty file. */
-static int begin(int fd, struct err *e)
-{
-	uint8_t head[PAGE];
-
-	make_head(head);
-	if (ftruncate(fd, (off_t)FILE_LEN) < 0 ||
-	    io_pwrite_full(fd, head, sizeof(head), 0) < 0)
-		return err_sys(e, 0, "health of the disks");
-	return 0;
+	*k = (struct keep){.name = DISKS_FILE,
+			   .what = "health of the disks",
+			   .head_len = PAGE,
+			   .size = FILE_LEN};
+	memcpy(k->head, MAGIC, 8);
+	put_le32(k->head + 8, FILE_VERSION);
+	put_le32(k->head + 12, DISKS_MAX);
+	put_le32(k->head + HEAD_USED, crc32c(0, k->head, HEAD_USED));
 }
 
 static int map_file(struct disks *d, int fd, bool write, struct err *e)
@@ -117,27 +65,16 @@ static int map_file(struct disks *d, int fd, bool write, struct err *e)
 int disks_open(struct disks *d, int dirfd, bool write, char *ret_aside,
 	       size_t aside_size, struct err *e)
 {
-	int fd = open_file(dirfd, write, e), rc;
+	struct keep k;
+	int fd, rc;
 
-	*d = (struct disks){.writable = write};
-	if (aside_size > 0)
-		ret_aside[0] = '\0';
+	*d = (struct disks){0};
+	make_keep(&k);
+	fd = keep_open(&k, dirfd, write, ret_aside, aside_size, e);
 	if (fd < 0)
 		return fd;
-	rc = check_file(fd, e);
-	if (rc == -PS_DATA && write) {
-		close(fd);
-		fd = set_aside(dirfd, ret_aside, aside_size, e);
-		rc = fd < 0 ? fd : 0;
-	}
-	if (rc == 0 && write)
-		rc = begin(fd, e);
-	else if (rc == 0)
-		rc = err_set(e, PS_NOINPUT, "health of the disks: none yet");
-	if (rc >= 0)
-		rc = map_file(d, fd, write, e);
-	if (fd >= 0)
-		close(fd);
+	rc = map_file(d, fd, write, e);
+	close(fd);
 	return rc;
 }
 

@@ -23,6 +23,8 @@
 
 #define DISKS_MAX 4096
 #define DISK_MINUTES 240
+/* A disk that no sample has seen for so many seconds is no longer here. */
+#define DISK_GONE_S 3600
 
 enum disk_flag {
 	DISK_HELD = 1,
@@ -61,10 +63,9 @@ struct disk_record {
 
 struct disks {
 	uint8_t *map;
-	bool writable;
 };
 
-/* As ring_open(). */
+/* As keep_open() (keep.h). */
 int disks_open(struct disks *d, int dirfd, bool write, char *ret_aside,
 	       size_t aside_size, struct err *e);
 void disks_close(struct disks *d);

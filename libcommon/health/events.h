@@ -30,7 +30,7 @@ struct event {
 
 struct book;
 
-/* *ret_aside as in ring_open(). */
+/* *ret_aside as in keep_open() (keep.h). */
 int book_open(struct book **ret, int dirfd, char *ret_aside, size_t size,
 	      struct err *e);
 void book_close(struct book *b); /* without writing; NULL is allowed */

@@ -178,6 +178,8 @@ static int receive_runs(const char *listen)
 		snprintf(host, sizeof(host), "%.*s", (int)(port - listen),
 			 listen);
 	port = port != NULL ? port + 1 : listen;
+	if (strcmp(port, "0") == 0) /* any: nobody can know which */
+		return -1;
 	if (host[0] == '[' && (end = strchr(host, ']')) != NULL) {
 		*end = '\0';
 		memmove(host, host + 1, strlen(host));

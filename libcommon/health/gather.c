@@ -156,6 +156,7 @@ int gather_sample(const struct gather *g, const struct sample *before,
 	ret->time = now;
 	gather_host(g, ret);
 	gather_services(g, now, ret);
+	gather_job_ages(g, now, ret);
 	if (g->cache != NULL)
 		rc = gather_cache(g, disks, now, ret, e);
 	if (before != NULL)

@@ -37,6 +37,19 @@ int gather_cache(const struct gather *g, struct disks *disks, int64_t now,
 		 struct sample *ret, struct err *e);
 void gather_services(const struct gather *g, int64_t now, struct sample *ret);
 
+/*
+ * Scheduled jobs whose silence is an alarm: "prune", "verify", "drill",
+ * "key-kit". Each stamps its last success (the time of change of the file
+ * job.NAME in the folder of state); one that never did is not expected.
+ */
+#define GATHER_JOBS 4
+extern const char *const gather_jobs[GATHER_JOBS];
+/* The index of a job; -1: there is none of that name. */
+int gather_job(const char *name);
+/* Stamps it, now. */
+int gather_stamp(int dirfd, int job, struct err *e);
+void gather_job_ages(const struct gather *g, int64_t now, struct sample *ret);
+
 /* Is this service running? 1, 0, or -1: no way to tell. */
 int gather_service(const struct gather *g, const char *name);
 

@@ -46,6 +46,14 @@ static const struct {
 			      "Since the last heartbeat that was answered"},
     [METRIC_CACHE_FAILED] = {"cache_failed",
 			     "1 when stable storage has failed"},
+    [METRIC_JOB_PRUNE] = {"job_prune_age_seconds",
+			  "Since the vault was pruned with success"},
+    [METRIC_JOB_VERIFY] = {"job_verify_age_seconds",
+			   "Since the vault was verified with success"},
+    [METRIC_JOB_DRILL] = {"job_drill_age_seconds",
+			  "Since a restore was tried with success"},
+    [METRIC_JOB_KEY_KIT] = {"job_key_kit_age_seconds",
+			    "Since the key kit was made or checked"},
 };
 
 const char *metric_name(enum metric m)

@@ -11,7 +11,7 @@
 
 #define METRIC_UNKNOWN INT64_MIN
 
-/* Places in the file: add at the end, never reorder. */
+/* The file's head has their number: another one begins a new file. */
 enum metric {
 	METRIC_CPU,	      /* percent of all processors, since the last */
 	METRIC_MEMORY,	      /* percent that is not available */
@@ -37,6 +37,11 @@ enum metric {
 	METRIC_CLOCK_UNSYNCED, /* 1: the kernel's clock is not disciplined */
 	METRIC_HEARTBEAT_AGE,  /* seconds */
 	METRIC_CACHE_FAILED,   /* 1: stable storage has failed */
+	/* Seconds since the last success of a job, see gather.h. */
+	METRIC_JOB_PRUNE,
+	METRIC_JOB_VERIFY,
+	METRIC_JOB_DRILL,
+	METRIC_JOB_KEY_KIT,
 	/* Counters that only grow, from which the next sample makes rates. */
 	METRIC_RAW_CPU_BUSY,
 	METRIC_RAW_CPU_ALL,

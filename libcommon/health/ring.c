@@ -1,8 +1,5 @@
 #include "config.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,7 +7,7 @@
 #include "base/bytes.h"
 #include "base/digest.h"
 #include "base/io.h"
-#include "base/units.h"
+#include "health/keep.h"
 #include "health/ring.h"
 
 #define RING_FILE "samples"
@@ -20,89 +17,26 @@
 #define HEAD_USED 20 /* bytes before the CRC */
 #define RECORD_LEN (8 + 8 * METRICS + 8)
 
-static void make_head(uint8_t out[HEAD_LEN])
+static void make_keep(struct keep *k)
 {
-	memset(out, 0, HEAD_LEN);
-	memcpy(out, MAGIC, 8);
-	put_le32(out + 8, FILE_VERSION);
-	put_le32(out + 12, METRICS);
-	put_le32(out + 16, RING_MINUTES);
-	put_le32(out + HEAD_USED, crc32c(0, out, HEAD_USED));
-}
-
-/* 1: ours; 0: empty file; -PS_DATA: something else. */
-static int check_head(int fd, struct err *e)
-{
-	uint8_t want[HEAD_LEN], got[HEAD_LEN];
-	ssize_t n = io_pread_full(fd, got, sizeof(got), 0);
-
-	if (n < 0)
-		return err_sys(e, 0, "samples of health");
-	if (n == 0)
-		return 0;
-	make_head(want);
-	if (n == HEAD_LEN && memcmp(want, got, HEAD_LEN) == 0)
-		return 1;
-	return err_set(e, PS_DATA,
-		       "samples of health: damaged, or of another "
-		       "version");
-}
-
-static int begin(int fd, struct err *e)
-{
-	uint8_t head[HEAD_LEN];
-
-	make_head(head);
-	if (io_pwrite_full(fd, head, sizeof(head), 0) < 0)
-		return err_sys(e, 0, "samples of health");
-	return 0;
-}
-
-static int open_file(int dirfd, bool write, struct err *e)
-{
-	int fd = openat(
-	    dirfd, RING_FILE,
-	    write ? O_RDWR | O_CREAT | O_CLOEXEC : O_RDONLY | O_CLOEXEC, 0644);
-
-	return fd >= 0 ? fd : err_sys(e, 0, "samples of health");
-}
-
-static int set_aside(int dirfd, char *ret, size_t size, struct err *e)
-{
-	snprintf(ret, size, RING_FILE ".damaged-%lld",
-		 (long long)(time_now_ns() / NS_PER_S));
-	if (renameat(dirfd, RING_FILE, dirfd, ret) < 0)
-		return err_sys(e, 0, "samples of health");
-	return open_file(dirfd, true, e);
+	*k = (struct keep){.name = RING_FILE,
+			   .what = "samples of health",
+			   .head_len = HEAD_LEN};
+	memcpy(k->head, MAGIC, 8);
+	put_le32(k->head + 8, FILE_VERSION);
+	put_le32(k->head + 12, METRICS);
+	put_le32(k->head + 16, RING_MINUTES);
+	put_le32(k->head + HEAD_USED, crc32c(0, k->head, HEAD_USED));
 }
 
 int ring_open(struct ring *r, int dirfd, bool write, char *ret_aside,
 	      size_t aside_size, struct err *e)
 {
-	int fd = open_file(dirfd, write, e), rc;
+	struct keep k;
 
-	*r = (struct ring){.fd = -1, .writable = write};
-	if (aside_size > 0)
-		ret_aside[0] = '\0';
-	if (fd < 0)
-		return fd;
-	rc = check_head(fd, e);
-	if (rc == -PS_DATA && write) {
-		close(fd);
-		fd = set_aside(dirfd, ret_aside, aside_size, e);
-		rc = fd < 0 ? fd : 0;
-	}
-	if (rc == 0 && write)
-		rc = begin(fd, e);
-	else if (rc == 0)
-		rc = err_set(e, PS_NOINPUT, "samples of health: none yet");
-	if (rc < 0) {
-		if (fd >= 0)
-			close(fd);
-		return rc;
-	}
-	r->fd = fd;
-	return 0;
+	make_keep(&k);
+	r->fd = keep_open(&k, dirfd, write, ret_aside, aside_size, e);
+	return r->fd < 0 ? r->fd : 0;
 }
 
 void ring_close(struct ring *r)

@@ -22,15 +22,9 @@
 
 struct ring {
 	int fd;
-	bool writable;
 };
 
-/*
- * Opens the ring in a folder; to write it is made when missing, and one that
- * is damaged is set aside under another name, which *ret_aside then tells
- * ("" when not). To read: -PS_NOINPUT when there is none, -PS_DATA when it is
- * damaged.
- */
+/* Opens the ring in a folder, as keep_open() (keep.h) says. */
 int ring_open(struct ring *r, int dirfd, bool write, char *ret_aside,
 	      size_t aside_size, struct err *e);
 void ring_close(struct ring *r);

@@ -42,7 +42,7 @@ struct rule {
 	const char *next; /* what to do */
 };
 
-#define RULES_MAX 16
+#define RULES_MAX 24
 
 struct rules {
 	struct rule items[RULES_MAX];

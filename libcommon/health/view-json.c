@@ -5,8 +5,6 @@
 #include "base/units.h"
 #include "health/view.h"
 
-#define GONE_S 3600
-
 static json_t *json_time(int64_t seconds)
 {
 	char text[TIME_TEXT];
@@ -79,8 +77,8 @@ int view_json(const struct health *h, const struct disks *disks, FILE *f,
 			rc =
 			    err_set(e, PS_TEMPFAIL, "no memory for the answer");
 	if (rc == 0 && disks != NULL && h->newest.time != 0)
-		rc = disks_each(disks, h->newest.time - GONE_S, add_disk, list,
-				e);
+		rc = disks_each(disks, h->newest.time - DISK_GONE_S, add_disk,
+				list, e);
 	root = json_pack("{s:s, s:s, s:o, s:i, s:o, s:o, s:o}", "status",
 			 view_status(h), "level", level_name(h->level),
 			 "sampled", json_time(h->newest.time), "samples",

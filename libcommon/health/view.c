@@ -5,8 +5,6 @@
 #include "base/units.h"
 #include "health/view.h"
 
-#define GONE_S 3600
-
 int view_exit(const struct health *h)
 {
 	if (h->level == LEVEL_CRITICAL)
@@ -233,8 +231,8 @@ static int prometheus_disks(const struct health *h, const struct disks *disks,
 		gauge(f, all[i].name, all[i].help);
 		w.name = all[i].name;
 		w.get = all[i].get;
-		rc = disks_each(disks, h->newest.time - GONE_S, write_disk, &w,
-				e);
+		rc = disks_each(disks, h->newest.time - DISK_GONE_S, write_disk,
+				&w, e);
 	}
 	return rc;
 }

@@ -1,6 +1,5 @@
 #include "config.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +7,6 @@
 
 #include <jansson.h>
 
-#include "base/io.h"
-#include "base/tool.h"
 #include "base/units.h"
 #include "net/report.h"
 
@@ -39,28 +36,6 @@ static char *as_text(const struct report *r)
 	return text;
 }
 
-/* False with errno. One process has one file, so one temporary name does. */
-static bool replace(const char *path, const char *text)
-{
-	char tmp[4096];
-	bool good;
-	int fd;
-
-	if (snprintf(tmp, sizeof(tmp), "%s.tmp", path) >= (int)sizeof(tmp))
-		return false;
-	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-		  0644);
-	if (fd < 0)
-		return false;
-	good = io_write_full(fd, text, strlen(text)) == 0 &&
-	       io_write_full(fd, "\n", 1) == 0;
-	if (close(fd) < 0 || !good || rename(tmp, path) < 0) {
-		(void)unlink(tmp);
-		return false;
-	}
-	return true;
-}
-
 static void measure(struct report *r, int64_t now)
 {
 	double took = (double)(now - r->since_ns) / (double)NS_PER_S, newest;
@@ -77,33 +52,27 @@ static void measure(struct report *r, int64_t now)
 	r->since_bytes = r->bytes;
 }
 
-/* What stops it must not stop the sending. */
 static void write_now(struct report *r)
 {
 	char *text;
 
-	if (r->path == NULL)
+	if (r->file.path == NULL)
 		return;
-	r->written_ns = mono_now_ns();
-	measure(r, r->written_ns);
+	measure(r, mono_now_ns());
 	text = as_text(r);
-	if (text == NULL || !replace(r->path, text)) {
-		if (!r->broken)
-			tool_warn("%s: the report cannot be written", r->path);
-		r->broken = true;
-	}
+	status_write(&r->file, text);
 	free(text);
 }
 
 void report_tick(struct report *r)
 {
-	if (r->written_ns == 0 || mono_now_ns() - r->written_ns >= NS_PER_S)
+	if (status_due(&r->file))
 		write_now(r);
 }
 
 void report_state(struct report *r, enum report_state state)
 {
-	bool news = r->state != state || r->written_ns == 0;
+	bool news = r->state != state || r->file.written_ns == 0;
 
 	r->state = state;
 	if (news)

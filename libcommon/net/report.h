@@ -1,17 +1,16 @@
 /*
- * What a client tells of itself while it works: a small JSON file, replaced as
- * a whole (never synced: it says how things are now). Written at once when the
- * state or the cause changes, else at most once a second. The keys stand in
- * cxpsclient(1).
+ * What a client tells of itself while it works: a small JSON file (status.h).
+ * Written at once when the state or the cause changes, else at most once a
+ * second. The keys stand in cxpsclient(1).
  */
 #ifndef PS_NET_REPORT_H
 #define PS_NET_REPORT_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
 #include "base/name.h"
+#include "base/status.h"
 
 #define REPORT_CAUSE_SIZE 32
 
@@ -24,7 +23,7 @@ enum report_state {
 };
 
 struct report {
-	const char *path; /* NULL: nobody wants it */
+	struct status_file file;
 	enum report_state state;
 	char cause[REPORT_CAUSE_SIZE];
 	unsigned retry_s;
@@ -35,11 +34,9 @@ struct report {
 	uint64_t bytes;
 	uint64_t acked_seq; /* of this disk; 0: none */
 	/* private */
-	int64_t written_ns; /* 0: not yet */
-	int64_t since_ns;   /* of the bytes that the rate is made of */
+	int64_t since_ns; /* of the bytes that the rate is made of */
 	uint64_t since_bytes;
 	double rate;
-	bool broken; /* said once that it cannot be written */
 };
 
 /* Writes it, when something is new or a second is over. */

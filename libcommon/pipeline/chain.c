@@ -69,7 +69,7 @@ static int start_stage(struct chain *c, const struct plan_stage *s,
 	pid_t parent = getpid();
 
 	find_program(s->argv[0], program);
-	*st = (struct chain_stage){.name = s->argv[0]};
+	*st = (struct chain_stage){.name = s->argv[0], .before = -1};
 	st->pid = fork();
 	if (st->pid < 0)
 		return err_sys(e, PS_TEMPFAIL, "cannot start %s", st->name);
@@ -93,6 +93,24 @@ static int make_pipe(int fds[2], struct err *e)
 	return 0;
 }
 
+/* Names a pipe without being one of its readers; -1: then it is not seen. */
+static int name_pipe(int fd)
+{
+	char path[64];
+
+	if (fd < 0)
+		return -1;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return open(path, O_PATH | O_CLOEXEC);
+}
+
+static void forget_pipe(struct chain_stage *s)
+{
+	if (s->before >= 0)
+		close(s->before);
+	s->before = -1;
+}
+
 static void end_all(struct chain *c)
 {
 	unsigned i;
@@ -101,6 +119,7 @@ static void end_all(struct chain *c)
 		kill(c->stages[i].pid, SIGKILL);
 		while (waitpid(c->stages[i].pid, NULL, 0) < 0 && errno == EINTR)
 			;
+		forget_pipe(&c->stages[i]);
 	}
 	*c = (struct chain){0};
 }
@@ -125,6 +144,8 @@ int chain_start(struct chain *c, const struct plan *p,
 		own.out = fds[1] >= 0 ? fds[1] : io->out >= 0 ? io->out : null;
 		if (rc == 0)
 			rc = start_stage(c, &p->stages[i], &own, e);
+		if (rc == 0)
+			c->stages[i].before = name_pipe(in);
 		if (in >= 0)
 			close(in);
 		if (fds[1] >= 0)
@@ -150,6 +171,7 @@ bool chain_reaped(struct chain *c, pid_t pid, int status)
 			continue;
 		s->ended = true;
 		s->status = status;
+		forget_pipe(s);
 		c->alive--;
 		return true;
 	}

@@ -18,6 +18,7 @@ struct chain_stage {
 	bool ended;
 	bool told;  /* we asked it to end: what it says is our doing */
 	int status; /* as wait(2) gives it; when ended */
+	int before; /* O_PATH of the pipe that it reads, for gauge.h; -1 */
 };
 
 struct chain {

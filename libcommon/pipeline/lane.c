@@ -42,6 +42,7 @@ void lane_init(struct lane *l, const struct supervise *opt,
 {
 	*l = (struct lane){.opt = opt, .vault = vault, .wait = WAIT_FIRST_NS};
 	plan_chain(&opt->in, vault, &l->plan);
+	gauge_open(&l->gauge, opt->in.cache, vault->name);
 }
 
 /*

@@ -6,6 +6,7 @@
 #ifndef PS_PIPELINE_LANE_H
 #define PS_PIPELINE_LANE_H
 
+#include "pipeline/gauge.h"
 #include "pipeline/supervise.h"
 
 enum lane_phase {
@@ -21,6 +22,7 @@ struct lane {
 	const struct plan_vault *vault;
 	struct plan plan;
 	struct chain chain;
+	struct gauge gauge; /* which stage holds it up */
 	enum lane_phase phase;
 	int64_t begun, until; /* mono_now_ns */
 	int64_t wait;	      /* ns before the next restart, without jitter */

@@ -3,6 +3,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/pipeline/chain.c libcommon/pipeline/chain.h \
 	libcommon/pipeline/errand.c libcommon/pipeline/errand.h \
 	libcommon/pipeline/lane.c libcommon/pipeline/lane.h \
+	libcommon/pipeline/gauge.c libcommon/pipeline/gauge.h \
 	libcommon/pipeline/mapper.c libcommon/pipeline/mapper.h \
 	libcommon/pipeline/plan.c libcommon/pipeline/plan.h \
 	libcommon/pipeline/seater.c libcommon/pipeline/seater.h \

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "pipeline/gauge.h"
 #include "pipeline/plan.h"
 
 void plan_word(struct plan_stage *s, const char *word)
@@ -61,6 +62,9 @@ static void upload(const struct plan_input *in, const struct plan_vault *v,
 	struct plan_stage *s =
 	    plan_stage(ret, in->config, "ps-upload", v->url, NULL);
 
+	gauge_file(in->cache, ".upload", v->name, ret->report,
+		   sizeof(ret->report));
+	plan_option(s, "--report", ret->report);
 	store_options(s, v);
 	plan_option(s, "--jobs", v->jobs);
 	if (v->listed)

@@ -23,7 +23,8 @@ struct plan_stage {
 struct plan {
 	struct plan_stage stages[PLAN_STAGES];
 	unsigned n;
-	char number[24]; /* the text of --level or --at */
+	char number[24];   /* the text of --level or --at */
+	char report[4096]; /* the file of ps-upload --report */
 };
 
 /*

@@ -137,8 +137,10 @@ static int loop(struct sup *s, struct err *e)
 		int64_t until = INT64_MAX;
 
 		for (i = 0; i < s->n; i++)
-			if (s->lanes[i].until < until)
-				until = s->lanes[i].until;
+			until = gauge_step(
+			    &s->lanes[i].gauge, &s->lanes[i].chain,
+			    s->lanes[i].until < until ? s->lanes[i].until
+						      : until);
 		wait_for_signals(s, run_errands(s, until));
 		for (i = 0; i < s->n && rc == 0; i++)
 			rc = lane_step(&s->lanes[i], e);
@@ -270,6 +272,8 @@ static int run(struct sup *s, struct err *e)
 	if (rc == 0)
 		rc = loop(s, e);
 	end_children(s);
+	for (i = 0; i < s->n; i++)
+		(void)gauge_step(&s->lanes[i].gauge, &s->lanes[i].chain, 0);
 	return rc;
 }
 

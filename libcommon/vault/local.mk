@@ -17,6 +17,8 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/vault/tails.h \
 	libcommon/vault/upload-queue.c \
 	libcommon/vault/upload-queue.h \
+	libcommon/vault/upload-report.c \
+	libcommon/vault/upload-report.h \
 	libcommon/vault/upload.c \
 	libcommon/vault/upload.h \
 	libcommon/vault/vault.c \

@@ -138,7 +138,9 @@ int store_web(struct web **ret, struct err *e)
 	struct web_config c = {.proxy = s->proxy,
 			       .proxy_auth = s->proxy_auth,
 			       .ca_file = s->ca_file,
-			       .retry_for = s->retry_for};
+			       .retry_for = s->retry_for,
+			       .watch = s->watch,
+			       .watch_ctx = s->watch_ctx};
 	int rc = web_open(ret, &c, e);
 
 	if (rc == 0)

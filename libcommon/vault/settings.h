@@ -22,6 +22,8 @@ struct store_settings {
 	uint64_t jobs;		 /* transfers at a time; 4 */
 	const char *list_cache;	 /* folder; see vault/tail-cache.h */
 	uint64_t page;		 /* names in one answer of a list; 1000 */
+	web_watch_fn *watch;	 /* see web.h; nobody */
+	void *watch_ctx;
 };
 
 #define STORE_JOBS 4u

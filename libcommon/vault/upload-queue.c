@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/units.h"
 #include "vault/upload-queue.h"
 
 /* ---- the committer's side ---- */
@@ -60,6 +61,7 @@ static int run_job(struct upload_queue *q, const struct upload_job *job,
 		   struct ack *a, struct err *e)
 {
 	const struct fence *f = &job->disk->fence;
+	int64_t begun = mono_now_ns();
 	int rc;
 
 	*a = (struct ack){.seq = job->claim.seq};
@@ -69,6 +71,12 @@ static int run_job(struct upload_queue *q, const struct upload_job *job,
 	rc = decide(q, job, a, e);
 	if (rc == 0 && a->level == ACK_REFUSED)
 		hold(q, job->disk, a);
+	/* Of a store over HTTP each request tells how long it took. */
+	if (rc == 0 && a->level == ACK_STORED && q->u->report != NULL)
+		upload_report_stored(
+		    q->u->report,
+		    q->ops->paced ? 0
+				  : (double)(mono_now_ns() - begun) / NS_PER_S);
 	return rc;
 }
 

@@ -22,11 +22,18 @@ struct run {
 	struct seg_reader reader;
 	struct io_out out; /* gathers small parts; its end is `job.put` */
 	struct upload_job job;
-	struct rate *rate; /* NULL: no limit */
+	struct rate *rate; /* NULL: no limit, or the store keeps it */
+	struct upload_report *report; /* NULL: none */
 	uint64_t bytes, before;
 };
 
 /* ---- ends ---- */
+
+static void waits_for_input(struct run *r, bool waits)
+{
+	if (r->report != NULL)
+		upload_report_input(r->report, waits);
+}
 
 /* Waits for input, or for the committer to fail: then nothing is worth it. */
 static ssize_t read_input(void *ctx, void *buf, size_t n, struct err *e)
@@ -37,8 +44,12 @@ static ssize_t read_input(void *ctx, void *buf, size_t n, struct err *e)
 
 	for (;;) {
 		ssize_t got;
+		int ready;
 
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		waits_for_input(r, true);
+		ready = poll(fds, 2, -1);
+		waits_for_input(r, false);
+		if (ready < 0 && errno != EINTR)
 			return err_sys(e, 0, "%s", r->name);
 		if (fds[1].revents != 0)
 			return queue_failure(&r->queue, e);
@@ -52,6 +63,20 @@ static ssize_t read_input(void *ctx, void *buf, size_t n, struct err *e)
 	}
 }
 
+/* A store that is paced does both by itself. */
+static void limit(struct run *r, size_t n)
+{
+	if (r->rate == NULL)
+		return;
+	if (r->report != NULL) {
+		upload_report_moved(r->report, n);
+		upload_report_limit(r->report, true);
+	}
+	rate_take(r->rate, n);
+	if (r->report != NULL)
+		upload_report_limit(r->report, false);
+}
+
 static int write_put(void *ctx, const void *buf, size_t n, struct err *e)
 {
 	struct run *r = ctx;
@@ -61,8 +86,7 @@ static int write_put(void *ctx, const void *buf, size_t n, struct err *e)
 		return rc;
 	r->bytes += n;
 	progress_at(r->before + r->bytes);
-	if (r->rate != NULL)
-		rate_take(r->rate, n);
+	limit(r, n);
 	return 0;
 }
 
@@ -306,7 +330,11 @@ static int run(struct run *r, struct io_in *in, const struct upload *u,
 int upload_run(struct vault *v, int fd, const char *name,
 	       const struct upload *u, struct upload_totals *ret, struct err *e)
 {
-	struct run r = {.v = v, .fd = fd, .name = name, .before = u->before};
+	struct run r = {.v = v,
+			.fd = fd,
+			.name = name,
+			.report = u->report,
+			.before = u->before};
 	struct io_in in;
 	int rc;
 

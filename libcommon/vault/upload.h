@@ -10,16 +10,18 @@
 #define PS_VAULT_UPLOAD_H
 
 #include "base/rate.h"
+#include "vault/upload-report.h"
 #include "vault/vault.h"
 
 /* Called for each segment, one call at a time, in the order of the stream. */
 typedef int upload_ack_fn(void *ctx, const struct ack *a, struct err *e);
 
 struct upload {
-	struct rate *rate; /* into the vault; NULL: no limit */
+	struct rate *rate; /* into the vault; NULL: none, or a paced store */
 	uint64_t before;   /* bytes of earlier calls, for the progress line */
 	upload_ack_fn *ack;
 	void *ctx;
+	struct upload_report *report; /* NULL: none */
 };
 
 struct upload_totals {

@@ -182,11 +182,12 @@ void web_proxy_name(const struct web *w, const char *url, char *out,
 }
 
 /* A proxy that was asked for a tunnel and said no. */
-static enum web_end tunnel(struct web *w, long status,
-			   const struct web_request *q, struct err *e)
+static enum web_end tunnel(struct web *w, long status, struct web_request *q,
+			   struct err *e)
 {
 	char proxy[256];
 
+	q->answer.proxy = true;
 	web_proxy_name(w, q->url, proxy, sizeof(proxy));
 	if (status == 407) {
 		err_set(e, PS_NOPERM,
@@ -211,17 +212,34 @@ static enum web_end untrusted(const char *host, const struct web_request *q,
 	return WEB_FAILED;
 }
 
-static enum web_end unreachable(const char *host, const struct web_request *q,
+/* Curl names whom it could not connect to: "Failed to connect to H port N". */
+static bool is_proxy(const struct web *w, CURLcode rc,
+		     const struct web_request *q, const char *words)
+{
+	char proxy[256], named[300];
+	const char *colon;
+
+	if (rc == CURLE_COULDNT_RESOLVE_PROXY)
+		return true;
+	web_proxy_name(w, q->url, proxy, sizeof(proxy));
+	colon = strrchr(proxy, ':');
+	if (rc != CURLE_COULDNT_CONNECT || q->direct || colon == NULL)
+		return false;
+	snprintf(named, sizeof(named), "%.*s port %s", (int)(colon - proxy),
+		 proxy, colon + 1);
+	return strstr(words, named) != NULL;
+}
+
+static enum web_end unreachable(const char *host, struct web_request *q,
 				const char *words, struct err *e)
 {
-	err_set(e, PS_UNAVAILABLE, "%s: cannot reach %s: %s", q->what, host,
-		words);
+	err_set(e, PS_UNAVAILABLE, "%s: cannot reach %s%s: %s", q->what,
+		q->answer.proxy ? "the proxy on the way to " : "", host, words);
 	return WEB_NETWORK;
 }
 
 enum web_end web_broken(struct web *w, CURL *curl, CURLcode rc,
-			const struct web_request *q, const char *words,
-			struct err *e)
+			struct web_request *q, const char *words, struct err *e)
 {
 	long tunnelled = 0;
 	double connected = 0;
@@ -233,6 +251,7 @@ enum web_end web_broken(struct web *w, CURL *curl, CURLcode rc,
 	web_host(q->url, host, sizeof(host));
 	if (*words == '\0')
 		words = curl_easy_strerror(rc);
+	q->answer.proxy = is_proxy(w, rc, q, words);
 	switch (rc) {
 	case CURLE_COULDNT_RESOLVE_HOST:
 	case CURLE_COULDNT_RESOLVE_PROXY:

@@ -91,7 +91,7 @@ static size_t on_read(char *buf, size_t size, size_t count, void *arg)
 	if (t->rc < 0)
 		return CURL_READFUNC_ABORT;
 	t->sent += n;
-	web_pace(t->w, n);
+	t->p->limited_ns += web_pace(t->w, n);
 	return n;
 }
 
@@ -209,7 +209,7 @@ static size_t on_write(char *p, size_t size, size_t count, void *arg)
 		t->rc = pass_on(t, p, n);
 	else
 		t->rc = keep(t, p, n);
-	web_pace(t->w, n);
+	t->p->limited_ns += web_pace(t->w, n);
 	return t->rc < 0 ? 0 : n;
 }
 

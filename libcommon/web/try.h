@@ -15,6 +15,8 @@
 struct web {
 	char *proxy, *proxy_auth, *ca_file;
 	uint64_t retry_for, stall;
+	web_watch_fn *watch;
+	void *watch_ctx;
 	atomic_bool worked; /* a server answered in this process */
 	atomic_uint_fast64_t per_second;
 	pthread_mutex_t lock; /* of what follows */
@@ -39,17 +41,19 @@ struct web_progress {
 	uint64_t got;
 	char etag[128];
 	unsigned retry_after;
+	int64_t limited_ns; /* that this try slept for the limit */
 };
 
 enum web_end web_try(struct web *w, struct web_request *q,
 		     struct web_progress *p, struct err *e);
 
-/* Waits until n bytes may pass. */
-void web_pace(struct web *w, size_t n);
+/* Waits until n bytes may pass; returns how long. */
+int64_t web_pace(struct web *w, size_t n);
 
-/* The words of curl's failure; e gets the code and a hint. */
+/* The words of curl's failure; e gets the code and a hint, the answer whether
+ * it was the proxy. */
 enum web_end web_broken(struct web *w, CURL *curl, CURLcode rc,
-			const struct web_request *q, const char *words,
+			struct web_request *q, const char *words,
 			struct err *e);
 /* HOST:PORT of a URL for messages, without user and password. */
 void web_host(const char *url, char *out, size_t size);

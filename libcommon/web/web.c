@@ -73,6 +73,8 @@ int web_open(struct web **ret, const struct web_config *c, struct err *e)
 	pthread_mutex_init(&w->lock, NULL);
 	w->retry_for = c->retry_for != 0 ? c->retry_for : RETRY_FOR;
 	w->stall = c->stall != 0 ? c->stall : STALL;
+	w->watch = c->watch;
+	w->watch_ctx = c->watch_ctx;
 	rc = copy_text(&w->proxy, c->proxy, e);
 	if (rc == 0)
 		rc = copy_text(&w->ca_file, c->ca_file, e);
@@ -112,15 +114,12 @@ void web_limit(struct web *w, uint64_t per_second)
  * One bucket for all: each taker puts its bytes behind those of the others
  * and sleeps outside of the lock. A new limit counts from the next taker on.
  */
-void web_pace(struct web *w, size_t n)
+/* Returns how long it slept. */
+static int64_t pace(struct web *w, uint64_t per_second, size_t n)
 {
-	uint64_t per_second = atomic_load(&w->per_second);
-	int64_t now, mine;
+	int64_t now = mono_now_ns(), mine;
 	struct timespec until;
 
-	if (per_second == 0)
-		return;
-	now = mono_now_ns();
 	pthread_mutex_lock(&w->lock);
 	if (w->next < now - BURST_NS)
 		w->next = now - BURST_NS;
@@ -132,6 +131,19 @@ void web_pace(struct web *w, size_t n)
 	while (mine > now && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME,
 					     &until, NULL) == EINTR)
 		;
+	return mine > now ? mine - now : 0;
+}
+
+int64_t web_pace(struct web *w, size_t n)
+{
+	uint64_t per_second = atomic_load(&w->per_second);
+	struct web_event ev = {.kind = WEB_MOVED, .bytes = n};
+
+	if (per_second != 0)
+		ev.limited_ns = pace(w, per_second, n);
+	if (w->watch != NULL)
+		w->watch(w->watch_ctx, &ev);
+	return ev.limited_ns;
 }
 
 /* ---- tries ---- */
@@ -204,6 +216,35 @@ static int give_up(const struct web_request *q, int64_t begun, struct err *e)
 	return -e->code;
 }
 
+static enum web_trouble trouble_of(const struct web_request *q,
+				   enum web_end end)
+{
+	int status = q->answer.status;
+
+	if (q->answer.proxy || status == 407)
+		return WEB_PROXY;
+	if (end == WEB_NETWORK)
+		return WEB_UNREACHABLE;
+	if (end == WEB_LATER)
+		return WEB_BUSY;
+	if (status == 401 || status == 403)
+		return WEB_DENIED;
+	return end == WEB_FAILED ? WEB_UNUSABLE : WEB_FINE;
+}
+
+static void tell(struct web *w, const struct web_request *q, enum web_end end,
+		 bool again, int64_t took_ns, const struct err *why)
+{
+	struct web_event ev = {.kind = WEB_TRIED,
+			       .trouble = trouble_of(q, end),
+			       .seconds = (double)took_ns / NS_PER_S,
+			       .again = again,
+			       .words = why->msg};
+
+	if (w->watch != NULL)
+		w->watch(w->watch_ctx, &ev);
+}
+
 int web_do(struct web *w, struct web_request *q, struct err *e)
 {
 	struct web_progress p = {0};
@@ -214,7 +255,8 @@ int web_do(struct web *w, struct web_request *q, struct err *e)
 
 	for (;;) {
 		enum web_end end;
-		int64_t wait;
+		int64_t wait, tried;
+		bool over;
 		int rc;
 
 		web_answer_clear(q);
@@ -226,17 +268,23 @@ int web_do(struct web *w, struct web_request *q, struct err *e)
 		if (rc < 0)
 			return rc;
 		p.retry_after = 0;
+		p.limited_ns = 0;
+		tried = mono_now_ns();
 		end = web_try(w, q, &p, why);
 		q->answer.unsure = unsure;
+		wait = jittered(delay);
+		if ((int64_t)p.retry_after * NS_PER_S > wait)
+			wait = (int64_t)p.retry_after * NS_PER_S;
+		over = end == WEB_ANSWERED || end == WEB_FAILED || q->once ||
+		       mono_now_ns() + wait > deadline_of(w, q, end, begun);
+		tell(w, q, end, !over, mono_now_ns() - tried - p.limited_ns,
+		     why);
 		if (end == WEB_ANSWERED)
 			return 0;
 		if (end == WEB_FAILED || q->once)
 			return -why->code;
 		unsure = unsure || end == WEB_LATER;
-		wait = jittered(delay);
-		if ((int64_t)p.retry_after * NS_PER_S > wait)
-			wait = (int64_t)p.retry_after * NS_PER_S;
-		if (mono_now_ns() + wait > deadline_of(w, q, end, begun))
+		if (over)
 			return give_up(q, begun, why);
 		sleep_ns(wait);
 		delay = delay * 2 < DELAY_MAX ? delay * 2 : DELAY_MAX;

@@ -17,6 +17,32 @@
 
 struct web;
 
+/*
+ * What happens, for whoever watches (WEB_MOVED: a piece of a body passed, after
+ * a sleep for the limit; WEB_TRIED: a try ended). Called by many threads.
+ */
+enum web_event_kind { WEB_MOVED, WEB_TRIED };
+
+enum web_trouble {
+	WEB_FINE,	 /* an answer that says neither */
+	WEB_BUSY,	 /* 408, 429, 5xx, or the connection broke */
+	WEB_UNREACHABLE, /* no connection */
+	WEB_PROXY,	 /* the proxy is it that fails */
+	WEB_DENIED,	 /* 401, 403 */
+	WEB_UNUSABLE,	 /* certificate, protocol, our own callback */
+};
+
+struct web_event {
+	enum web_event_kind kind;
+	size_t bytes;		  /* WEB_MOVED */
+	int64_t limited_ns;	  /* WEB_MOVED: slept */
+	enum web_trouble trouble; /* WEB_TRIED */
+	double seconds;		  /* WEB_TRIED: without sleeps for the limit */
+	bool again;		  /* WEB_TRIED: there will be another */
+	const char *words;	  /* WEB_TRIED: of the error, "" without */
+};
+typedef void web_watch_fn(void *ctx, const struct web_event *ev);
+
 /* Zero and NULL mean what stands beside them; strings are copied. */
 struct web_config {
 	const char *proxy;	/* from https_proxy, http_proxy, no_proxy */
@@ -24,6 +50,8 @@ struct web_config {
 	const char *ca_file;	/* PEM; the system's */
 	uint64_t retry_for;	/* seconds in which tries are made: 120 */
 	uint64_t stall;		/* seconds without progress: 60 */
+	web_watch_fn *watch;	/* nobody */
+	void *watch_ctx;
 };
 
 int web_open(struct web **ret, const struct web_config *c, struct err *e);
@@ -110,6 +138,7 @@ struct web_request {
 		bool unsure;
 		int64_t date;	/* of the server, seconds; 0: not told */
 		double seconds; /* of the last try */
+		bool proxy;	/* it was the proxy that failed */
 	} answer;
 };
 

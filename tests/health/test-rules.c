@@ -80,6 +80,14 @@ static void both_sides_of_each_threshold(void **state)
 	    {"clock", METRIC_CLOCK_UNSYNCED, 1, LEVEL_WARNING},
 	    {"cache-failed", METRIC_CACHE_FAILED, 0, LEVEL_OK},
 	    {"cache-failed", METRIC_CACHE_FAILED, 1, LEVEL_CRITICAL},
+	    {"prune", METRIC_JOB_PRUNE, 2 * 86400, LEVEL_OK},
+	    {"prune", METRIC_JOB_PRUNE, 2 * 86400 + 1, LEVEL_WARNING},
+	    {"verify", METRIC_JOB_VERIFY, 8 * 86400, LEVEL_OK},
+	    {"verify", METRIC_JOB_VERIFY, 8 * 86400 + 1, LEVEL_WARNING},
+	    {"drill", METRIC_JOB_DRILL, 35 * 86400, LEVEL_OK},
+	    {"drill", METRIC_JOB_DRILL, 35 * 86400 + 1, LEVEL_WARNING},
+	    {"key-kit", METRIC_JOB_KEY_KIT, 366 * 86400, LEVEL_OK},
+	    {"key-kit", METRIC_JOB_KEY_KIT, 366 * 86400 + 1, LEVEL_WARNING},
 	};
 	struct rules r;
 	size_t i;
