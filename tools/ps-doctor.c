@@ -230,7 +230,7 @@ static unsigned services_down(void)
 	unsigned n, i, down = 0;
 
 	(void)doctor_steps(&n);
-	for (i = 0; i < n; i++)
+	for (i = 0; i < n && doctor.findings != NULL; i++)
 		down |= doctor.findings[i].down;
 	return down;
 }

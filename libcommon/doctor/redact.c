@@ -192,7 +192,7 @@ static void put(struct out *o, const char *text, size_t n)
 {
 	if (o->failed)
 		return;
-	if (o->n + n + 1 > o->cap) {
+	if (o->buf == NULL || o->n + n + 1 > o->cap) {
 		size_t cap = 2 * (o->n + n) + 1024;
 		char *more = realloc(o->buf, cap);
 
@@ -451,8 +451,10 @@ static char *without_known(const struct redact *r, const char *text, size_t n,
 	if (now == NULL)
 		return NULL;
 	/* A NUL would hide what is behind it. */
+	memcpy(now, text, n);
 	for (k = 0; k < n; k++)
-		now[k] = text[k] != '\0' ? text[k] : ' ';
+		if (now[k] == '\0')
+			now[k] = ' ';
 	now[n] = '\0';
 	for (i = 0; i < r->n; i++) {
 		struct out o = {0};
