@@ -7,8 +7,8 @@ dist_ps_bash_DATA = \
 	completions/bash/ps-balance \
 	completions/bash/ps-cache \
 	completions/bash/ps-compress \
-	completions/bash/ps-doctor \
 	completions/bash/ps-config \
+	completions/bash/ps-doctor \
 	completions/bash/ps-encrypt \
 	completions/bash/ps-health \
 	completions/bash/ps-pipeline \
@@ -28,8 +28,8 @@ dist_ps_zsh_DATA = \
 	completions/zsh/_ps-balance \
 	completions/zsh/_ps-cache \
 	completions/zsh/_ps-compress \
-	completions/zsh/_ps-doctor \
 	completions/zsh/_ps-config \
+	completions/zsh/_ps-doctor \
 	completions/zsh/_ps-encrypt \
 	completions/zsh/_ps-health \
 	completions/zsh/_ps-pipeline \
@@ -49,8 +49,8 @@ dist_ps_fish_DATA = \
 	completions/fish/ps-balance.fish \
 	completions/fish/ps-cache.fish \
 	completions/fish/ps-compress.fish \
-	completions/fish/ps-doctor.fish \
 	completions/fish/ps-config.fish \
+	completions/fish/ps-doctor.fish \
 	completions/fish/ps-encrypt.fish \
 	completions/fish/ps-health.fish \
 	completions/fish/ps-pipeline.fish \

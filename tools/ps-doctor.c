@@ -72,7 +72,7 @@ static const struct opt opts[] = {
     {0, "log-dir", OPT_DIR, "DIR", &doctor.log_dir,
      "where cxps.err and cxps.xfer are (default: CACHE/.log)", 0,
      "receive.log-dir", 0, 0, 0},
-    {0, "limit-rate", OPT_TEXT, "RATE", &doctor.limit_rate,
+    {0, "limit-rate", OPT_RATE, "RATE", &doctor.limit_rate,
      "limit of the upload", 0, "upload.limit-rate", 0, 0, 0},
     {0, "state", OPT_DIR, "DIR", &doctor.health, "folder of ps-health",
      "PS_HEALTH_DIR", "health.state", 0, 0, 0},

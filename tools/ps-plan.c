@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "base/opt.h"
-#include "base/rate.h"
 #include "base/tool.h"
 #include "base/units.h"
 #include "fleet/profile.h"
@@ -21,7 +20,8 @@
 static uint64_t percentile = 95, growth = 30, ratio = 100, headroom = 30;
 static uint64_t rpo = 15 * 60, retention = 24 * 3600, outage = 4 * 3600;
 static uint64_t initial = 72 * 3600, interval = 60, run_for;
-static const char *bandwidth, *machine, *output;
+static uint64_t bandwidth;
+static const char *machine, *output;
 static bool json;
 
 static const struct opt opts[] = {
@@ -37,7 +37,7 @@ static const struct opt opts[] = {
      "balance.headroom", 0, 0, 90},
     {0, "rpo", OPT_DURATION, "TIME", &rpo, "report: wanted RPO (default: 15m)",
      0, 0, 0, 1, 30 * 86400},
-    {0, "bandwidth", OPT_TEXT, "RATE", &bandwidth,
+    {0, "bandwidth", OPT_RATE, "RATE", &bandwidth,
      "report: what RPO this line gives (100Mbit, 12MB)", 0, 0, 0, 0, 0},
     {0, "retention", OPT_DURATION, "TIME", &retention,
      "report: how long points are kept (default: 24h)", 0, 0, 0, 60,
@@ -207,18 +207,15 @@ static int run_report(char **files, int n, struct err *e)
 				.growth = (double)growth / 100,
 				.ratio = (double)ratio / 100,
 				.rpo = (double)rpo,
+				.bandwidth = (double)bandwidth * 8,
 				.retention = (double)retention,
 				.outage = (double)outage,
 				.initial = (double)initial,
 				.headroom = (double)headroom / 100};
 	struct churn c = {0};
 	struct sizing s;
-	uint64_t rate = 0;
 	int rc;
 
-	if (bandwidth != NULL && (!parse_rate(bandwidth, &rate) || rate == 0))
-		opt_misuse("--bandwidth: '%s' is no rate", bandwidth);
-	o.bandwidth = (double)rate * 8;
 	rc = read_all(&c, files, n, e);
 	if (rc == 0)
 		rc = sizing_make(&s, &c, &o, e);

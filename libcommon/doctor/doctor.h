@@ -74,7 +74,7 @@ struct doctor {
 	/* of a process server */
 	const char *cache, *vault, *listen, *cert, *passphrase, *health;
 	const char *log_dir;	/* of cxps.err and cxps.xfer */
-	const char *limit_rate; /* of the upload */
+	uint64_t limit_rate; /* of the upload, bytes a second; 0: none */
 	/* of both */
 	const char *host;     /* the process server as sources know it */
 	struct opt_list logs; /* files, where there is no journal */

@@ -13,7 +13,6 @@
 
 #include <jansson.h>
 
-#include "base/rate.h"
 #include "base/units.h"
 #include "cache/counters.h"
 #include "cache/report.h"
@@ -347,13 +346,10 @@ static void tell_line(const struct line *l, struct finding *f)
 static void limit_of(const struct doctor *d, struct line *l)
 {
 	struct upload u;
-	uint64_t rate;
 
 	read_upload(d, &u);
-	if (u.told && u.limit > 0)
-		l->limit = (double)u.limit;
-	else if (d->limit_rate != NULL && parse_rate(d->limit_rate, &rate))
-		l->limit = (double)rate;
+	l->limit = u.told && u.limit > 0 ? (double)u.limit
+					 : (double)d->limit_rate;
 }
 
 static void bandwidth_of_source(const struct doctor *d, struct finding *f)

@@ -39,12 +39,8 @@ static void start(struct world *w, const char *a, const char *b, const char *c)
 	unsigned i;
 
 	memset(w, 0, sizeof(*w));
-	for (i = 0; i < 3; i++) {
-		struct plan_stage *s = plan_stage(&w->plan, "sh");
-
-		plan_word(s, "-c");
-		plan_word(s, all[i]);
-	}
+	for (i = 0; i < 3; i++)
+		plan_stage(&w->plan, NULL, "sh", "-c", all[i], NULL);
 	gauge_open(&w->gauge, dir, NULL);
 	assert_int_equal(chain_start(&w->chain, &w->plan, &io, &e), 0);
 }
