@@ -1,6 +1,7 @@
 /* What a sample says of the server itself: cache, certificate, services. */
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -19,6 +20,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include "base/name.h"
 #include "base/units.h"
 #include "cache/counters.h"
 #include "cache/follower.h"
@@ -195,20 +197,35 @@ static int receive_runs(const char *listen)
 	return ok;
 }
 
-/* Somebody follows the cache: the lock of the follower is taken. */
+/* Does a process follow under this name: is the lock of its file taken? */
+static bool is_followed(int dirfd, const char *name)
+{
+	int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	bool taken;
+
+	if (fd < 0)
+		return false;
+	taken = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+	close(fd);
+	return taken;
+}
+
+/* Somebody follows the cache, for whichever vault; -1: it cannot be seen. */
 static int pipeline_runs(const char *cache)
 {
 	char path[PATH_MAX];
-	int fd, ok;
+	struct dirent *d;
+	int runs = 0;
+	DIR *dir;
 
-	snprintf(path, sizeof(path), "%s/" FOLLOWERS_DIR "/" FOLLOWER_DEFAULT,
-		 cache);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
+	snprintf(path, sizeof(path), "%s/" FOLLOWERS_DIR, cache);
+	dir = opendir(path);
+	if (dir == NULL)
 		return errno == ENOENT ? 0 : -1;
-	ok = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
-	close(fd);
-	return ok;
+	while (runs == 0 && (d = readdir(dir)) != NULL)
+		runs = name_ok(d->d_name) && is_followed(dirfd(dir), d->d_name);
+	closedir(dir);
+	return runs;
 }
 
 int gather_service(const struct gather *g, const char *name)

@@ -48,6 +48,13 @@ figure() { json | jq ".figures.$1"; }
 	[ "$(json | jq '.disks[0].stored')" -eq 1 ]
 }
 
+@test "a pipeline that follows for a vault with a name runs, too" {
+	receive
+	start ps-cache follow -C s1/cache --for two >/dev/null
+	followed() { sample && [ "$(figure services_down)" -eq 0 ]; }
+	wait_for followed
+}
+
 @test "rates are made of what the cache has counted" {
 	receive
 	faketime -f -60s ps-health sample --config s1/ps.yaml
