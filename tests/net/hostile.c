@@ -394,14 +394,16 @@ static void log_in_patiently(struct client *c, const struct client_to *to,
 	int64_t end = mono_now_ns() + LOGIN_S * NS_PER_S;
 	int rc;
 
-	while ((rc = client_open(c, to, &e)) == 0 &&
-	       (rc = client_login(c, machine, key, &e)) < 0 &&
-	       mono_now_ns() < end) {
+	do {
+		rc = client_open(c, to, &e);
+		if (rc == 0)
+			rc = client_login(c, machine, key, &e);
+		if (rc == 0)
+			return;
 		client_close(c);
 		nanosleep(&pause, NULL);
-	}
-	if (rc < 0)
-		tool_die(&e);
+	} while (mono_now_ns() < end);
+	tool_die(&e);
 }
 
 static int acks(char **argv)
