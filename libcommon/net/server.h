@@ -116,6 +116,6 @@ int server_one(struct server *s, int rfd, int wfd, struct err *e);
  */
 #define SESSION_ENDED PS_NO
 int session_run(struct server *s, int fd, const char *machine,
-		 const char *peer);
+		const char *peer);
 
 #endif
