@@ -241,7 +241,31 @@ static int stay_behind(struct seating *s, struct folder *f,
 				f->disk, who, words);
 }
 
-/* Without ending anybody: 1 when the vault's head fits, 0 when it does not. */
+/*
+ * Nothing is here and the vault has nothing: only the first base may come,
+ * which a writer may be sending already. Nothing that it has decided by
+ * changes, so it goes on.
+ */
+static bool blank(const struct folder_state *s, const struct plan *p)
+{
+	return !s->known && p->vault.seq == 0;
+}
+
+/* Drops what the plan does not keep, and writes the new head. */
+static int seat_by(struct seating *s, struct folder *f, struct folder_state *st,
+		   const struct plan *p, struct err *e)
+{
+	struct head h;
+	int rc = new_head(s, st, p, &h, e);
+
+	if (rc == 0 && dropped(st, p) > 0)
+		rc = drop(f, st, p, e);
+	if (rc == 0)
+		rc = head_write(f->dirfd, &h, e);
+	return rc < 0 ? rc : report(s, "seated", f, st, p, dropped(st, p), e);
+}
+
+/* Without ending anybody: 1 when that was enough, 0 when it is not. */
 static int try_fit(struct seating *s, struct folder *f,
 		   const struct mark *vault, struct err *e)
 {
@@ -259,6 +283,10 @@ static int try_fit(struct seating *s, struct folder *f,
 				rc = report(s, "kept", f, &st, &p, 0, e);
 			if (rc == 0)
 				rc = 1;
+		} else if (blank(&st, &p)) {
+			rc = seat_by(s, f, &st, &p, e);
+			if (rc == 0)
+				rc = 1;
 		} else if (st.seated && !st.head.held &&
 			   others(s, &st.head, true) > 0) {
 			rc = stay_behind(s, f, &st, &p, e);
@@ -274,7 +302,6 @@ static int seat_now(struct seating *s, struct folder *f,
 		    const struct mark *vault, struct err *e)
 {
 	struct folder_state st;
-	struct head h;
 	struct plan p;
 	int rc = folder_lock(f, true, e);
 
@@ -282,14 +309,7 @@ static int seat_now(struct seating *s, struct folder *f,
 		return rc;
 	rc = plan(s, f, vault, &st, &p, e);
 	if (rc == 0) {
-		rc = new_head(s, &st, &p, &h, e);
-		if (rc == 0 && dropped(&st, &p) > 0)
-			rc = drop(f, &st, &p, e);
-		if (rc == 0)
-			rc = head_write(f->dirfd, &h, e);
-		if (rc == 0)
-			rc = report(s, "seated", f, &st, &p, dropped(&st, &p),
-				    e);
+		rc = seat_by(s, f, &st, &p, e);
 		folder_state_free(&st);
 	}
 	folder_unlock(f);

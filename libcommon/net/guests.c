@@ -331,10 +331,20 @@ void guests_event(struct guests *g, uint64_t data)
 static void tell_end(struct guests *g, const struct guest *it, pid_t pid,
 		     int status)
 {
+	bool ended =
+	    (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) ||
+	    (WIFEXITED(status) && WEXITSTATUS(status) == SESSION_ENDED);
 	char words[128] = "";
 
-	/* A disk that was taken over kills its former holder. */
-	if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
+	if (ended && !server_stopping(g->srv))
+		snprintf(
+		    words, sizeof(words),
+		    "connection process %d was ended from outside: another "
+		    "may have taken its disk",
+		    (int)pid);
+	else if (ended)
+		return;
+	else if (WIFSIGNALED(status))
 		snprintf(words, sizeof(words),
 			 "connection process %d ended by signal %d%s", (int)pid,
 			 WTERMSIG(status),

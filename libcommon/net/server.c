@@ -141,8 +141,7 @@ static _Noreturn void be_worker(struct guests *g, const struct guest *it,
 	memcpy(peer, it->peer, sizeof(peer));
 	memcpy(machine, it->machine, sizeof(machine));
 	begin_child(g, "ps-worker", parent, fds, 2);
-	session_run(g->srv, fds[1], machine, peer);
-	exit(PS_OK);
+	exit(session_run(g->srv, fds[1], machine, peer));
 }
 
 /* The process that talks to the peer: 0 or -CODE. */

@@ -111,9 +111,11 @@ int server_one(struct server *s, int rfd, int wfd, struct err *e);
 
 /*
  * The process of a worker: serves `machine` until its end, over a descriptor
- * that speaks plain HTTP; says all in the logs.
+ * that speaks plain HTTP; says all in the logs. Returns its exit code: PS_OK,
+ * or SESSION_ENDED when it was told to end before the peer had closed.
  */
-void session_run(struct server *s, int fd, const char *machine,
-		 const char *peer);
+#define SESSION_ENDED PS_NO
+int session_run(struct server *s, int fd, const char *machine,
+		const char *peer);
 
 #endif

@@ -486,8 +486,8 @@ static int enter(struct session *s, struct err *why, struct err *e)
 	return rc;
 }
 
-void session_run(struct server *srv, int fd, const char *machine,
-		 const char *peer)
+int session_run(struct server *srv, int fd, const char *machine,
+		const char *peer)
 {
 	struct session *s = calloc(1, sizeof(*s));
 	struct err e = {0}, why = {0};
@@ -495,7 +495,7 @@ void session_run(struct server *srv, int fd, const char *machine,
 
 	if (s == NULL) {
 		netlog_err(&srv->log, peer, "out of memory");
-		return;
+		return PS_OK;
 	}
 	s->srv = srv;
 	s->peer = peer;
@@ -514,9 +514,12 @@ void session_run(struct server *srv, int fd, const char *machine,
 		s->conn.idle_ns = (int64_t)srv->idle_s * NS_PER_S;
 		serve(s, &why);
 	}
+	/* Whether this is news, the listener knows. */
+	rc = server_stopping(srv) && !s->conn.eof ? SESSION_ENDED : PS_OK;
 	if (s->cache != NULL)
 		cache_close(s->cache);
 	http_in_close(&s->in);
 	probes_free(&s->probes);
 	free(s);
+	return rc;
 }

@@ -71,6 +71,24 @@ zeros=$(printf '%064d' 0)
 	wait "${STARTED[-1]}"
 }
 
+half_there() { [ -n "$(find C/web01/root -name '.tmp*')" ]; }
+
+@test "a vault that knows nothing does not end who sends the first base" {
+	make_stream s -p 2
+	mkfifo pipe
+	start bash -c 'exec ps-cache put -C C <pipe >acks.s'
+	exec 9>pipe
+	head -c 100000 s >&9
+	wait_for half_there
+	seat 0 "$zeros" >said
+	grep -q "^seated.web01.root.0.$zeros.0.0$" said
+	tail -c +100001 s >&9
+	exec 9>&-
+	wait "${STARTED[-1]}"
+	[ "$(segments)" = "1 2" ]
+	ps-cache follow --once -C C | cmp - s
+}
+
 @test "a head that does not fit ends the writer" {
 	make_stream s -p 2
 	mkfifo pipe

@@ -35,7 +35,26 @@ hang() {
 	local code=0
 	wait "${STARTED[-1]}" || code=$?
 	[ "$code" -eq 69 ]
+	wait_for grep -q "was ended from outside" server.err
 	client --status -m web01 -d root | cmp - heads
+}
+
+@test "the seating of a new disk does not cut the connection of its first base" {
+	serve
+	scan web01 root 7000000 1 4M
+	mkfifo pipe
+	cxpsclient -i 127.0.0.1 -l "$PORT" -P pass --put pipe >acks \
+		7>&- 3>&- &
+	STARTED+=("$!")
+	exec 7>pipe
+	head -c 2000000 stream >&7
+	wait_for half_there
+	printf 'stored\tweb01\troot\t0\t%064d\n' 0 | ps-cache seat -C cache
+	tail -c +2000001 stream >&7
+	exec 7>&-
+	wait "${STARTED[-1]}"
+	[ "$(count_lines acks ^durable)" -eq 2 ]
+	! grep -q "from outside" server.err || false
 }
 
 @test "the operator's question disturbs nobody" {

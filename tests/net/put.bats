@@ -300,7 +300,7 @@ nothing_left() {
 	pkill -9 -P "${STARTED[-1]}" cxpsclient
 	wait_for grep -q 'cut' cache/.log/cxps.err
 	exec 7>&-
-	nothing_left
+	wait_for nothing_left
 	client --put stream >acks
 	[ "$(count_lines acks ^durable)" -eq 2 ]
 }
