@@ -49,6 +49,10 @@ static int look_at(void *ctx, const struct cache_disk_view *v, struct err *e)
 			     .stored = v->stored,
 			     .pending = v->bytes,
 			     .oldest = oldest,
+			     .tallied = v->tallied,
+			     .changed = v->tally.changed,
+			     .crash_point = v->tally.crash_point,
+			     .app_point = v->tally.app_point,
 			     .flags =
 				 (uint8_t)((v->held ? DISK_HELD : 0) |
 					   (v->seated ? 0 : DISK_UNSEATED) |
