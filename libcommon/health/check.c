@@ -219,6 +219,51 @@ static int add_lag(struct looking *l, const struct disk_record *r,
 	return 0;
 }
 
+/* The newest point of this kind is too old; `point` 0: there was none. */
+static int add_point(struct looking *l, const struct rule *rule,
+		     const struct disk_record *r, int64_t point, struct err *e)
+{
+	int64_t from = point != 0 ? point : r->first;
+	enum level level = rule_level(rule, r->seen - from);
+	char text[TIME_TEXT];
+	struct alert *a;
+	int rc;
+
+	if (level == LEVEL_OK)
+		return 0;
+	rc = add_disk(l, r, rule->code, level, from, &a, e);
+	if (rc < 0)
+		return rc;
+	headline(rule, r->seen - from, a);
+	format_time(from * NS_PER_S, text);
+	snprintf(a->evidence, sizeof(a->evidence), "%s %s",
+		 point != 0 ? "the newest is of" : "none yet, looked at since",
+		 text);
+	return 0;
+}
+
+/*
+ * Points, not segments: passes may come that make none of this kind. While
+ * nothing comes or goes at all, that is what is told.
+ */
+static int look_at_points(struct looking *l, const struct disk_record *r,
+			  const struct disk_minute *m, struct err *e)
+{
+	const struct rule *lag = rules_find(l->rules, "disk-lag");
+	const struct rule *crash = rules_find(l->rules, "crash-point");
+	const struct rule *app = rules_find(l->rules, "app-point");
+	bool wanted = rules_is_set(l->rules, "app-point") &&
+		      (m->flags & DISK_INITIAL) == 0;
+	int rc = 0;
+
+	if (r->crash_point != 0 && rule_level(lag, m->lag) == LEVEL_OK)
+		rc = add_point(l, crash, r, r->crash_point, e);
+	/* Many disks need none: who wants them says so, or has had one. */
+	if (rc == 0 && (r->app_point != 0 || wanted))
+		rc = add_point(l, app, r, r->app_point, e);
+	return rc;
+}
+
 /* A disk or a machine that changes more than can be replicated: 1, 0. */
 static int add_churn(struct looking *l, const char *name,
 		     const struct disk_record *r, const struct churn *c,
@@ -322,6 +367,8 @@ static int look_at_disk(void *ctx, const struct disk_record *r, struct err *e)
 	/* One that never had a segment has nothing to be late with. */
 	if (rc == 0 && r->accepted > 0)
 		rc = add_lag(l, r, &m, e);
+	if (rc == 0 && r->accepted > 0)
+		rc = look_at_points(l, r, &m, e);
 	return rc < 0 ? rc : look_at_churn(l, r, &m, e);
 }
 

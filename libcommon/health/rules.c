@@ -21,6 +21,8 @@
  * heartbeat; certificate: "Manage the configuration server"). Notice from
  * 70 %: its best practices. Churn: the replication limits of its capacity
  * planning, of the largest class of disks (20 MB/s) and of a machine (54 MB/s).
+ * Points: the RPO threshold of a new replication policy, and twice the longest
+ * time between app-consistent points that one can have (12 h).
  */
 static const struct rule published[] = {
     {"cpu", "cpu", METRIC_CPU, RULE_WINDOW, false, 70, 80, 95,
@@ -75,6 +77,12 @@ static const struct rule published[] = {
      NEVER, "the disk changes at %s of what is usual", "%",
      "ps-health why: it will tell when this is caught up; on the source: see "
      "what writes"},
+    {"crash-point", "crash-point", METRIC_PENDING_AGE, RULE_DISK, false, NEVER,
+     3600, NEVER, "no crash-consistent recovery point for %s", "s",
+     "on the source: ps-agent status; how often, and how, are points made?"},
+    {"app-point", "78144", METRIC_PENDING_AGE, RULE_DISK, false, NEVER,
+     24 * 3600, NEVER, "no app-consistent recovery point for %s", "s",
+     "on the source: ps-agent status; do the hooks succeed?"},
 };
 
 const char *level_name(enum level l)
@@ -100,6 +108,11 @@ const struct rule *rules_find(const struct rules *r, const char *name)
 		if (strcmp(r->items[i].name, name) == 0)
 			return &r->items[i];
 	return NULL;
+}
+
+bool rules_is_set(const struct rules *r, const char *name)
+{
+	return r->set[rules_find(r, name) - r->items];
 }
 
 /* ---- ps.yaml ---- */
@@ -157,6 +170,7 @@ static int read_key(struct rules *r, const struct conf *c, const char *key,
 			       "nor 'off'",
 			       conf_path(c), conf_line(c, key), key,
 			       conf_get(c, key));
+	r->set[i - 1] = true;
 	return 1;
 }
 

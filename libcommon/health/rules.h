@@ -46,6 +46,7 @@ struct rule {
 
 struct rules {
 	struct rule items[RULES_MAX];
+	bool set[RULES_MAX]; /* ps.yaml says something of this one */
 	unsigned n;
 	bool mean;	 /* RULE_MEAN */
 	int64_t minutes; /* of the window */
@@ -64,6 +65,9 @@ void rules_default(struct rules *r);
 int rules_read(struct rules *r, const struct conf *c, struct err *e);
 
 const struct rule *rules_find(const struct rules *r, const char *name);
+
+/* ps.yaml says something of it. */
+bool rules_is_set(const struct rules *r, const char *name);
 
 struct judgement {
 	bool known; /* false: too few samples, or the metric is unknown */

@@ -202,6 +202,20 @@ static int64_t get_changed(const struct disk_record *r,
 	return (int64_t)r->changed;
 }
 
+static int64_t get_crash_point(const struct disk_record *r,
+			       const struct disk_minute *m)
+{
+	(void)m;
+	return r->crash_point;
+}
+
+static int64_t get_app_point(const struct disk_record *r,
+			     const struct disk_minute *m)
+{
+	(void)m;
+	return r->app_point;
+}
+
 static int write_disk(void *ctx, const struct disk_record *r, struct err *e)
 {
 	const struct writing *w = ctx;
@@ -233,6 +247,10 @@ static int prometheus_disks(const struct health *h, const struct disks *disks,
 	     get_stored},
 	    {"disk_changed_bytes", "Changes of a disk accepted so far",
 	     get_changed},
+	    {"disk_crash_point_timestamp_seconds",
+	     "Newest crash-consistent point; 0: none", get_crash_point},
+	    {"disk_app_point_timestamp_seconds",
+	     "Newest app-consistent point; 0: none", get_app_point},
 	};
 	struct writing w = {.f = f, .h = h};
 	size_t i;

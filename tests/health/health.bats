@@ -141,6 +141,29 @@ figure() { json | jq ".figures.$1"; }
 	[ "$(churn high.yaml)" = '[]' ]
 }
 
+@test "points are known by what they are, and missed when they stay away" {
+	receive
+	pass m d disk.img s1 --bookmark b1
+	sample
+	in_a_day() { # the disk's alerts about points, 25 hours from now
+		faketime -f +25h ps-health sample --config s1/ps.yaml
+		faketime -f +25h ps-health check --json "$@" >json || true
+		jq -c '[.alerts[] | select(.what | test("point for 25h")) | .key] |
+			sort' json
+	}
+	printf 'health: {limits: {app-point: {warning: 12h}}}\n' >a.yaml
+	printf 'health: {limits: {crash-point: {warning: 26h}}}\n' >c.yaml
+	pass m d disk.img s1 --bookmark b2 --consistency none
+	[ "$(in_a_day)" = '["crash-point:m/d"]' ]
+	[ "$(in_a_day --config c.yaml)" = '[]' ]
+	[ "$(jq -r '.disks[0].app_point' json)" = null ]
+	[ "$(in_a_day --config a.yaml)" = '["78144:m/d","crash-point:m/d"]' ]
+	pass m d disk.img s1 --bookmark b3 --consistency app
+	[ "$(in_a_day --config c.yaml)" = '["78144:m/d"]' ]
+	[ "$(jq -r '.disks[0] | .app_point != null and .app_point == .crash_point' \
+		json)" = true ]
+}
+
 @test "services that stopped and a disk that lags are told, with what to do" {
 	receive
 	pass m d disk.img s1 --bookmark b1

@@ -196,6 +196,25 @@ static void disks_are_judged_one_by_one(void **state)
 	disks_close(&d);
 }
 
+/* As ps.yaml sets the warning of a rule. */
+static void limit(struct rules *rules, const char *rule, const char *value)
+{
+	char path[120], text[120];
+	struct err e = {0};
+	struct conf *c;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/ps.yaml", dir);
+	snprintf(text, sizeof(text), "health: {limits: {%s: {warning: %s}}}\n",
+		 rule, value);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	assert_int_equal(write(fd, text, strlen(text)), (int)strlen(text));
+	close(fd);
+	assert_int_equal(conf_read(&c, path, &e), 0);
+	assert_int_equal(rules_read(rules, c, &e), 0);
+	conf_free(c);
+}
+
 #define MIB (1024 * 1024LL)
 
 /* Samples of two hours; a disk changes `mib` in each minute, in passes of
@@ -264,6 +283,73 @@ static void high_churn_is_told(void **state)
 		    (rows[i].key != NULL && find(&h, rows[i].key) == NULL))
 			fail_msg("row %zu: %zu alerts, %s", i, h.n,
 				 h.n > 0 ? h.alerts[0].what : "");
+		health_free(&h);
+		ring_close(&r);
+		disks_close(&d);
+		assert_int_equal(drop_dir(state), 0);
+		assert_int_equal(make_dir(state), 0);
+	}
+}
+
+/* A disk with points of this age (0: none); nothing but segments comes, or not
+ * even those. */
+static void points(struct ring *r, struct disks *d, int64_t crash, int64_t app,
+		   bool silent)
+{
+	struct disk_now n = {.machine = "m",
+			     .disk = "d",
+			     .tallied = true,
+			     .crash_point = crash != 0 ? NOW - crash : 0,
+			     .app_point = app != 0 ? NOW - app : 0};
+	int m;
+
+	for (m = 40; m >= 0; m--) {
+		put(r, NOW - m * 60, METRIC_CPU, 5);
+		n.accepted = silent ? 1 : (uint64_t)(50 - m);
+		assert_true(disks_put(d, &n, NOW - m * 60));
+	}
+}
+
+#define DAY (24 * 3600)
+
+static void old_points_are_told(void **state)
+{
+	static const struct {
+		int64_t crash, app;
+		bool silent;
+		const char *limits; /* of ps.yaml */
+		const char *key;    /* or NULL: nothing */
+		int64_t since;
+	} rows[] = {
+	    {3600, DAY, false, "", NULL, 0},
+	    {3601, DAY, false, "", "crash-point:m/d", 3601},
+	    {60, DAY + 1, false, "", "78144:m/d", DAY + 1},
+	    {60, 0, false, "", NULL, 0},
+	    {0, 0, false, "", NULL, 0},
+	    /* Wanted, and never had: since the disk was first seen. */
+	    {60, 0, false, "30m", "78144:m/d", 40 * 60},
+	    {60, 0, false, "40m", NULL, 0},
+	    {3601, 0, true, "", "78186:m/d", 40 * 60},
+	};
+	struct rules rules;
+	struct health h;
+	struct ring r;
+	struct disks d;
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		rules_default(&rules);
+		if (rows[i].limits[0] != '\0')
+			limit(&rules, "app-point", rows[i].limits);
+		open_both(&r, &d);
+		points(&r, &d, rows[i].crash, rows[i].app, rows[i].silent);
+		assert_int_equal(check_run(&r, &d, &rules, NOW, &h, NULL), 0);
+		if (h.n != (rows[i].key != NULL) ||
+		    (rows[i].key != NULL &&
+		     (find(&h, rows[i].key) == NULL ||
+		      h.alerts[0].since != NOW - rows[i].since)))
+			fail_msg("row %zu: %zu alerts, %s", i, h.n,
+				 h.n > 0 ? h.alerts[0].key : "");
 		health_free(&h);
 		ring_close(&r);
 		disks_close(&d);
@@ -455,6 +541,7 @@ int main(void)
 	    TEST(disks_are_judged_one_by_one),
 	    TEST(high_churn_is_told),
 	    TEST(churn_has_a_beginning),
+	    TEST(old_points_are_told),
 	    TEST(a_disk_that_went_away_is_forgotten),
 	    TEST(gaps_are_unknown_not_ok),
 	    TEST(alerts_come_change_and_go),

@@ -268,6 +268,10 @@ static void thresholds_of_disks(void **state)
 	    {"churn-machine", (54 << 20) + 1, LEVEL_WARNING},
 	    {"churn-spike", 300, LEVEL_OK},
 	    {"churn-spike", 301, LEVEL_WARNING},
+	    {"crash-point", 3600, LEVEL_OK},
+	    {"crash-point", 3601, LEVEL_WARNING},
+	    {"app-point", 24 * 3600, LEVEL_OK},
+	    {"app-point", 24 * 3600 + 1, LEVEL_WARNING},
 	};
 	struct rules r;
 	size_t i;
@@ -300,6 +304,8 @@ static void thresholds_of_the_file(void **state)
 	assert_int_equal(rules_find(&r, "disk-lag")->warning, 3600);
 	assert_int_equal(rules_find(&r, "churn")->warning, 2 << 20);
 	assert_int_equal(rules_find(&r, "churn")->critical, 1 << 30);
+	assert_true(rules_is_set(&r, "churn"));
+	assert_false(rules_is_set(&r, "app-point"));
 	assert_int_equal(read_text(&r,
 				   "health:\n  limits:\n    cpu: "
 				   "{warn: 50}\n",
