@@ -49,6 +49,10 @@ static const struct rule published[] = {
     {"clock", "clock", METRIC_CLOCK_UNSYNCED, RULE_WINDOW, false, NEVER, 0,
      NEVER, "nothing keeps the clock right (%s)", "",
      "run chrony or systemd-timesyncd: stores refuse at 15 minutes"},
+    {"clock-offset", "clock-offset", METRIC_CLOCK_OFFSET, RULE_NEWEST, false,
+     NEVER, 5 * 60, 15 * 60, "the clock is %s from the store's", "s",
+     "set it, and run chrony or systemd-timesyncd: stores refuse at 15 "
+     "minutes"},
     {"cache-failed", "cache-failed", METRIC_CACHE_FAILED, RULE_NEWEST, false,
      NEVER, NEVER, 0, "stable storage of the cache has failed (%s)", "",
      "look at the disk, then ps-cache verify, then remove CACHE/failed"},
