@@ -73,7 +73,7 @@ struct doctor {
 	const char *agent_path;
 	/* of a process server */
 	const char *cache, *vault, *listen, *cert, *passphrase, *health;
-	const char *log_dir;	/* of cxps.err and cxps.xfer */
+	const char *log_dir; /* of cxps.err and cxps.xfer */
 	uint64_t limit_rate; /* of the upload, bytes a second; 0: none */
 	/* of both */
 	const char *host;     /* the process server as sources know it */

@@ -348,8 +348,8 @@ static void limit_of(const struct doctor *d, struct line *l)
 	struct upload u;
 
 	read_upload(d, &u);
-	l->limit = u.told && u.limit > 0 ? (double)u.limit
-					 : (double)d->limit_rate;
+	l->limit =
+	    u.told && u.limit > 0 ? (double)u.limit : (double)d->limit_rate;
 }
 
 static void bandwidth_of_source(const struct doctor *d, struct finding *f)

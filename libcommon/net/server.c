@@ -248,19 +248,20 @@ static void take_one(struct guests *g, int listen_fd)
 	close(fd);
 }
 
+/* All that the keeper has said: who has logged in is a stranger no more. */
 static int hear_keeper(struct guests *g, struct err *e)
 {
 	struct keeper_notice n;
 	struct guest *it;
-	int rc = keeper_heard(g->srv->keeper, &n, e);
+	int rc;
 
-	if (rc <= 0)
-		return rc;
-	n.machine[sizeof(n.machine) - 1] = '\0';
-	it = guests_logged_in(g, n.id, n.machine);
-	if (it != NULL)
-		start_worker(g, it);
-	return 0;
+	while ((rc = keeper_heard(g->srv->keeper, &n, e)) > 0) {
+		n.machine[sizeof(n.machine) - 1] = '\0';
+		it = guests_logged_in(g, n.id, n.machine);
+		if (it != NULL)
+			start_worker(g, it);
+	}
+	return rc;
 }
 
 /* How the cache empties, for those who have to wait for that. */
@@ -293,6 +294,7 @@ static int turn(struct guests *g, int listen_fd, struct err *e)
 {
 	struct epoll_event ev;
 	int n = epoll_pwait(g->epoll, &ev, 1, TICK_MS, &g->srv->wait_mask);
+	int rc = 0;
 
 	guests_reap(g);
 	hush_tick(g->hush, mono_now_ns());
@@ -300,13 +302,14 @@ static int turn(struct guests *g, int listen_fd, struct err *e)
 	save_known(g);
 	if (n <= 0)
 		return 0;
-	if (ev.data.u64 == GUESTS_LISTEN)
+	/* Before a new one takes the place of one that has just logged in. */
+	if (ev.data.u64 == GUESTS_LISTEN || ev.data.u64 == GUESTS_KEEPER)
+		rc = hear_keeper(g, e);
+	if (rc == 0 && ev.data.u64 == GUESTS_LISTEN)
 		take_one(g, listen_fd);
-	else if (ev.data.u64 == GUESTS_KEEPER)
-		return hear_keeper(g, e);
-	else
+	if (ev.data.u64 < GUESTS_KEEPER)
 		guests_event(g, ev.data.u64);
-	return 0;
+	return rc;
 }
 
 /* ---- the end ---- */

@@ -44,6 +44,7 @@
 #include "net/client.h"
 #include "net/tls.h"
 
+#define LOGIN_S 20
 #define DRIP_NS (NS_PER_S / 10)
 #define FIRST_ADDRESS 0x7f090001u
 #define FILE_MAX (4 * 1024 * 1024u)
@@ -382,6 +383,29 @@ static int64_t put(struct client *c, const char *machine, unsigned seq,
 	return begun;
 }
 
+/*
+ * Who shares his address with a crowd may have to make room for it before he
+ * has logged in, and comes again, as an agent does.
+ */
+static void log_in_patiently(struct client *c, const struct client_to *to,
+			     const char *machine, const uint8_t *key)
+{
+	const struct timespec pause = {0, 50000000};
+	int64_t end = mono_now_ns() + LOGIN_S * NS_PER_S;
+	int rc;
+
+	do {
+		rc = client_open(c, to, &e);
+		if (rc == 0)
+			rc = client_login(c, machine, key, &e);
+		if (rc == 0)
+			return;
+		client_close(c);
+		nanosleep(&pause, NULL);
+	} while (mono_now_ns() < end);
+	tool_die(&e);
+}
+
 static int acks(char **argv)
 {
 	struct client_to to = {"127.0.0.1", argv[0], 60 * NS_PER_S, NULL};
@@ -393,10 +417,9 @@ static int acks(char **argv)
 	int64_t times[4096];
 
 	if (login_secret_read(&secret, argv[1], &e) < 0 ||
-	    login_key(&secret, argv[2], key, &e) < 0 ||
-	    client_open(&c, &to, &e) < 0 ||
-	    client_login(&c, argv[2], key, &e) < 0)
+	    login_key(&secret, argv[2], key, &e) < 0)
 		tool_die(&e);
+	log_in_patiently(&c, &to, machine, key);
 	for (argv += 4; *argv != NULL && n < 4096; argv++, n++)
 		times[n] = put(&c, machine, first + n, *argv);
 	client_close(&c);

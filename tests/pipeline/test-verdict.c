@@ -182,13 +182,15 @@ static void the_plan_is_printed_as_a_shell_reads_it(void **state)
 		    "ps-cache follow -C /c --config p.yaml --once | "
 		    "ps-compress --codec deflate --config p.yaml --level 6 | "
 		    "ps-encrypt -k k --config p.yaml | "
-		    "ps-upload file:///v --config p.yaml | "
+		    "ps-upload file:///v --config p.yaml "
+		    "--report /c/.upload | "
 		    "ps-cache ack -C /c --config p.yaml");
 	check_print(&(struct plan_input){.cache = "a b", .codec = "none"},
 		    &(struct plan_vault){.name = "default",
 					 .url = "it's; rm -rf ~\n$x"},
 		    "ps-cache follow -C 'a b' | "
-		    "ps-upload 'it'\\''s; rm -rf ~\n$x' | "
+		    "ps-upload 'it'\\''s; rm -rf ~\n$x' "
+		    "--report 'a b/.upload' | "
 		    "ps-cache ack -C 'a b'");
 	check_print(&(struct plan_input){.cache = "c", .codec = "none"},
 		    &(struct plan_vault){.name = "far",
@@ -197,7 +199,8 @@ static void the_plan_is_printed_as_a_shell_reads_it(void **state)
 					 .jobs = "8",
 					 .listed = true},
 		    "ps-cache follow -C c --for far | "
-		    "ps-upload s3://b --credentials keys --jobs 8 --for far | "
+		    "ps-upload s3://b --report c/.upload.far "
+		    "--credentials keys --jobs 8 --for far | "
 		    "ps-cache ack -C c --for far");
 }
 
