@@ -16,7 +16,7 @@ check-local: all
 	PS_BUILD=$(abs_top_builddir) $(SHELL) $(srcdir)/scripts/run-tests
 
 # Static checks and what all tests share.
-EXTRA_DIST += tests/style.bats tests/tidy.bats tests/lib/common.bash tests/lib/chain.bash tests/lib/style.bash \
+EXTRA_DIST += tests/style.bats tests/tidy.bats tests/lib/common.bash tests/lib/chain.bash tests/lib/style.bash tests/lib/parse-nagios.pl \
 	tests/lib/guest tests/lib/tidy
 
 EXTRA_DIST += scripts/check scripts/install-packages scripts/install-peers \

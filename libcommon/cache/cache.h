@@ -7,6 +7,7 @@
  *	CACHE/MACHINE/DISK/SEQ		a segment (20 digits)
  *	CACHE/MACHINE/DISK/head		last sequence and digest accepted and
  *					stored, followers, hold
+ *	CACHE/MACHINE/DISK/.tally	what was accepted, for ps-health
  *	CACHE/followers/NAME		for whom segments are kept
  *	CACHE/failed			stable storage failed: no more writes
  *

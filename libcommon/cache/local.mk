@@ -16,4 +16,5 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/cache/send.c libcommon/cache/send.h \
 	libcommon/cache/settle.c libcommon/cache/settle.h \
 	libcommon/cache/spool.c libcommon/cache/spool.h \
+	libcommon/cache/tally.c libcommon/cache/tally.h \
 	libcommon/cache/watch.c libcommon/cache/watch.h

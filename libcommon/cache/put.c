@@ -12,6 +12,7 @@
 #include "cache/counters.h"
 #include "cache/folder.h"
 #include "cache/put.h"
+#include "cache/tally.h"
 
 /* No segment that ps-scan makes by itself is so large. */
 #define LARGE (2 * SEG_DATA_DEFAULT)
@@ -282,6 +283,7 @@ static int take_segment(struct put *p, struct err *e)
 	l->bytes += p->r->trailer.seg_len;
 	counter_add(p->c, COUNTER_ACCEPTED_BYTES, p->r->trailer.seg_len);
 	counter_add(p->c, COUNTER_ACCEPTED_SEGMENTS, 1);
+	tally_add(l->f.dirfd, &p->r->header, &p->r->trailer);
 	return 0;
 }
 

@@ -32,6 +32,8 @@ struct view {
 	struct folder_state s;
 	uint64_t bytes;
 	int64_t oldest;
+	bool tallied;
+	struct tally tally;
 	struct cache_follower_view followers[HEAD_FOLLOWERS_MAX];
 	unsigned n;
 };
@@ -88,6 +90,7 @@ static int read_view(struct folder *f, const struct follower_list *all,
 	if (rc == 0) {
 		rc = folder_bytes(f, &v->s.list, &v->bytes, e);
 		v->oldest = arrival(f, v, 0);
+		v->tallied = tally_read(f->dirfd, &v->tally);
 		for (i = 0; i < all->n && rc == 0; i++)
 			rc = view_follower(f, v, all->names[i], e);
 		if (rc < 0)
@@ -123,6 +126,8 @@ static int show_view(void *ctx, struct folder *f, struct err *e)
 				     .segments = v.s.list.n,
 				     .bytes = v.bytes,
 				     .oldest = v.oldest,
+				     .tallied = v.tallied,
+				     .tally = v.tally,
 				     .followers = v.followers,
 				     .nfollowers = v.n};
 	rc = w->fn(w->ctx, &d, e);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "cache/cache.h"
+#include "cache/tally.h"
 
 /*
  * Opens a cache to look at it, also when it is marked failed (cache_open
@@ -42,6 +43,8 @@ struct cache_disk_view {
 	uint64_t accepted, stored; /* sequences */
 	uint64_t segments, bytes;
 	int64_t oldest; /* arrival of the oldest, ns since 1970; 0: none */
+	bool tallied;	/* `tally` could be read */
+	struct tally tally;
 	/* Those that are registered, in order of names. */
 	const struct cache_follower_view *followers;
 	unsigned nfollowers;

@@ -56,7 +56,7 @@ static void show_alert(const struct health *h, const struct alert *a,
 	format_duration((double)(h->now - a->since), age, sizeof(age));
 	find_shows(f, "%s %s%s%s%s%s: %s, for %s", level_name(a->level),
 		   a->code, a->machine[0] != '\0' ? " " : "", a->machine,
-		   a->machine[0] != '\0' ? "/" : "", a->disk, a->what, age);
+		   a->disk[0] != '\0' ? "/" : "", a->disk, a->what, age);
 }
 
 static void tell_alerts(const struct health *h, struct finding *f)

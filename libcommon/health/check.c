@@ -6,9 +6,12 @@
 
 #include "base/units.h"
 #include "health/check.h"
+#include "health/churn.h"
 
 /* Older than that the newest sample says nothing about now. */
 #define STALE_S 600
+/* So much of a disk, not stored, is a large pending upload. */
+#define SPIKE_PENDING (1024 * 1024 * 1024ULL)
 
 struct alert *health_add(struct health *h, const char *code, enum level level,
 			 int64_t since)
@@ -78,12 +81,9 @@ static void headline(const struct rule *rule, int64_t value, struct alert *a)
 static void evidence(const struct rules *r, const struct rule *rule,
 		     const struct judgement *j, struct alert *a)
 {
-	int64_t limit = a->level == LEVEL_CRITICAL  ? rule->critical
-			: a->level == LEVEL_WARNING ? rule->warning
-						    : rule->notice;
 	char text[48];
 
-	rule_value(rule, limit, text, sizeof(text));
+	rule_value(rule, rule_limit(rule, a->level), text, sizeof(text));
 	if (rule->kind == RULE_NEWEST)
 		snprintf(a->evidence, sizeof(a->evidence), "%s: %lld, limit %s",
 			 metric_name(rule->metric), (long long)j->value, text);
@@ -126,7 +126,10 @@ static int judge_server(struct health *h, const struct rules *rules,
 
 struct looking {
 	struct health *h;
-	const struct rule *lag;
+	const struct rules *rules;
+	unsigned minutes;	    /* of the window, of which disks are kept */
+	struct disk_record machine; /* no disk: of those before this one */
+	struct churn sum;	    /* of its disks */
 };
 
 /* Since when the flag has been there, as far back as is known. */
@@ -156,7 +159,8 @@ static int add_disk(struct looking *l, const struct disk_record *r,
 		return no_memory(e);
 	snprintf(a->machine, sizeof(a->machine), "%s", r->machine);
 	snprintf(a->disk, sizeof(a->disk), "%s", r->disk);
-	snprintf(a->key, sizeof(a->key), "%s:%s/%s", code, r->machine, r->disk);
+	snprintf(a->key, sizeof(a->key), "%s:%s%s%s", code, r->machine,
+		 r->disk[0] != '\0' ? "/" : "", r->disk);
 	*ret = a;
 	return 0;
 }
@@ -189,7 +193,8 @@ static int add_state(struct looking *l, const struct disk_record *r,
 static int add_lag(struct looking *l, const struct disk_record *r,
 		   const struct disk_minute *m, struct err *e)
 {
-	enum level level = rule_level(l->lag, m->lag);
+	const struct rule *rule = rules_find(l->rules, "disk-lag");
+	enum level level = rule_level(rule, m->lag);
 	bool silent = m->pending == 0;
 	struct alert *a;
 	char pending[32];
@@ -203,7 +208,7 @@ static int add_lag(struct looking *l, const struct disk_record *r,
 		      m->minute * 60 - m->lag, &a, e);
 	if (rc < 0)
 		return rc;
-	headline(l->lag, m->lag, a);
+	headline(rule, m->lag, a);
 	format_size(m->pending, pending, sizeof(pending));
 	snprintf(a->evidence, sizeof(a->evidence),
 		 silent ? "nothing accepted since, nothing pending"
@@ -212,6 +217,141 @@ static int add_lag(struct looking *l, const struct disk_record *r,
 	a->next = silent ? "on the source: ps-agent status, cxpsclient"
 			 : "ps-cache stat; is ps-pipeline storing?";
 	return 0;
+}
+
+/* The newest point of this kind is too old; `point` 0: there was none. */
+static int add_point(struct looking *l, const struct rule *rule,
+		     const struct disk_record *r, int64_t point, struct err *e)
+{
+	int64_t from = point != 0 ? point : r->first;
+	enum level level = rule_level(rule, r->seen - from);
+	char text[TIME_TEXT];
+	struct alert *a;
+	int rc;
+
+	if (level == LEVEL_OK)
+		return 0;
+	rc = add_disk(l, r, rule->code, level, from, &a, e);
+	if (rc < 0)
+		return rc;
+	headline(rule, r->seen - from, a);
+	format_time(from * NS_PER_S, text);
+	snprintf(a->evidence, sizeof(a->evidence), "%s %s",
+		 point != 0 ? "the newest is of" : "none yet, looked at since",
+		 text);
+	return 0;
+}
+
+/*
+ * Points, not segments: passes may come that make none of this kind. While
+ * nothing comes or goes at all, that is what is told.
+ */
+static int look_at_points(struct looking *l, const struct disk_record *r,
+			  const struct disk_minute *m, struct err *e)
+{
+	const struct rule *lag = rules_find(l->rules, "disk-lag");
+	const struct rule *crash = rules_find(l->rules, "crash-point");
+	const struct rule *app = rules_find(l->rules, "app-point");
+	bool wanted = rules_is_set(l->rules, "app-point") &&
+		      (m->flags & DISK_INITIAL) == 0;
+	int rc = 0;
+
+	if (r->crash_point != 0 && rule_level(lag, m->lag) == LEVEL_OK)
+		rc = add_point(l, crash, r, r->crash_point, e);
+	/* Many disks need none: who wants them says so, or has had one. */
+	if (rc == 0 && (r->app_point != 0 || wanted))
+		rc = add_point(l, app, r, r->app_point, e);
+	return rc;
+}
+
+/* A disk or a machine that changes more than can be replicated: 1, 0. */
+static int add_churn(struct looking *l, const char *name,
+		     const struct disk_record *r, const struct churn *c,
+		     struct err *e)
+{
+	const struct rule *rule = rules_find(l->rules, name);
+	char limit[48];
+	enum level level;
+	struct alert *a;
+	int64_t rate, over;
+	int rc;
+
+	if (!churn_rate(c, 0, l->minutes, &rate))
+		return 0;
+	level = rule_level(rule, rate);
+	if (level == LEVEL_OK)
+		return 0;
+	over = rule_limit(rule, level);
+	rc = add_disk(l, r, rule->code, level, churn_since(c, l->minutes, over),
+		      &a, e);
+	if (rc < 0)
+		return rc;
+	headline(rule, rate, a);
+	rule_value(rule, over, limit, sizeof(limit));
+	snprintf(a->evidence, sizeof(a->evidence),
+		 "changed bytes accepted in %u min, limit %s", l->minutes,
+		 limit);
+	return 1;
+}
+
+/* Far more than usual, and much of it waits. */
+static int add_spike(struct looking *l, const struct disk_record *r,
+		     const struct disk_minute *m, const struct churn *c,
+		     struct err *e)
+{
+	const struct rule *rule = rules_find(l->rules, "churn-spike");
+	char usual[32], pending[32];
+	int64_t percent, before;
+	struct alert *a;
+	int rc;
+
+	if (m->pending < SPIKE_PENDING ||
+	    !churn_spike(c, l->minutes, &percent, &before) ||
+	    rule_level(rule, percent) == LEVEL_OK)
+		return 0;
+	rc = add_disk(l, r, rule->code, rule_level(rule, percent),
+		      (m->minute - l->minutes + 1) * 60, &a, e);
+	if (rc < 0)
+		return rc;
+	headline(rule, percent, a);
+	format_size((uint64_t)before, usual, sizeof(usual));
+	format_size(m->pending, pending, sizeof(pending));
+	snprintf(a->evidence, sizeof(a->evidence),
+		 "%s/s before the last %u min; %s pending in the cache", usual,
+		 l->minutes, pending);
+	return 0;
+}
+
+/* The machine whose disks have all been seen. */
+static int end_machine(struct looking *l, struct err *e)
+{
+	int rc = l->machine.machine[0] == '\0'
+		     ? 0
+		     : add_churn(l, "churn-machine", &l->machine, &l->sum, e);
+
+	return rc < 0 ? rc : 0;
+}
+
+static int look_at_churn(struct looking *l, const struct disk_record *r,
+			 const struct disk_minute *m, struct err *e)
+{
+	struct churn c;
+	int rc = 0;
+
+	if (strcmp(l->machine.machine, r->machine) != 0) {
+		rc = end_machine(l, e);
+		memcpy(l->machine.machine, r->machine, NAME_SIZE);
+		churn_clear(&l->sum, l->h->now / 60);
+	}
+	if (rc < 0)
+		return rc;
+	churn_clear(&c, l->h->now / 60);
+	churn_add(&c, r);
+	churn_join(&l->sum, &c);
+	rc = add_churn(l, "churn", r, &c, e);
+	if (rc == 0)
+		rc = add_spike(l, r, m, &c, e);
+	return rc < 0 ? rc : 0;
 }
 
 static int look_at_disk(void *ctx, const struct disk_record *r, struct err *e)
@@ -227,7 +367,9 @@ static int look_at_disk(void *ctx, const struct disk_record *r, struct err *e)
 	/* One that never had a segment has nothing to be late with. */
 	if (rc == 0 && r->accepted > 0)
 		rc = add_lag(l, r, &m, e);
-	return rc;
+	if (rc == 0 && r->accepted > 0)
+		rc = look_at_points(l, r, &m, e);
+	return rc < 0 ? rc : look_at_churn(l, r, &m, e);
 }
 
 /* ---- all of it ---- */
@@ -272,7 +414,11 @@ static int judge(struct health *h, const struct disks *disks,
 		 const struct rules *rules, const struct sample *samples,
 		 size_t n, struct err *e)
 {
-	struct looking l = {.h = h, .lag = rules_find(rules, "disk-lag")};
+	struct looking l = {.h = h,
+			    .rules = rules,
+			    .minutes = rules->minutes < DISK_MINUTES
+					   ? (unsigned)rules->minutes
+					   : DISK_MINUTES};
 	int rc;
 
 	h->samples = in_window(rules, samples, n, h->now);
@@ -285,6 +431,8 @@ static int judge(struct health *h, const struct disks *disks,
 	if (rc == 0 && disks != NULL && h->newest.time != 0)
 		rc = disks_each(disks, h->newest.time - DISK_GONE_S,
 				look_at_disk, &l, e);
+	if (rc == 0)
+		rc = end_machine(&l, e);
 	health_settle(h);
 	return rc;
 }

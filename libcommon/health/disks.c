@@ -12,12 +12,16 @@
 
 #define DISKS_FILE "disks"
 #define MAGIC "pshdisks"
-#define FILE_VERSION 1
+#define FILE_VERSION 2
 #define PAGE 4096u
 #define HEAD_USED 16
-#define FILE_LEN ((size_t)PAGE * (DISKS_MAX + 1))
-#define MINUTE_LEN 16
+#define SLOT_LEN ((size_t)2 * PAGE)
+#define FILE_LEN (PAGE + SLOT_LEN * DISKS_MAX)
+#define MINUTE_LEN 24
+#define AT_CHECK (MINUTE_LEN - 1)
 #define FORGET_S (24 * 3600)
+/* What came in a longer pause between two samples is of no minute. */
+#define GAP_S 600
 
 /* Places in a slot. */
 enum {
@@ -29,12 +33,18 @@ enum {
 	AT_ACCEPTED_AT = 152,
 	AT_STORED = 160,
 	AT_STORED_AT = 168,
+	AT_CHANGED = 176,
+	AT_CHANGED_AT = 184,
+	AT_CRASH_POINT = 192,
+	AT_APP_POINT = 200,
+	AT_FIRST = 208,
 	AT_MINUTES = 256,
 };
 #define NAMES_LEN (AT_SEEN - AT_MACHINE)
 
 _Static_assert(NAME_SIZE <= 64, "a name fits its field");
-_Static_assert(AT_MINUTES + DISK_MINUTES * MINUTE_LEN == PAGE, "one page");
+_Static_assert(AT_MINUTES + DISK_MINUTES * MINUTE_LEN <= SLOT_LEN,
+	       "the minutes fit a slot");
 
 /* ---- the file ---- */
 
@@ -89,7 +99,7 @@ void disks_close(struct disks *d)
 
 static uint8_t *slot_at(const struct disks *d, uint32_t i)
 {
-	return d->map + (size_t)PAGE * (i % DISKS_MAX + 1);
+	return d->map + PAGE + SLOT_LEN * (i % DISKS_MAX);
 }
 
 static void make_names(const char *machine, const char *disk,
@@ -128,9 +138,10 @@ static uint8_t *find_slot(struct disks *d, const uint8_t names[NAMES_LEN],
 	return spare;
 }
 
-static void take_slot(uint8_t *s, const uint8_t names[NAMES_LEN])
+static void take_slot(uint8_t *s, const uint8_t names[NAMES_LEN], int64_t now)
 {
-	memset(s, 0, PAGE);
+	memset(s, 0, SLOT_LEN);
+	put_le64(s + AT_FIRST, (uint64_t)now);
 	memcpy(s + AT_MACHINE, names, NAMES_LEN);
 	put_le32(s + AT_CRC, crc32c(0, names, NAMES_LEN));
 }
@@ -146,7 +157,7 @@ static void note_seq(uint8_t *s, int at, int at_time, uint64_t seq, int64_t now)
 
 static uint8_t check_byte(const uint8_t *m)
 {
-	return (uint8_t)crc32c(0, m, MINUTE_LEN - 1);
+	return (uint8_t)crc32c(0, m, AT_CHECK);
 }
 
 static uint32_t lag_of(const uint8_t *s, const struct disk_now *n, int64_t now)
@@ -159,27 +170,60 @@ static uint32_t lag_of(const uint8_t *s, const struct disk_now *n, int64_t now)
 	return lag < 0 ? 0 : lag > UINT32_MAX ? UINT32_MAX : (uint32_t)lag;
 }
 
+/* Bytes since the sample before; 0 when that is not known. */
+static uint64_t note_tally(uint8_t *s, const struct disk_now *n, int64_t now)
+{
+	int64_t at = (int64_t)get_le64(s + AT_CHANGED_AT);
+	uint64_t before = get_le64(s + AT_CHANGED);
+
+	if (!n->tallied)
+		return 0;
+	put_le64(s + AT_CHANGED, n->changed);
+	put_le64(s + AT_CHANGED_AT, (uint64_t)now);
+	put_le64(s + AT_CRASH_POINT, (uint64_t)n->crash_point);
+	put_le64(s + AT_APP_POINT, (uint64_t)n->app_point);
+	if (at == 0 || now - at > GAP_S || n->changed < before)
+		return 0;
+	return n->changed - before;
+}
+
+static uint32_t in_kib(uint64_t bytes)
+{
+	uint64_t kib = DIV_ROUND_UP(bytes, 1024);
+
+	return kib > UINT32_MAX ? UINT32_MAX : (uint32_t)kib;
+}
+
+static bool is_minute(const uint8_t *m, int64_t minute)
+{
+	return get_le32(m) == (uint32_t)minute && m[AT_CHECK] == check_byte(m);
+}
+
 bool disks_put(struct disks *d, const struct disk_now *n, int64_t now)
 {
 	uint8_t names[NAMES_LEN], *s, *m;
-	uint64_t kib = DIV_ROUND_UP(n->pending, 1024);
+	uint64_t changed;
 
 	make_names(n->machine, n->disk, names);
 	s = find_slot(d, names, now);
 	if (s == NULL)
 		return false;
 	if (!in_use(s) || memcmp(s + AT_MACHINE, names, NAMES_LEN) != 0)
-		take_slot(s, names);
+		take_slot(s, names, now);
 	put_le64(s + AT_SEEN, (uint64_t)now);
 	note_seq(s, AT_ACCEPTED, AT_ACCEPTED_AT, n->accepted, now);
 	note_seq(s, AT_STORED, AT_STORED_AT, n->stored, now);
 	m = s + AT_MINUTES + now / 60 % DISK_MINUTES * MINUTE_LEN;
+	changed = note_tally(s, n, now);
+	if (is_minute(m, now / 60)) /* a second sample of this minute */
+		changed += (uint64_t)get_le32(m + 12) * 1024;
+	memset(m, 0, MINUTE_LEN);
 	put_le32(m, (uint32_t)(now / 60));
-	put_le32(m + 4, kib > UINT32_MAX ? UINT32_MAX : (uint32_t)kib);
+	put_le32(m + 4, in_kib(n->pending));
 	put_le32(m + 8, lag_of(s, n, now));
-	m[12] = n->flags;
-	m[13] = m[14] = 0;
-	m[15] = check_byte(m);
+	put_le32(m + 12, in_kib(changed));
+	m[16] = n->flags;
+	m[AT_CHECK] = check_byte(m);
 	return true;
 }
 
@@ -205,6 +249,10 @@ static void read_slot(const uint8_t *s, struct disk_record *r)
 	r->accepted_at = (int64_t)get_le64(s + AT_ACCEPTED_AT);
 	r->stored = get_le64(s + AT_STORED);
 	r->stored_at = (int64_t)get_le64(s + AT_STORED_AT);
+	r->first = (int64_t)get_le64(s + AT_FIRST);
+	r->changed = get_le64(s + AT_CHANGED);
+	r->crash_point = (int64_t)get_le64(s + AT_CRASH_POINT);
+	r->app_point = (int64_t)get_le64(s + AT_APP_POINT);
 	r->slot = s;
 }
 
@@ -239,11 +287,13 @@ bool disk_minute(const struct disk_record *r, int64_t minute,
 	const uint8_t *m = (const uint8_t *)r->slot + AT_MINUTES +
 			   minute % DISK_MINUTES * MINUTE_LEN;
 
-	if (get_le32(m) != (uint32_t)minute || m[15] != check_byte(m))
+	if (!is_minute(m, minute))
 		return false;
-	*ret = (struct disk_minute){.minute = minute,
-				    .pending = (uint64_t)get_le32(m + 4) * 1024,
-				    .lag = get_le32(m + 8),
-				    .flags = m[12]};
+	*ret =
+	    (struct disk_minute){.minute = minute,
+				 .pending = (uint64_t)get_le32(m + 4) * 1024,
+				 .lag = get_le32(m + 8),
+				 .changed = (uint64_t)get_le32(m + 12) * 1024,
+				 .flags = m[16]};
 	return true;
 }

@@ -1,12 +1,14 @@
 /*
  * What each disk did in the last four hours, minute by minute: a file of
- * slots (one page each), mapped, found by a hash of the disk's name. A disk
+ * slots (two pages each), mapped, found by a hash of the disk's name. A disk
  * that has gone gives its slot to another after a day. At most DISKS_MAX.
  *
  *	0	"pshdisks", version u32, slots u32, CRC-32C u32
  *	4096	slots: CRC-32C of the names u32, 0 u32, machine 64, disk 64,
  *		last sample i64, accepted u64, its time i64, stored u64, its
- *		time i64, 0; at 256: 240 minutes of 16 bytes
+ *		time i64, changed u64, its time i64, crash point i64, app
+ *		point i64, first sample i64, 0; at 256: 240 minutes of 24
+ *		bytes
  *
  * Torn by a power loss it is at worst wrong about a minute: each has a check
  * byte. Little-endian; nothing here is promised to anybody.
@@ -39,6 +41,8 @@ struct disk_minute {
 	uint32_t lag;	  /* seconds since all that it had accepted was stored,
 			     or since it last had something accepted: whichever
 			     is longer */
+	uint64_t changed; /* bytes of the disk that were accepted since the
+			     sample before; in KiB steps */
 	uint8_t flags;
 };
 
@@ -47,7 +51,10 @@ struct disk_now {
 	const char *machine, *disk;
 	uint64_t accepted, stored; /* sequences */
 	uint64_t pending;	   /* bytes */
-	int64_t oldest; /* seconds since 1970, of what is pending; 0: none */
+	int64_t oldest;	  /* seconds since 1970, of what is pending; 0: none */
+	bool tallied;	  /* the next three are known */
+	uint64_t changed; /* bytes of the disk since it is here (tally.h) */
+	int64_t crash_point, app_point; /* seconds since 1970; 0: none */
 	uint8_t flags;
 };
 
@@ -58,6 +65,9 @@ struct disk_record {
 	uint64_t accepted, stored;
 	int64_t accepted_at; /* when the sequence was first seen to be so */
 	int64_t stored_at;
+	int64_t first;	  /* sample */
+	uint64_t changed; /* as in the newest sample that knew it */
+	int64_t crash_point, app_point;
 	const void *slot; /* for disk_minutes() */
 };
 

@@ -26,6 +26,7 @@
 #include "cache/follower.h"
 #include "cache/report.h"
 #include "health/gather.h"
+#include "health/why.h"
 
 #define SECTOR 512 /* of /proc/diskstats, whatever the device says */
 #define CONNECT_MS 1000
@@ -49,6 +50,10 @@ static int look_at(void *ctx, const struct cache_disk_view *v, struct err *e)
 			     .stored = v->stored,
 			     .pending = v->bytes,
 			     .oldest = oldest,
+			     .tallied = v->tallied,
+			     .changed = v->tally.changed,
+			     .crash_point = v->tally.crash_point,
+			     .app_point = v->tally.app_point,
 			     .flags =
 				 (uint8_t)((v->held ? DISK_HELD : 0) |
 					   (v->seated ? 0 : DISK_UNSEATED) |
@@ -112,6 +117,25 @@ static void storage(const struct gather *g, struct sample *ret)
 	fclose(f);
 }
 
+/* Of the stores that have answered lately, the one that differs most. */
+static void clock_offset(const struct gather *g, int64_t now,
+			 struct sample *ret)
+{
+	struct why w = {.now = now};
+	int64_t most = METRIC_UNKNOWN, diff;
+	unsigned i;
+
+	why_read_followers(g->cache, &w);
+	for (i = 0; i < w.nfollowers; i++) {
+		if (!w.followers[i].clock_told)
+			continue;
+		diff = llabs(w.followers[i].ahead);
+		if (most == METRIC_UNKNOWN || diff > most)
+			most = diff;
+	}
+	ret->values[METRIC_CLOCK_OFFSET] = most;
+}
+
 int gather_cache(const struct gather *g, struct disks *disks, int64_t now,
 		 struct sample *ret, struct err *e)
 {
@@ -124,6 +148,7 @@ int gather_cache(const struct gather *g, struct disks *disks, int64_t now,
 		return rc;
 	room(g, ret);
 	storage(g, ret);
+	clock_offset(g, now, ret);
 	ret->values[METRIC_CACHE_FAILED] = c->failed;
 	ret->values[METRIC_RAW_ACCEPTED] =
 	    (int64_t)counter_get(c, COUNTER_ACCEPTED_BYTES);

@@ -42,6 +42,8 @@ static const struct {
 			  "Days until the server's certificate expires"},
     [METRIC_CLOCK_UNSYNCED] = {"clock_unsynced",
 			       "1 when nothing disciplines the clock"},
+    [METRIC_CLOCK_OFFSET] = {"clock_offset_seconds",
+			     "Between our clock and the store's"},
     [METRIC_HEARTBEAT_AGE] = {"heartbeat_age_seconds",
 			      "Since the last heartbeat that was answered"},
     [METRIC_CACHE_FAILED] = {"cache_failed",

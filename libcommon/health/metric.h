@@ -35,6 +35,7 @@ enum metric {
 	METRIC_SERVICES_DOWN,  /* number of those that should run */
 	METRIC_CERT_DAYS,      /* until the server's certificate expires */
 	METRIC_CLOCK_UNSYNCED, /* 1: the kernel's clock is not disciplined */
+	METRIC_CLOCK_OFFSET,   /* seconds, without sign, from a store's */
 	METRIC_HEARTBEAT_AGE,  /* seconds */
 	METRIC_CACHE_FAILED,   /* 1: stable storage has failed */
 	/* Seconds since the last success of a job, see gather.h. */

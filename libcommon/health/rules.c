@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/rate.h"
 #include "base/units.h"
 #include "health/rules.h"
 
@@ -12,12 +13,16 @@
 #define GAP_MIN 5
 /* What cannot be drained at all: a year. */
 #define FOREVER_S (365 * 86400LL)
+#define MIB (1024 * 1024)
 
 /*
  * Thresholds: "Monitor the process server" of the Azure Site Recovery
  * documentation (processor, memory, cache, achievable RPO, services,
  * heartbeat; certificate: "Manage the configuration server"). Notice from
- * 70 %: its best practices.
+ * 70 %: its best practices. Churn: the replication limits of its capacity
+ * planning, of the largest class of disks (20 MB/s) and of a machine (54 MB/s).
+ * Points: the RPO threshold of a new replication policy, and twice the longest
+ * time between app-consistent points that one can have (12 h).
  */
 static const struct rule published[] = {
     {"cpu", "cpu", METRIC_CPU, RULE_WINDOW, false, 70, 80, 95,
@@ -44,6 +49,10 @@ static const struct rule published[] = {
     {"clock", "clock", METRIC_CLOCK_UNSYNCED, RULE_WINDOW, false, NEVER, 0,
      NEVER, "nothing keeps the clock right (%s)", "",
      "run chrony or systemd-timesyncd: stores refuse at 15 minutes"},
+    {"clock-offset", "clock-offset", METRIC_CLOCK_OFFSET, RULE_NEWEST, false,
+     NEVER, 5 * 60, 15 * 60, "the clock is %s from the store's", "s",
+     "set it, and run chrony or systemd-timesyncd: stores refuse at 15 "
+     "minutes"},
     {"cache-failed", "cache-failed", METRIC_CACHE_FAILED, RULE_NEWEST, false,
      NEVER, NEVER, 0, "stable storage of the cache has failed (%s)", "",
      "look at the disk, then ps-cache verify, then remove CACHE/failed"},
@@ -62,6 +71,22 @@ static const struct rule published[] = {
     {"disk-lag", "78186", METRIC_PENDING_AGE, RULE_DISK, false, NEVER, 15 * 60,
      30 * 60, "no recovery point stored for %s", "s",
      "is the source sending? is ps-pipeline storing?"},
+    {"churn", "78188", METRIC_INGEST_RATE, RULE_DISK, false, NEVER, 20 * MIB,
+     NEVER, "the disk changes by %s", "B/s",
+     "on the source: see what writes; move it to a disk of its own"},
+    {"churn-machine", "78188", METRIC_INGEST_RATE, RULE_DISK, false, NEVER,
+     54 * MIB, NEVER, "the disks of the machine change by %s", "B/s",
+     "on the source: see what writes; leave out disks that need no copy"},
+    {"churn-spike", "78188", METRIC_INGEST_RATE, RULE_DISK, false, NEVER, 300,
+     NEVER, "the disk changes at %s of what is usual", "%",
+     "ps-health why: it will tell when this is caught up; on the source: see "
+     "what writes"},
+    {"crash-point", "crash-point", METRIC_PENDING_AGE, RULE_DISK, false, NEVER,
+     3600, NEVER, "no crash-consistent recovery point for %s", "s",
+     "on the source: ps-agent status; how often, and how, are points made?"},
+    {"app-point", "78144", METRIC_PENDING_AGE, RULE_DISK, false, NEVER,
+     24 * 3600, NEVER, "no app-consistent recovery point for %s", "s",
+     "on the source: ps-agent status; do the hooks succeed?"},
 };
 
 const char *level_name(enum level l)
@@ -89,22 +114,32 @@ const struct rule *rules_find(const struct rules *r, const char *name)
 	return NULL;
 }
 
+bool rules_is_set(const struct rules *r, const char *name)
+{
+	return r->set[rules_find(r, name) - r->items];
+}
+
 /* ---- ps.yaml ---- */
 
 static bool parse_threshold(const struct rule *rule, const char *text,
 			    int64_t *ret)
 {
 	uint64_t v;
+	bool ok;
 
 	if (strcmp(text, "off") == 0) {
 		*ret = NEVER;
 		return true;
 	}
-	if (strcmp(rule->unit, "s") == 0 ? !parse_duration(text, &v)
-					 : !parse_u64(text, 1000000, &v))
-		return false;
-	*ret = (int64_t)v;
-	return true;
+	if (strcmp(rule->unit, "s") == 0)
+		ok = parse_duration(text, &v);
+	else if (strcmp(rule->unit, "B/s") == 0)
+		ok = parse_rate(text, &v) && v <= INT64_MAX;
+	else
+		ok = parse_u64(text, 1000000, &v);
+	if (ok)
+		*ret = (int64_t)v;
+	return ok;
 }
 
 static int64_t *threshold_of(struct rule *rule, const char *which)
@@ -139,6 +174,7 @@ static int read_key(struct rules *r, const struct conf *c, const char *key,
 			       "nor 'off'",
 			       conf_path(c), conf_line(c, key), key,
 			       conf_get(c, key));
+	r->set[i - 1] = true;
 	return 1;
 }
 
@@ -173,9 +209,21 @@ enum level rule_level(const struct rule *rule, int64_t value)
 	return breaches(rule, rule->notice, value) ? LEVEL_NOTICE : LEVEL_OK;
 }
 
+int64_t rule_limit(const struct rule *rule, enum level l)
+{
+	return l == LEVEL_CRITICAL  ? rule->critical
+	       : l == LEVEL_WARNING ? rule->warning
+				    : rule->notice;
+}
+
 void rule_value(const struct rule *rule, int64_t value, char *out, size_t size)
 {
-	if (strcmp(rule->unit, "s") != 0)
+	char bytes[32];
+
+	if (strcmp(rule->unit, "B/s") == 0) {
+		format_size((uint64_t)value, bytes, sizeof(bytes));
+		snprintf(out, size, "%s/s", bytes);
+	} else if (strcmp(rule->unit, "s") != 0)
 		snprintf(out, size, "%lld%s%s", (long long)value,
 			 rule->unit[0] != '\0' ? " " : "", rule->unit);
 	else if (value >= FOREVER_S)

@@ -38,7 +38,7 @@ struct rule {
 	bool below; /* a value under the threshold breaches */
 	int64_t notice, warning, critical;
 	const char *what; /* the headline, with one %s for the value */
-	const char *unit; /* "%", "s" (a duration), "days", "" */
+	const char *unit; /* "%", "s" (a duration), "B/s", "days", "" */
 	const char *next; /* what to do */
 };
 
@@ -46,6 +46,7 @@ struct rule {
 
 struct rules {
 	struct rule items[RULES_MAX];
+	bool set[RULES_MAX]; /* ps.yaml says something of this one */
 	unsigned n;
 	bool mean;	 /* RULE_MEAN */
 	int64_t minutes; /* of the window */
@@ -57,12 +58,16 @@ struct rules {
 void rules_default(struct rules *r);
 /*
  * Those of ps.yaml over them: health.limits.NAME.notice, .warning, .critical,
- * each a number, a duration where the unit is one, or "off". -PS_CONFIG with
- * the line of a value that is none, or of a key that names no rule.
+ * each a number, a duration or a rate where the unit is one, or "off".
+ * -PS_CONFIG with the line of a value that is none, or of a key that names no
+ * rule.
  */
 int rules_read(struct rules *r, const struct conf *c, struct err *e);
 
 const struct rule *rules_find(const struct rules *r, const char *name);
+
+/* ps.yaml says something of it. */
+bool rules_is_set(const struct rules *r, const char *name);
 
 struct judgement {
 	bool known; /* false: too few samples, or the metric is unknown */
@@ -82,6 +87,9 @@ void rules_judge(const struct rules *r, const struct rule *rule,
 
 /* The level of a single value. */
 enum level rule_level(const struct rule *rule, int64_t value);
+
+/* The threshold of a level above LEVEL_OK. */
+int64_t rule_limit(const struct rule *rule, enum level l);
 
 /* A value with its unit, for people. */
 void rule_value(const struct rule *rule, int64_t value, char *out, size_t size);

@@ -40,14 +40,17 @@ static int add_disk(void *ctx, const struct disk_record *r, struct err *e)
 		return 0;
 	if (json_array_append_new(
 		list,
-		json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:b, s:b, s:b}",
-			  "machine", r->machine, "disk", r->disk, "accepted",
-			  (json_int_t)r->accepted, "stored",
-			  (json_int_t)r->stored, "pending_bytes",
-			  (json_int_t)m.pending, "lag_seconds",
-			  (json_int_t)m.lag, "held", (m.flags & DISK_HELD) != 0,
-			  "unseated", (m.flags & DISK_UNSEATED) != 0, "initial",
-			  (m.flags & DISK_INITIAL) != 0)) < 0)
+		json_pack(
+		    "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:b, s:b, "
+		    "s:b}",
+		    "machine", r->machine, "disk", r->disk, "accepted",
+		    (json_int_t)r->accepted, "stored", (json_int_t)r->stored,
+		    "pending_bytes", (json_int_t)m.pending, "lag_seconds",
+		    (json_int_t)m.lag, "changed_bytes", (json_int_t)r->changed,
+		    "crash_point", json_time(r->crash_point), "app_point",
+		    json_time(r->app_point), "held", (m.flags & DISK_HELD) != 0,
+		    "unseated", (m.flags & DISK_UNSEATED) != 0, "initial",
+		    (m.flags & DISK_INITIAL) != 0)) < 0)
 		return err_set(e, PS_TEMPFAIL, "no memory for the answer");
 	return 0;
 }

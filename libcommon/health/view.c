@@ -32,7 +32,8 @@ static void text_alert(const struct health *h, const struct alert *a, FILE *f)
 	format_duration((double)(h->now - a->since), age, sizeof(age));
 	fprintf(f, "%-8s %s", level_name(a->level), a->code);
 	if (a->machine[0] != '\0')
-		fprintf(f, " %s/%s", a->machine, a->disk);
+		fprintf(f, " %s%s%s", a->machine, a->disk[0] != '\0' ? "/" : "",
+			a->disk);
 	fprintf(f, ": %s\n         since %s (%s); %s\n", a->what, since, age,
 		a->evidence);
 	if (a->acked_until > h->now) {
@@ -112,7 +113,8 @@ static void put_plain(const char *text, FILE *f)
 static void nagios_alert(const struct alert *a, FILE *f)
 {
 	if (a->machine[0] != '\0')
-		fprintf(f, "%s/%s ", a->machine, a->disk);
+		fprintf(f, "%s%s%s ", a->machine, a->disk[0] != '\0' ? "/" : "",
+			a->disk);
 	put_plain(a->what, f);
 	fprintf(f, " (%s)", a->code);
 }
@@ -193,6 +195,27 @@ static int64_t get_stored(const struct disk_record *r,
 	return (int64_t)r->stored;
 }
 
+static int64_t get_changed(const struct disk_record *r,
+			   const struct disk_minute *m)
+{
+	(void)m;
+	return (int64_t)r->changed;
+}
+
+static int64_t get_crash_point(const struct disk_record *r,
+			       const struct disk_minute *m)
+{
+	(void)m;
+	return r->crash_point;
+}
+
+static int64_t get_app_point(const struct disk_record *r,
+			     const struct disk_minute *m)
+{
+	(void)m;
+	return r->app_point;
+}
+
 static int write_disk(void *ctx, const struct disk_record *r, struct err *e)
 {
 	const struct writing *w = ctx;
@@ -222,6 +245,12 @@ static int prometheus_disks(const struct health *h, const struct disks *disks,
 	     get_accepted},
 	    {"disk_stored_sequence", "Last segment that was stored",
 	     get_stored},
+	    {"disk_changed_bytes", "Changes of a disk accepted so far",
+	     get_changed},
+	    {"disk_crash_point_timestamp_seconds",
+	     "Newest crash-consistent point; 0: none", get_crash_point},
+	    {"disk_app_point_timestamp_seconds",
+	     "Newest app-consistent point; 0: none", get_app_point},
 	};
 	struct writing w = {.f = f, .h = h};
 	size_t i;

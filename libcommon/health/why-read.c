@@ -22,6 +22,8 @@
 #define UPLOAD ".upload"
 #define FILE_MAX 65536
 #define FRESH_S 10 /* both are written each second */
+#define CLOCK_S 600
+#define CLOCK_MAX_S (1LL << 40)
 
 /* A file as JSON; NULL when there is none, or it is none. */
 static json_t *load(int dirfd, const char *name)
@@ -78,13 +80,18 @@ static bool lives(const json_t *o, const char *program)
 }
 
 /* A full disk keeps the file as it was: then it tells of another time. */
-static bool fresh(const json_t *o, int64_t now)
+static bool told_since(const json_t *o, int64_t now, int64_t seconds)
 {
 	const char *text = json_string_value(json_object_get(o, "updated"));
 	int64_t at;
 
 	return text != NULL && parse_time(text, &at) &&
-	       llabs(now - at / NS_PER_S) <= FRESH_S;
+	       llabs(now - at / NS_PER_S) <= seconds;
+}
+
+static bool fresh(const json_t *o, int64_t now)
+{
+	return told_since(o, now, FRESH_S);
 }
 
 static void take_stages(const json_t *o, int64_t now, struct why_follower *f)
@@ -123,6 +130,12 @@ static void take_upload(const json_t *o, int64_t now, struct why_follower *f)
 	f->rate = (uint64_t)number_of(o, "rate");
 	f->limit = (uint64_t)number_of(o, "limit_rate");
 	f->latency_ms = number_of(o, "latency_ms");
+	/* Also of one that has ended: it is the clock that may be why. */
+	f->clock_told = told_since(o, now, CLOCK_S) &&
+			json_is_integer(json_object_get(o, "clock_ahead_s"));
+	f->ahead = json_integer_value(json_object_get(o, "clock_ahead_s"));
+	if (llabs(f->ahead / 2) > CLOCK_MAX_S) /* no clock */
+		f->clock_told = false;
 	f->uploading = lives(o, "ps-upload") && fresh(o, now);
 }
 

@@ -79,6 +79,8 @@ struct why_follower {
 	uint64_t rate, limit;
 	double latency_ms;
 	bool uploading; /* that process lives */
+	bool clock_told;
+	int64_t ahead; /* seconds, the store's clock of ours */
 };
 
 struct why_disk {

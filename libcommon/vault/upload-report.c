@@ -18,6 +18,8 @@
 /* Shares of an interval: above, the limit is it; below, the input is not. */
 #define LIMITED_SHARE 0.25
 #define INPUT_SHARE 0.25
+/* Clocks are set right meanwhile: an older answer says nothing of them. */
+#define AHEAD_NS (600 * NS_PER_S)
 
 static const char *const state_names[] = {"starting", "sending", "waiting",
 					  "done", "failed"};
@@ -59,6 +61,13 @@ static int64_t until(const struct upload_span *s, int64_t now)
 	return s->ns + (s->since != 0 ? now - s->since : 0);
 }
 
+static json_t *clock_ahead(const struct upload_report *r)
+{
+	if (r->ahead_ns == 0 || mono_now_ns() - r->ahead_ns > AHEAD_NS)
+		return json_null();
+	return json_integer((json_int_t)r->ahead_s);
+}
+
 static char *as_text(const struct upload_report *r)
 {
 	double limited = (double)until(&r->limited, mono_now_ns()) / NS_PER_S;
@@ -67,15 +76,15 @@ static char *as_text(const struct upload_report *r)
 
 	format_time(time_now_ns() / NS_PER_S * NS_PER_S, now);
 	root = json_pack(
-	    "{s:i s:s s:s s:s s:s s:I s:I s:I s:I s:o s:o s:I s:I s:s}", "pid",
-	    (int)getpid(), "state", state_names[r->state], "cause", r->cause,
-	    "error", r->error, "vault", r->vault, "segments",
+	    "{s:i s:s s:s s:s s:s s:I s:I s:I s:I s:o s:o s:I s:I s:o s:s}",
+	    "pid", (int)getpid(), "state", state_names[r->state], "cause",
+	    r->cause, "error", r->error, "vault", r->vault, "segments",
 	    (json_int_t)r->segments, "bytes", (json_int_t)r->bytes, "rate",
 	    (json_int_t)r->rate, "limit_rate", (json_int_t)r->limit,
 	    "limited_s", json_real(limited), "latency_ms",
 	    json_real((double)(int64_t)(latency(r) * 1e4) / 10), "retries",
-	    (json_int_t)r->retries, "errors", (json_int_t)r->errors, "updated",
-	    now);
+	    (json_int_t)r->retries, "errors", (json_int_t)r->errors,
+	    "clock_ahead_s", clock_ahead(r), "updated", now);
 	if (root != NULL)
 		text = json_dumps(root, JSON_COMPACT | JSON_PRESERVE_ORDER |
 					    JSON_REAL_PRECISION(8));
@@ -165,6 +174,7 @@ static void take_over(struct upload_report *r)
 	const char *state = json_string_value(json_object_get(o, "state"));
 	const char *cause = json_string_value(json_object_get(o, "cause"));
 	const char *error = json_string_value(json_object_get(o, "error"));
+	const json_t *ahead = json_object_get(o, "clock_ahead_s");
 	size_t i;
 
 	if (state != NULL && cause != NULL && error != NULL && *error != '\0') {
@@ -173,6 +183,11 @@ static void take_over(struct upload_report *r)
 				r->cause = causes[i];
 		put_words(r, error);
 		r->troubled = *r->cause != '\0';
+	}
+	/* It stands until the store tells another time, as the cause does. */
+	if (json_is_integer(ahead)) {
+		r->ahead_s = json_integer_value(ahead);
+		r->ahead_ns = mono_now_ns();
 	}
 	json_decref(o);
 }
@@ -224,6 +239,10 @@ static void tried(struct upload_report *r, const struct web_event *ev)
 	if (r->troubled != (ev->trouble != WEB_FINE))
 		tell_news(r);
 	r->retries += ev->again;
+	if (ev->date != 0) {
+		r->ahead_s = ev->date - time_now_ns() / NS_PER_S;
+		r->ahead_ns = mono_now_ns();
+	}
 	if (ev->trouble == WEB_FINE) {
 		r->latency[r->requests++ % UPLOAD_REQUESTS] = ev->seconds;
 		fine(r);

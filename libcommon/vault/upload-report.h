@@ -45,6 +45,8 @@ struct upload_report {
 	} limited, input;
 	double latency[UPLOAD_REQUESTS];
 	uint64_t requests;
+	/* The store's clock, by its last answer that told a time. */
+	int64_t ahead_s, ahead_ns; /* when: mono_now_ns(); 0: never */
 	/* At the beginning of the interval that rate and cause are made of. */
 	struct {
 		int64_t ns, limited_ns, input_ns;

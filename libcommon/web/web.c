@@ -239,7 +239,8 @@ static void tell(struct web *w, const struct web_request *q, enum web_end end,
 			       .trouble = trouble_of(q, end),
 			       .seconds = (double)took_ns / NS_PER_S,
 			       .again = again,
-			       .words = why->msg};
+			       .words = why->msg,
+			       .date = q->answer.proxy ? 0 : q->answer.date};
 
 	if (w->watch != NULL)
 		w->watch(w->watch_ctx, &ev);

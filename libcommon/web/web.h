@@ -40,6 +40,7 @@ struct web_event {
 	double seconds;		  /* WEB_TRIED: without sleeps for the limit */
 	bool again;		  /* WEB_TRIED: there will be another */
 	const char *words;	  /* WEB_TRIED: of the error, "" without */
+	int64_t date; /* WEB_TRIED: the service's, seconds; 0: not told */
 };
 typedef void web_watch_fn(void *ctx, const struct web_event *ev);
 

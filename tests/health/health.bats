@@ -85,6 +85,85 @@ figure() { json | jq ".figures.$1"; }
 	[ -z "$(tail -c 1 ps.prom)" ]
 }
 
+@test "a monitoring system understands each answer" {
+	perl -MMonitoring::Plugin::Performance -e 1 ||
+		skip "no libmonitoring-plugin-perl"
+	understood() { # understood CODE [OPTION...]
+		local want=$1 code=0
+		shift
+		ps-health check -f nagios "$@" >out || code=$?
+		[ "$code" -eq "$want" ]
+		perl "$PS_SOURCE/tests/lib/parse-nagios.pl" "$code" <out >read
+	}
+	understood 3
+	[ ! -s read ]
+	receive
+	minutes 12
+	local all='clock cpu memory cache-free services disk-lag to-drain' rule
+	{
+		echo 'health: {limits: {'
+		for rule in $all; do
+			echo "$rule: {notice: off, warning: off, critical: off},"
+		done
+		echo '}}'
+	} >ok.yaml
+	understood 0 --config ok.yaml
+	grep -q '^cpu_percent [0-9]* % OK$' read
+	grep -q '^pending_bytes 0 B OK$' read
+	sed 's/memory: {.*/memory: {warning: 0, critical: off},/' ok.yaml >w.yaml
+	understood 1 --config w.yaml
+	grep -q '^memory_percent [0-9]* % WARNING$' read
+	sed 's/cache-free: {.*/cache-free: {critical: 101},/' ok.yaml >c.yaml
+	understood 2 --config c.yaml
+	grep -q '^cache_free_percent [0-9]* % CRITICAL$' read
+}
+
+@test "a disk that changes too much is told, initial replication is not" {
+	receive
+	pass m d disk.img s1 --bookmark b1
+	minutes 12
+	printf 'health: {limits: {churn: {warning: 1K}, churn-machine: {warning: 1K}}}\n' >low.yaml
+	churn() {
+		json --config "${1:-low.yaml}" >json || true
+		jq -c '[.alerts[] | select(.code == "78188") | .key] | sort' json
+	}
+	[ "$(churn)" = '[]' ]
+	[ "$(jq '.disks[0].changed_bytes' json)" -eq 0 ]
+	random_file more 2000000
+	dd if=more of=disk.img bs=64k seek=40 conv=notrunc status=none
+	pass m d disk.img s1 --bookmark b2
+	sample
+	[ "$(churn)" = '["78188:m","78188:m/d"]' ]
+	[ "$(jq '.disks[0].changed_bytes > 2000000' json)" = true ]
+	jq -e '.alerts[] | select(.key == "78188:m/d") | .evidence |
+		test("in 15 min, limit 1.0+ KiB/s")' json
+	echo 'health: {limits: {churn: {warning: 1M}}}' >high.yaml
+	[ "$(churn high.yaml)" = '[]' ]
+}
+
+@test "points are known by what they are, and missed when they stay away" {
+	receive
+	pass m d disk.img s1 --bookmark b1
+	sample
+	in_a_day() { # the disk's alerts about points, 25 hours from now
+		faketime -f +25h ps-health sample --config s1/ps.yaml
+		faketime -f +25h ps-health check --json "$@" >json || true
+		jq -c '[.alerts[] | select(.what | test("point for 25h")) | .key] |
+			sort' json
+	}
+	printf 'health: {limits: {app-point: {warning: 12h}}}\n' >a.yaml
+	printf 'health: {limits: {crash-point: {warning: 26h}}}\n' >c.yaml
+	pass m d disk.img s1 --bookmark b2 --consistency none
+	[ "$(in_a_day)" = '["crash-point:m/d"]' ]
+	[ "$(in_a_day --config c.yaml)" = '[]' ]
+	[ "$(jq -r '.disks[0].app_point' json)" = null ]
+	[ "$(in_a_day --config a.yaml)" = '["78144:m/d","crash-point:m/d"]' ]
+	pass m d disk.img s1 --bookmark b3 --consistency app
+	[ "$(in_a_day --config c.yaml)" = '["78144:m/d"]' ]
+	[ "$(jq -r '.disks[0] | .app_point != null and .app_point == .crash_point' \
+		json)" = true ]
+}
+
 @test "services that stopped and a disk that lags are told, with what to do" {
 	receive
 	pass m d disk.img s1 --bookmark b1

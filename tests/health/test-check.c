@@ -196,6 +196,206 @@ static void disks_are_judged_one_by_one(void **state)
 	disks_close(&d);
 }
 
+/* As ps.yaml sets the warning of a rule. */
+static void limit(struct rules *rules, const char *rule, const char *value)
+{
+	char path[120], text[120];
+	struct err e = {0};
+	struct conf *c;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/ps.yaml", dir);
+	snprintf(text, sizeof(text), "health: {limits: {%s: {warning: %s}}}\n",
+		 rule, value);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	assert_int_equal(write(fd, text, strlen(text)), (int)strlen(text));
+	close(fd);
+	assert_int_equal(conf_read(&c, path, &e), 0);
+	assert_int_equal(rules_read(rules, c, &e), 0);
+	conf_free(c);
+}
+
+#define MIB (1024 * 1024LL)
+
+/* Samples of two hours; a disk changes `mib` in each minute, in passes of
+ * `every` minutes, and four times that in the last 15 when it is `hasty`. */
+static void changes(struct ring *r, struct disks *d, const char *machine,
+		    const char *disk, int64_t mib, int every, int64_t pending,
+		    int hasty)
+{
+	struct disk_now n = {.machine = machine,
+			     .disk = disk,
+			     .accepted = 1,
+			     .stored = 1,
+			     .pending = (uint64_t)(pending * MIB),
+			     .tallied = true};
+	uint64_t sum = 0;
+	int m;
+
+	for (m = 120; m >= 0; m--) {
+		put(r, NOW - m * 60, METRIC_CPU, 5);
+		sum += (uint64_t)(mib * MIB) * (m < 15 && hasty ? 4 : 1);
+		if (m % every == 0)
+			n.changed = sum;
+		n.accepted++;
+		assert_true(disks_put(d, &n, NOW - m * 60));
+	}
+}
+
+static void high_churn_is_told(void **state)
+{
+	static const struct {
+		int64_t mib; /* in a minute, of each of `disks` */
+		int disks, every;
+		int64_t pending;
+		int hasty;
+		const char *key; /* or NULL: nothing */
+	} rows[] = {
+	    /* The published limits: 20 MiB/s of a disk, 54 of a machine. */
+	    {20 * 60, 1, 1, 0, 0, NULL},
+	    {20 * 60 + 1, 1, 1, 0, 0, "78188:m/d0"},
+	    {18 * 60, 3, 1, 0, 0, NULL},
+	    {18 * 60 + 1, 3, 1, 0, 0, "78188:m"},
+	    /* A pass each hour brings an hour's changes, not a minute's. */
+	    {20 * 60, 1, 60, 0, 0, NULL},
+	    {20 * 60 + 1, 1, 60, 0, 0, "78188:m/d0"},
+	    /* A spike counts only with much of it pending. */
+	    {60, 1, 1, 1023, 1, NULL},
+	    {60, 1, 1, 1024, 1, "78188:m/d0"},
+	    {60, 1, 1, 1024, 0, NULL},
+	};
+	static const char *const names[] = {"d0", "d1", "d2"};
+	struct rules rules;
+	struct health h;
+	struct ring r;
+	struct disks d;
+	size_t i;
+	int k;
+
+	rules_default(&rules);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		open_both(&r, &d);
+		for (k = 0; k < rows[i].disks; k++)
+			changes(&r, &d, "m", names[k], rows[i].mib,
+				rows[i].every, rows[i].pending, rows[i].hasty);
+		assert_int_equal(check_run(&r, &d, &rules, NOW, &h, NULL), 0);
+		if (h.n != (rows[i].key != NULL) ||
+		    (rows[i].key != NULL && find(&h, rows[i].key) == NULL))
+			fail_msg("row %zu: %zu alerts, %s", i, h.n,
+				 h.n > 0 ? h.alerts[0].what : "");
+		health_free(&h);
+		ring_close(&r);
+		disks_close(&d);
+		assert_int_equal(drop_dir(state), 0);
+		assert_int_equal(make_dir(state), 0);
+	}
+}
+
+/* A disk with points of this age (0: none); nothing but segments comes, or not
+ * even those. */
+static void points(struct ring *r, struct disks *d, int64_t crash, int64_t app,
+		   bool silent)
+{
+	struct disk_now n = {.machine = "m",
+			     .disk = "d",
+			     .tallied = true,
+			     .crash_point = crash != 0 ? NOW - crash : 0,
+			     .app_point = app != 0 ? NOW - app : 0};
+	int m;
+
+	for (m = 40; m >= 0; m--) {
+		put(r, NOW - m * 60, METRIC_CPU, 5);
+		n.accepted = silent ? 1 : (uint64_t)(50 - m);
+		assert_true(disks_put(d, &n, NOW - m * 60));
+	}
+}
+
+#define DAY (24 * 3600)
+
+static void old_points_are_told(void **state)
+{
+	static const struct {
+		int64_t crash, app;
+		bool silent;
+		const char *limits; /* of ps.yaml */
+		const char *key;    /* or NULL: nothing */
+		int64_t since;
+	} rows[] = {
+	    {3600, DAY, false, "", NULL, 0},
+	    {3601, DAY, false, "", "crash-point:m/d", 3601},
+	    {60, DAY + 1, false, "", "78144:m/d", DAY + 1},
+	    {60, 0, false, "", NULL, 0},
+	    {0, 0, false, "", NULL, 0},
+	    /* Wanted, and never had: since the disk was first seen. */
+	    {60, 0, false, "30m", "78144:m/d", 40 * 60},
+	    {60, 0, false, "40m", NULL, 0},
+	    {3601, 0, true, "", "78186:m/d", 40 * 60},
+	};
+	struct rules rules;
+	struct health h;
+	struct ring r;
+	struct disks d;
+	size_t i;
+
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		rules_default(&rules);
+		if (rows[i].limits[0] != '\0')
+			limit(&rules, "app-point", rows[i].limits);
+		open_both(&r, &d);
+		points(&r, &d, rows[i].crash, rows[i].app, rows[i].silent);
+		assert_int_equal(check_run(&r, &d, &rules, NOW, &h, NULL), 0);
+		if (h.n != (rows[i].key != NULL) ||
+		    (rows[i].key != NULL &&
+		     (find(&h, rows[i].key) == NULL ||
+		      h.alerts[0].since != NOW - rows[i].since)))
+			fail_msg("row %zu: %zu alerts, %s", i, h.n,
+				 h.n > 0 ? h.alerts[0].key : "");
+		health_free(&h);
+		ring_close(&r);
+		disks_close(&d);
+		assert_int_equal(drop_dir(state), 0);
+		assert_int_equal(make_dir(state), 0);
+	}
+}
+
+/* It began 30 minutes ago; what came in a pause of the samples is not told
+ * of one minute. */
+static void churn_has_a_beginning(void **state)
+{
+	struct disk_now n = {.machine = "m", .disk = "d", .tallied = true};
+	struct rules rules;
+	struct health h;
+	struct ring r;
+	struct disks d;
+	int m;
+
+	(void)state;
+	rules_default(&rules);
+	open_both(&r, &d);
+	for (m = 100; m >= 0; m--) {
+		put(&r, NOW - m * 60, METRIC_CPU, 5);
+		n.changed += (uint64_t)(m <= 30 ? 41 * 60 : 1) * MIB;
+		n.accepted++;
+		assert_true(disks_put(&d, &n, NOW - m * 60));
+	}
+	assert_int_equal(check_run(&r, &d, &rules, NOW, &h, NULL), 0);
+	assert_non_null(find(&h, "78188:m/d"));
+	/* Eight of 15 minutes at twice the limit are over it. */
+	assert_int_equal(find(&h, "78188:m/d")->since, NOW - 23 * 60);
+	health_free(&h);
+	n.changed += (uint64_t)1000000 * MIB;
+	for (m = 11; m < 60; m++) {
+		put(&r, NOW + m * 60, METRIC_CPU, 5);
+		n.accepted++;
+		assert_true(disks_put(&d, &n, NOW + m * 60));
+	}
+	assert_int_equal(check_run(&r, &d, &rules, NOW + 59 * 60, &h, NULL), 0);
+	assert_int_equal(h.n, 0);
+	health_free(&h);
+	ring_close(&r);
+	disks_close(&d);
+}
+
 static void a_disk_that_went_away_is_forgotten(void **state)
 {
 	struct disk_now n = {.machine = "m", .accepted = 1, .stored = 1};
@@ -339,6 +539,9 @@ int main(void)
 	    TEST(a_torn_record_is_a_gap),
 	    TEST(damaged_files_are_set_aside),
 	    TEST(disks_are_judged_one_by_one),
+	    TEST(high_churn_is_told),
+	    TEST(churn_has_a_beginning),
+	    TEST(old_points_are_told),
 	    TEST(a_disk_that_went_away_is_forgotten),
 	    TEST(gaps_are_unknown_not_ok),
 	    TEST(alerts_come_change_and_go),

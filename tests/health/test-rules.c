@@ -78,6 +78,10 @@ static void both_sides_of_each_threshold(void **state)
 	    {"certificate", METRIC_CERT_DAYS, -3, LEVEL_CRITICAL},
 	    {"clock", METRIC_CLOCK_UNSYNCED, 0, LEVEL_OK},
 	    {"clock", METRIC_CLOCK_UNSYNCED, 1, LEVEL_WARNING},
+	    {"clock-offset", METRIC_CLOCK_OFFSET, 300, LEVEL_OK},
+	    {"clock-offset", METRIC_CLOCK_OFFSET, 301, LEVEL_WARNING},
+	    {"clock-offset", METRIC_CLOCK_OFFSET, 900, LEVEL_WARNING},
+	    {"clock-offset", METRIC_CLOCK_OFFSET, 901, LEVEL_CRITICAL},
 	    {"cache-failed", METRIC_CACHE_FAILED, 0, LEVEL_OK},
 	    {"cache-failed", METRIC_CACHE_FAILED, 1, LEVEL_CRITICAL},
 	    {"prune", METRIC_JOB_PRUNE, 2 * 86400, LEVEL_OK},
@@ -250,6 +254,40 @@ static int read_text(struct rules *r, const char *text, char *msg, size_t size)
 	return rc;
 }
 
+/* Those of disks have no samples: test-check.c has the rest. */
+static void thresholds_of_disks(void **state)
+{
+	static const struct {
+		const char *rule;
+		int64_t value;
+		enum level level;
+	} rows[] = {
+	    {"disk-lag", 900, LEVEL_OK},
+	    {"disk-lag", 901, LEVEL_WARNING},
+	    {"disk-lag", 1800, LEVEL_WARNING},
+	    {"disk-lag", 1801, LEVEL_CRITICAL},
+	    {"churn", 20 << 20, LEVEL_OK},
+	    {"churn", (20 << 20) + 1, LEVEL_WARNING},
+	    {"churn-machine", 54 << 20, LEVEL_OK},
+	    {"churn-machine", (54 << 20) + 1, LEVEL_WARNING},
+	    {"churn-spike", 300, LEVEL_OK},
+	    {"churn-spike", 301, LEVEL_WARNING},
+	    {"crash-point", 3600, LEVEL_OK},
+	    {"crash-point", 3601, LEVEL_WARNING},
+	    {"app-point", 24 * 3600, LEVEL_OK},
+	    {"app-point", 24 * 3600 + 1, LEVEL_WARNING},
+	};
+	struct rules r;
+	size_t i;
+
+	(void)state;
+	rules_default(&r);
+	for (i = 0; i < COUNT(rows); i++)
+		if (rule_level(rules_find(&r, rows[i].rule), rows[i].value) !=
+		    rows[i].level)
+			fail_msg("row %zu", i);
+}
+
 static void thresholds_of_the_file(void **state)
 {
 	struct rules r;
@@ -261,12 +299,17 @@ static void thresholds_of_the_file(void **state)
 				   "health:\n"
 				   "  limits:\n"
 				   "    cpu: {warning: 50, critical: off}\n"
-				   "    disk-lag: {warning: 1h}\n",
+				   "    disk-lag: {warning: 1h}\n"
+				   "    churn: {warning: 2M, critical: 1G}\n",
 				   msg, sizeof(msg)),
 			 0);
 	fill(METRIC_CPU, WINDOW, 100);
 	assert_int_equal(judge(&r, "cpu", WINDOW).level, LEVEL_WARNING);
 	assert_int_equal(rules_find(&r, "disk-lag")->warning, 3600);
+	assert_int_equal(rules_find(&r, "churn")->warning, 2 << 20);
+	assert_int_equal(rules_find(&r, "churn")->critical, 1 << 30);
+	assert_true(rules_is_set(&r, "churn"));
+	assert_false(rules_is_set(&r, "app-point"));
 	assert_int_equal(read_text(&r,
 				   "health:\n  limits:\n    cpu: "
 				   "{warn: 50}\n",
@@ -291,6 +334,7 @@ int main(void)
 	    cmocka_unit_test(two_thirds_of_the_window_are_needed),
 	    cmocka_unit_test(old_samples_say_nothing_about_now),
 	    cmocka_unit_test(since_when),
+	    cmocka_unit_test(thresholds_of_disks),
 	    cmocka_unit_test(thresholds_of_the_file),
 	};
 

@@ -104,6 +104,23 @@ run_pipeline() {
 	settings_for <<<'vault: s3://bucket/v'
 	run_pipeline
 	why clock
+	offset() { # offset LEVEL: what the alert says
+		ps-health sample --config now.yaml
+		ps-health check --json >check.json || true
+		[ "$(jq -r '.alerts[] | select(.code == "clock-offset") |
+			.level' check.json)" = "$1" ]
+	}
+	wait_for offset critical
+	[ "$(jq '.figures.clock_offset_seconds - 3600 | . > -60 and . < 60' \
+		check.json)" = true ]
+	# It has stopped: that does not pass by itself.
+	control PUT settings '{"clock": -400}'
+	run_pipeline
+	wait_for offset warning
+	control PUT settings '{"clock": 100}'
+	fill e
+	wait_for offset ''
+	[ "$(jq '.figures.clock_offset_seconds > 60' check.json)" = true ]
 }
 
 @test "a store at the end of a narrow line" {
