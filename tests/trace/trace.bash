@@ -5,7 +5,7 @@
 # traced KIND TYPE [SIZE]: a new file system on a partition or on a whole
 # device, mounted on fs; sets DISK, LOOP.
 traced() {
-	local kind=$1 type=$2 size=${3:-320}
+	local kind=$1 type=$2 size=${3:-320} options=()
 	need "mkfs.$type" losetup addpart
 	truncate -s "$((size + 2))M" fs.img
 	LOOP=$(losetup -f --show "$T/fs.img") || skip "no loop devices"
@@ -15,7 +15,9 @@ traced() {
 		DISK=${LOOP}p1
 		wait_for test -b "$DISK"
 	fi
-	"mkfs.$type" -q "$DISK" >/dev/null
+	# ext4 would write its tables in the background, at any time.
+	[ "$type" != ext4 ] || options=(-E lazy_itable_init=0,lazy_journal_init=0)
+	"mkfs.$type" -q "${options[@]}" "$DISK" >/dev/null
 	mkdir fs
 	mount "$DISK" fs
 }
