@@ -75,8 +75,7 @@ none_in() { # FOLDER: no secret is in its files
 }
 
 @test "a bundle has what helps and no secret" {
-	receive
-	pipeline
+	serve
 	pass m d disk.img s1 --bookmark b1
 	wait_for drained
 	ps-health sample --config s1/ps.yaml --state health

@@ -8,6 +8,14 @@ doctor() {
 		-l "127.0.0.1:$(server_port s1)" "$@"
 }
 
+# serve [OPTION...]: the server s1 runs, and the doctor sees that it does; the
+# options are those of ps-pipeline
+serve() {
+	receive
+	pipeline s1 "$@"
+	wait_for doctor services
+}
+
 # names FAULT STEP [OPTION...]: the doctor finds a fault, names this step as
 # the cause, and says what to do; a line of the table is printed.
 names() {

@@ -14,8 +14,7 @@ prepare() {
 need_jq() { command -v jq >/dev/null || skip "jq is not installed"; }
 
 healthy() {
-	receive
-	pipeline
+	serve
 	pass m d disk.img s1 --bookmark b1
 	wait_for drained
 }

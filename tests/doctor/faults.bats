@@ -38,9 +38,7 @@ store_server() {
 	mkdir s1/cache
 	mount -t tmpfs -o size=16m tmpfs s1/cache || skip "no mounts here"
 	cp -a s1/was/. s1/cache/
-	receive
-	pipeline
-	wait_for test -e s1/cache/followers/default
+	serve
 	head -c 14M /dev/zero >s1/cache/.junk
 	names "full cache" cache
 	[ "$(step cache '.evidence[0]' | grep -c 'free')" -eq 1 ]
@@ -48,10 +46,9 @@ store_server() {
 
 @test "an upload that is limited to less than is needed" {
 	sed -i '$a upload: {limit-rate: 2K}' s1/ps.yaml
-	receive
+	serve --stop-timeout 1
 	random_file big.img 9000000
 	pass m d big.img s1 --bookmark b1
-	pipeline s1 --stop-timeout 1
 	# The whole run waits to see whether anything moves.
 	[ -n "${PS_LONG:-}" ] || set -- services disks store proxy bandwidth
 	names "rate-limited upload" bandwidth "$@"
@@ -62,8 +59,7 @@ store_server() {
 @test "a store that answers 503" {
 	store_server
 	echo 'store: {retry-for: 1}' >>s1/ps.yaml
-	receive
-	pipeline
+	serve
 	plan '{"every": 1, "kind": "503"}'
 	names "store answering 503" store
 	jq -r .what out | grep -q 503
@@ -77,8 +73,7 @@ store_server() {
 
 @test "a proxy that nobody answers for" {
 	store_server
-	receive
-	pipeline
+	serve
 	names "wrong proxy" proxy --retry-for 1 \
 		--proxy http://user:geheim@127.0.0.1:1
 	[ "$(step store .result)" = failed ]
@@ -97,16 +92,14 @@ store_server() {
 	faketime '400 days ago' openssl req -x509 -newkey ec -pkeyopt \
 		ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=ps1 \
 		-keyout s1/key -out s1/cert 2>/dev/null
-	receive
-	pipeline
+	serve
 	names "expired certificate" https
 	jq -r .what out | grep -q 'expired'
 }
 
 @test "a clock that is off, against the store and against the server" {
 	store_server
-	receive
-	pipeline
+	serve
 	settings '{"clock": 5000}'
 	names "clock offset, store" clock
 	jq -r .what out | grep -q '1h 23m'
@@ -123,8 +116,7 @@ store_server() {
 }
 
 @test "one slow disk of a machine" {
-	receive
-	pipeline
+	serve
 	pass m d1 disk.img s1 --bookmark b1 --members m/d1
 	pass m d2 disk.img s1 --bookmark b1 --members m/d2
 	wait_for drained
@@ -140,8 +132,7 @@ store_server() {
 }
 
 @test "a disk on hold" {
-	receive
-	pipeline
+	serve
 	pass m d disk.img s1 --bookmark b1
 	wait_for drained
 	ps-cache hold -C s1/cache m d "another server stores this disk"
@@ -150,8 +141,7 @@ store_server() {
 }
 
 @test "from a source: all well, a closed port, a wrong key" {
-	receive
-	pipeline
+	serve
 	new_agent root </dev/null
 	begin_agent
 	wait_for points 1

@@ -16,7 +16,7 @@ traced() {
 		wait_for test -b "$DISK"
 	fi
 	# ext4 would write its tables in the background, at any time.
-	[ "$type" != ext4 ] || options=(-E lazy_itable_init=0,lazy_journal_init=0)
+	[ "$type" != ext4 ] || options=(-E 'lazy_itable_init=0,lazy_journal_init=0')
 	"mkfs.$type" -q "${options[@]}" "$DISK" >/dev/null
 	mkdir fs
 	mount "$DISK" fs
