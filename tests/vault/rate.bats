@@ -124,12 +124,13 @@ at_rate() {
 }
 
 @test "a rule of the schedule that begins changes the rate of what is under way" {
-	local seconds=3 boundary from to kind
+	local seconds=3 boundary from to kind n
 	[ -z "${PS_LONG-}" ] || seconds=31
 	strict
 	ps-vault init s3://rates
 	# Segments of 64 KiB: an acknowledgement for each.
-	make-segment -p $((seconds * 5 * 16)) -s 64K -c 100 -z 0 -t random >s
+	make-segment -s $((seconds * 5))M -n 64K -r 64K -z 0 -t random >s
+	n=$(ps-stream list s | wc -l)
 	minute $((seconds + 1))
 	across v 3>&- &
 	across s3://rates
@@ -140,6 +141,6 @@ at_rate() {
 		at_rate "acks.$kind" $((boundary + 300000)) \
 			$((boundary + (seconds - 1) * 1000000)) 4
 		[ "$(grep -c 'at most 4.* from now on' "err.$kind")" -eq 1 ]
-		[ "$(wc -l <"acks.$kind")" -eq $((seconds * 5 * 16)) ]
+		[ "$(wc -l <"acks.$kind")" -eq "$n" ]
 	done
 }
