@@ -176,5 +176,10 @@ uint64_t hours_rate(const struct hours *h, time_t at, uint64_t otherwise)
 
 unsigned hours_next(time_t at)
 {
-	return 60 - (unsigned)(at % 60);
+	struct tm t;
+
+	/* Not every zone is whole minutes away from UTC ("right/" ones). */
+	if (localtime_r(&at, &t) == NULL)
+		return 60 - (unsigned)(at % 60);
+	return t.tm_sec < 60 ? 60 - (unsigned)t.tm_sec : 1;
 }

@@ -39,7 +39,8 @@ int hours_parse(struct hours *ret, const char *text, struct err *e);
 uint64_t hours_rate(const struct hours *h, time_t at, uint64_t otherwise);
 
 /*
- * Seconds from `at` to the next whole minute: before it no rule changes.
+ * Seconds from `at` to the next whole minute of the clock on the wall: before
+ * it no rule changes.
  */
 unsigned hours_next(time_t at);
 

@@ -21,7 +21,7 @@ void tool_init(const char *name)
 	tool_name = name;
 	/* getopt prints what it was called with: show the plain name. */
 	signal(SIGPIPE, SIG_IGN);
-	setenv("TZ", "UTC", 1);
+	/* What is printed is UTC; what people write of hours is local. */
 	tzset();
 }
 

@@ -6,7 +6,7 @@
 
 extern const char *tool_name;
 
-/* First call of main(): name for messages, SIGPIPE off, UTC. */
+/* First call of main(): name for messages, SIGPIPE off. */
 void tool_init(const char *name);
 
 /* "prog: words" on standard error; warnings are silent under -q. */

@@ -9,11 +9,15 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "base/pool.h"
 #include "base/progress.h"
 #include "vault/copy.h"
+#include "vault/read-ahead.h"
 #include "vault/upload.h"
 
-#define PIECE (1024 * 1024u)
+/* Disks that are looked at before their turn; each has a list of objects. */
+#define LOOKS_FAR 8u
+#define LOOKS_NEAR 1u
 
 /* One disk on its way: a thread reads objects into a pipe, upload takes them.
  */
@@ -29,53 +33,61 @@ struct trip {
 	struct ack refused;    /* level ACK_REFUSED: the first one */
 };
 
+struct look;
+
 struct run {
 	struct vault *from, *to;
 	const struct copy *how;
 	struct copy_totals totals;
+	struct rate rate;
 	uint64_t all; /* bytes to copy, for the progress line */
+	struct pool *looks;
+	/* How a disk is looked at, and what is done with it then. */
+	void (*look)(struct run *r, struct look *k);
+	int (*next)(struct run *r, struct look *k, struct err *e);
+};
+
+/* What both vaults have of a disk. */
+struct look {
+	struct copy_disk d;
+	char machine[NAME_SIZE], disk[NAME_SIZE];
+	struct vault_covers all; /* of the source */
+	size_t first;		 /* of those to copy; all.n: none */
+	uint64_t bytes;		 /* of them */
+	int rc;
+	struct err why;
 };
 
 /* ---- the thread: objects into the pipe ---- */
 
 /* 0; 1 when nobody reads the pipe any more (why: upload knows); -CODE. */
-static int send_object(struct trip *t, const struct vault_cover *c,
-		       uint8_t *buf, struct err *e)
+static int send_object(struct trip *t, struct read_ahead *a, size_t i,
+		       struct err *e)
 {
-	char name[VAULT_NAME_SIZE];
-	uint64_t pos;
-	int rc;
+	const uint8_t *bytes;
+	ssize_t n;
 
-	vault_name(t->machine, t->disk, c, name);
-	for (pos = 0; pos < c->size; pos += PIECE) {
-		uint64_t left = c->size - pos;
-		size_t n = left < PIECE ? (size_t)left : PIECE;
-
-		rc = t->from->store->ops->read(t->from->store, name, pos, buf,
-					       n, e);
-		if (rc < 0)
-			return rc;
-		if (io_write_full(t->pipe_out, buf, n) < 0)
+	while ((n = read_ahead_take(a, i, SIZE_MAX, &bytes, e)) > 0)
+		if (io_write_full(t->pipe_out, bytes, (size_t)n) < 0)
 			return errno == EPIPE
 				   ? 1
 				   : err_sys(e, PS_IOERR, "pipe of a copy");
-	}
-	return 0;
+	return (int)n;
 }
 
 static void *send_all(void *ctx)
 {
 	struct trip *t = ctx;
-	uint8_t *buf = malloc(PIECE);
+	struct read_ahead *a = NULL;
 	size_t i;
-	int rc = 0;
+	int rc = read_ahead_open(&a, t->from, t->machine, t->disk, t->covers,
+				 t->n, &t->why);
 
-	if (buf == NULL)
-		rc = err_sys(&t->why, PS_TEMPFAIL, "copy");
 	for (i = 0; rc == 0 && i < t->n; i++)
-		rc = send_object(t, &t->covers[i], buf, &t->why);
-	free(buf);
+		rc = send_object(t, a, i, &t->why);
+	/* Before we wait for what is not wanted any more. */
 	close(t->pipe_out);
+	read_ahead_close(a);
 	return NULL;
 }
 
@@ -109,8 +121,7 @@ static int open_pipe(struct trip *t, struct err *e)
 static int travel(struct run *r, struct trip *t, struct upload_totals *done,
 		  struct err *e)
 {
-	struct rate rate = {.per_second = r->how->rate};
-	struct upload u = {.rate = &rate,
+	struct upload u = {.rate = &r->rate,
 			   .ack = take_ack,
 			   .ctx = t,
 			   .before = r->totals.bytes};
@@ -158,15 +169,14 @@ static int judge(const struct trip *t, int rc, struct copy_disk *d,
 	return rc;
 }
 
-static int copy_objects(struct run *r, struct copy_disk *d,
-			const struct vault_cover *covers, size_t n,
-			struct err *e)
+static int copy_objects(struct run *r, const struct look *k,
+			struct copy_disk *d, struct err *e)
 {
 	struct trip t = {.from = r->from,
 			 .machine = d->machine,
 			 .disk = d->disk,
-			 .covers = covers,
-			 .n = n};
+			 .covers = k->all.items + k->first,
+			 .n = k->all.n - k->first};
 	struct upload_totals done = {0};
 	struct err why = {0};
 	int rc = judge(&t, travel(r, &t, &done, &why), d, &why);
@@ -179,6 +189,8 @@ static int copy_objects(struct run *r, struct copy_disk *d,
 		*e = why;
 	return rc;
 }
+
+/* ---- looking: by the threads of `looks` ---- */
 
 /* Do both have the same under the number where the other one ends? */
 static int check_join(struct run *r, const struct copy_disk *d,
@@ -199,24 +211,28 @@ static int check_join(struct run *r, const struct copy_disk *d,
 }
 
 /*
- * The objects behind the other vault's end: *ret_first is the first of them,
- * all->n when there is none. Sets d->end when the histories do not fit.
+ * The objects behind the other vault's end. Sets d.end when the histories do
+ * not fit.
  */
-static int find_first(struct run *r, struct copy_disk *d,
-		      const struct vault_covers *all, const uint8_t *head,
-		      size_t *ret_first, struct err *e)
+static int find_first(struct run *r, struct look *k, const uint8_t *head)
 {
+	struct copy_disk *d = &k->d;
+	struct vault_cover *items = k->all.items;
+	struct err *e = &k->why;
 	bool same = true;
 	size_t i = 0;
 	int rc = 0;
 
-	while (i < all->n && all->items[i].seq <= d->from)
+	while (i < k->all.n && items[i].seq <= d->from)
 		i++;
-	*ret_first = i;
-	if (i > 0 && all->items[i - 1].seq == d->from)
-		rc = check_join(r, d, &all->items[i - 1], head, &same, e);
+	k->first = i;
+	for (; i < k->all.n; i++)
+		k->bytes += items[i].size;
+	i = k->first;
+	if (i > 0 && items[i - 1].seq == d->from)
+		rc = check_join(r, d, &items[i - 1], head, &same, e);
 	if (rc == -PS_DATA || rc == -PS_PROTOCOL) {
-		end_with(d, COPY_DAMAGED, e != NULL ? e->msg : "damaged");
+		end_with(d, COPY_DAMAGED, e->msg);
 		return 0;
 	}
 	if (rc == 0 && !same)
@@ -225,95 +241,154 @@ static int find_first(struct run *r, struct copy_disk *d,
 	return rc;
 }
 
-static int copy_known(struct run *r, struct copy_disk *d,
-		      const struct vault_covers *all, const uint8_t *head,
-		      struct err *e)
+/* What there is to copy, from names alone: for the progress line. */
+static void look_at_names(struct run *r, struct look *k)
 {
-	size_t first = 0, i;
-	int rc = find_first(r, d, all, head, &first, e);
+	struct vault_covers there;
+	uint64_t last;
+	size_t i;
 
-	if (rc < 0 || d->end != COPY_DONE || first == all->n)
-		return rc;
-	if (!r->how->dry_run)
-		return copy_objects(r, d, all->items + first, all->n - first,
-				    e);
-	for (i = first; i < all->n; i++) {
-		d->objects++;
-		d->bytes += all->items[i].size;
-		d->to = all->items[i].seq;
+	k->rc = vault_covers(r->to, k->machine, k->disk, &there, &k->why);
+	if (k->rc < 0)
+		return;
+	last = there.n > 0 ? there.items[there.n - 1].seq : 0;
+	vault_covers_free(&there);
+	k->rc = vault_covers(r->from, k->machine, k->disk, &k->all, &k->why);
+	for (i = 0; k->rc == 0 && i < k->all.n; i++)
+		if (k->all.items[i].seq > last)
+			k->bytes += k->all.items[i].size;
+}
+
+static void look_at_ends(struct run *r, struct look *k)
+{
+	uint8_t head[SHA256_LEN];
+
+	k->rc =
+	    vault_head(r->to, k->machine, k->disk, &k->d.from, head, &k->why);
+	if (k->rc == -PS_DATA || k->rc == -PS_PROTOCOL) {
+		err_prefix(&k->why, "the vault that is copied to");
+		return;
 	}
+	if (k->rc == 0)
+		k->rc = vault_covers(r->from, k->machine, k->disk, &k->all,
+				     &k->why);
+	k->d.to = k->d.from;
+	if (k->rc == 0)
+		k->rc = find_first(r, k, head);
+}
+
+static void look(void *slot, void *ctx)
+{
+	struct run *r = ctx;
+
+	r->look(r, slot);
+}
+
+/* ---- disk after disk ---- */
+
+static int measure(struct run *r, struct look *k, struct err *e)
+{
+	(void)e;
+	r->all += k->bytes;
 	return 0;
 }
 
-static int copy_disk(void *ctx, const char *machine, const char *disk,
-		     struct err *e)
+static int copy_disk(struct run *r, struct look *k, struct err *e)
 {
-	struct run *r = ctx;
-	struct copy_disk d = {.machine = machine, .disk = disk};
-	struct vault_covers all;
-	uint8_t head[SHA256_LEN];
-	int rc;
+	struct copy_disk *d = &k->d;
+	int rc = 0;
 
-	if (r->how->disk != NULL && strcmp(disk, r->how->disk) != 0)
-		return 0;
-	rc = vault_head(r->to, machine, disk, &d.from, head, e);
-	if (rc == -PS_DATA || rc == -PS_PROTOCOL) {
-		err_prefix(e, "the vault that is copied to");
-		return rc;
+	if (d->end == COPY_DONE && k->first < k->all.n) {
+		if (r->how->dry_run) {
+			d->objects = k->all.n - k->first;
+			d->bytes = k->bytes;
+			d->to = k->all.items[k->all.n - 1].seq;
+		} else {
+			rc = copy_objects(r, k, d, e);
+		}
 	}
-	if (rc == 0)
-		rc = vault_covers(r->from, machine, disk, &all, e);
-	if (rc < 0)
-		return rc;
-	d.to = d.from;
-	rc = copy_known(r, &d, &all, head, e);
-	vault_covers_free(&all);
 	r->totals.disks++;
-	r->totals.objects += d.objects;
-	r->totals.bytes += d.bytes;
-	r->totals.refused += d.end == COPY_REFUSED;
-	r->totals.damaged += d.end == COPY_DAMAGED;
-	return rc < 0 ? rc : r->how->report(r->how->ctx, &d, e);
+	r->totals.objects += d->objects;
+	r->totals.bytes += d->bytes;
+	r->totals.refused += d->end == COPY_REFUSED;
+	r->totals.damaged += d->end == COPY_DAMAGED;
+	return rc < 0 ? rc : r->how->report(r->how->ctx, d, e);
 }
 
-/* ---- all of them ---- */
+/* The oldest of those that were looked at. */
+static int take_look(struct run *r, struct look *k, struct err *e)
+{
+	int rc = k->rc;
 
-/* What there is to copy, from names alone: for the progress line. */
-static int measure_disk(void *ctx, const char *machine, const char *disk,
-			struct err *e)
+	if (rc < 0 && e != NULL)
+		*e = k->why;
+	if (rc == 0)
+		rc = r->next(r, k, e);
+	vault_covers_free(&k->all);
+	pool_release(r->looks);
+	return rc;
+}
+
+static int ask(void *ctx, const char *machine, const char *disk, struct err *e)
 {
 	struct run *r = ctx;
-	struct vault_covers there, here = {0};
-	uint64_t last;
-	size_t i;
-	int rc;
+	struct look *k;
 
 	if (r->how->disk != NULL && strcmp(disk, r->how->disk) != 0)
 		return 0;
-	rc = vault_covers(r->to, machine, disk, &there, e);
-	if (rc < 0)
-		return rc;
-	last = there.n > 0 ? there.items[there.n - 1].seq : 0;
-	vault_covers_free(&there);
-	rc = vault_covers(r->from, machine, disk, &here, e);
-	for (i = 0; rc == 0 && i < here.n; i++)
-		if (here.items[i].seq > last)
-			r->all += here.items[i].size;
-	vault_covers_free(&here);
+	while ((k = pool_slot(r->looks)) == NULL) {
+		int rc = take_look(r, pool_take(r->looks), e);
+
+		if (rc < 0)
+			return rc;
+	}
+	*k = (struct look){.d = {.machine = k->machine, .disk = k->disk}};
+	snprintf(k->machine, sizeof(k->machine), "%s", machine);
+	snprintf(k->disk, sizeof(k->disk), "%s", disk);
+	pool_submit(r->looks);
+	return 0;
+}
+
+static int each_disk(struct run *r, struct err *e)
+{
+	struct look *k;
+	int rc = vault_disks(r->from, r->how->machine, ask, r, e);
+
+	while ((k = pool_take(r->looks)) != NULL) {
+		if (rc == 0) {
+			rc = take_look(r, k, e);
+			continue;
+		}
+		vault_covers_free(&k->all);
+		pool_release(r->looks);
+	}
 	return rc;
 }
 
 int copy_run(struct vault *from, struct vault *to, const struct copy *how,
 	     struct copy_totals *ret, struct err *e)
 {
-	struct run r = {.from = from, .to = to, .how = how};
-	int rc = vault_disks(from, how->machine, measure_disk, &r, e);
+	struct run r = {.from = from,
+			.to = to,
+			.how = how,
+			.rate = {.per_second = how->rate},
+			.look = look_at_names,
+			.next = measure};
+	bool far = from->store->ops->far || to->store->ops->far;
+	unsigned looks = far ? LOOKS_FAR : LOOKS_NEAR;
+	int rc =
+	    pool_new(&r.looks, looks, looks, sizeof(struct look), look, &r, e);
 
+	if (rc == 0)
+		rc = each_disk(&r, e);
 	if (rc == 0) {
+		r.look = look_at_ends;
+		r.next = copy_disk;
 		progress_begin("copied", r.all);
-		rc = vault_disks(from, how->machine, copy_disk, &r, e);
+		rc = each_disk(&r, e);
 		progress_end();
 	}
+	pool_free(r.looks);
 	*ret = r.totals;
 	return rc;
 }

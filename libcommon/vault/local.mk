@@ -8,6 +8,8 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/vault/mapping.h \
 	libcommon/vault/point.h \
 	libcommon/vault/points.c \
+	libcommon/vault/read-ahead.c \
+	libcommon/vault/read-ahead.h \
 	libcommon/vault/store-file.c \
 	libcommon/vault/store.c \
 	libcommon/vault/store.h \

@@ -1,19 +1,37 @@
-/* Private to verify: one object at a time, its records in parallel. */
+/*
+ * Private to verify: every byte of the objects of a disk. Objects are opened
+ * before their turn and their records are read in long pieces side by side,
+ * also those of the objects behind: far away it is the line that limits, not
+ * the round trip. Memory is bounded by what is under way.
+ */
 #ifndef PS_VAULT_VERIFY_OBJECT_H
 #define PS_VAULT_VERIFY_OBJECT_H
 
-#include "vault/vault.h"
+#include "vault/tails.h"
 
 struct object_checker;
 
-/* `data`: expand records and compare their blocks, too. */
-int checker_new(struct object_checker **ret, bool data, struct err *e);
-void checker_free(struct object_checker *c);
+/* What became of an object. */
+struct checked {
+	size_t i;    /* number among the tails */
+	bool closed; /* sealed and there is no key: CRCs alone */
+	int rc;	     /* -PS_DATA: damaged; or why it could not be read */
+	struct err why;
+};
 
-/* Every byte of an open object; -PS_DATA: damaged, e says how. */
-int checker_run(struct object_checker *c, const struct vault_object *o,
-		struct err *e);
-/* Bytes read so far, for the progress line. */
-uint64_t checker_bytes(const struct object_checker *c);
+/* Called for each object in the order of the tails; 0 goes on. */
+typedef int checked_fn(void *ctx, const struct checked *what, struct err *e);
+
+/*
+ * `data`: expand records and compare their blocks, too. Vault and keys (may
+ * be NULL) are borrowed.
+ */
+int checker_new(struct object_checker **ret, struct vault *v,
+		const struct keyring *keys, bool data, struct err *e);
+void checker_free(struct object_checker *c); /* NULL is allowed */
+
+/* Fails with what `done` returns, or when there is no memory. */
+int checker_run(struct object_checker *c, const struct tails *t,
+		checked_fn *done, void *ctx, struct err *e);
 
 #endif

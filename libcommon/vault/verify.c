@@ -46,39 +46,38 @@ static bool vanished(struct run *r, const char *name)
 	       -PS_NOINPUT;
 }
 
-/* One object by itself; *ret_bad when it is damaged. */
-static int check_object(struct run *r, const struct tails *t, size_t i,
-			bool *ret_bad, struct err *e)
-{
-	struct vault_object *o;
-	char name[VAULT_NAME_SIZE];
-	struct err why = {0};
-	int rc;
+/* A disk that is being checked. */
+struct disk {
+	struct run *run;
+	const struct tails *tails;
+	bool *bad; /* objects that are damaged themselves */
+};
 
-	vault_name(t->machine, t->disk, &t->items[i].cover, name);
-	rc = vault_object_open(r->v, t->machine, t->disk, &t->items[i].cover,
-			       r->how->keys, &o, &why);
-	if (rc == 0) {
-		if (!o->seg.readable)
-			r->totals.closed++;
-		rc = checker_run(r->checker, o, &why);
-		vault_object_close(o);
-	}
-	if (rc == -PS_NOINPUT && vanished(r, name))
+static int note_object(struct disk *d, const struct checked *what,
+		       struct err *e)
+{
+	struct run *r = d->run;
+	const struct tail *x = &d->tails->items[what->i];
+	char name[VAULT_NAME_SIZE];
+	const char *why = what->why.msg;
+
+	vault_name(d->tails->machine, d->tails->disk, &x->cover, name);
+	if (what->rc == -PS_NOINPUT && vanished(r, name))
 		return 0;
+	r->totals.closed += what->closed;
 	r->totals.objects++;
-	r->totals.bytes += t->items[i].cover.size;
-	if (rc == 0 && !t->items[i].damaged)
+	r->totals.bytes += x->cover.size;
+	if (what->rc == 0 && !x->damaged)
 		return 0;
-	if (rc == 0)
-		rc = err_set(&why, PS_DATA, "it could not be read at first");
-	if (!is_damage(rc)) {
+	if (what->rc == 0) {
+		why = "it could not be read at first";
+	} else if (!is_damage(what->rc)) {
 		if (e != NULL)
-			*e = why;
-		return rc;
+			*e = what->why;
+		return what->rc;
 	}
-	*ret_bad = true;
-	return report(r, name, why.msg, e);
+	d->bad[what->i] = true;
+	return report(r, name, why, e);
 }
 
 /* Why nothing is known that this object goes on from; NULL: that is damage
@@ -116,6 +115,14 @@ static int check_link(struct run *r, const struct tails *t, size_t i,
 		return 0;
 	vault_name(t->machine, t->disk, &t->items[i].cover, name);
 	return report(r, name, why, e);
+}
+
+static int checked(void *ctx, const struct checked *what, struct err *e)
+{
+	struct disk *d = ctx;
+	int rc = note_object(d, what, e);
+
+	return rc < 0 ? rc : check_link(d->run, d->tails, what->i, e);
 }
 
 /* ---- what it means ---- */
@@ -224,8 +231,7 @@ static int check_disk(void *ctx, const char *machine, const char *disk,
 {
 	struct run *r = ctx;
 	struct tails t;
-	bool *bad;
-	size_t i;
+	struct disk d = {.run = r, .tails = &t};
 	int rc;
 
 	if (r->how->disk != NULL && strcmp(disk, r->how->disk) != 0)
@@ -235,17 +241,14 @@ static int check_disk(void *ctx, const char *machine, const char *disk,
 		rc = tails_load(r->v, machine, disk, r->how->keys, &t, e);
 	if (rc < 0)
 		return rc;
-	bad = calloc(t.n + 1, sizeof(*bad));
-	if (bad == NULL)
+	d.bad = calloc(t.n + 1, sizeof(*d.bad));
+	if (d.bad == NULL)
 		rc = err_sys(e, PS_TEMPFAIL, "verify");
-	for (i = 0; rc == 0 && i < t.n; i++) {
-		rc = check_object(r, &t, i, &bad[i], e);
-		if (rc == 0)
-			rc = check_link(r, &t, i, e);
-	}
 	if (rc == 0)
-		rc = report_affected(r, &t, bad, e);
-	free(bad);
+		rc = checker_run(r->checker, &t, checked, &d, e);
+	if (rc == 0)
+		rc = report_affected(r, &t, d.bad, e);
+	free(d.bad);
 	tails_free(&t);
 	return rc;
 }
@@ -254,7 +257,7 @@ int verify_run(struct vault *v, const struct verify *how,
 	       struct verify_totals *ret, struct err *e)
 {
 	struct run r = {.v = v, .how = how};
-	int rc = checker_new(&r.checker, how->data, e);
+	int rc = checker_new(&r.checker, v, how->keys, how->data, e);
 
 	if (rc < 0)
 		return rc;

@@ -133,6 +133,19 @@ static void times_are_local(void **state)
 	assert_int_equal(rate_at(night, "2026-10-25T02:00:00Z"), ELSE);
 }
 
+/* Minutes are those of the wall, too: some zones ("right/") have odd ones. */
+static void minutes_are_local(void **state)
+{
+	(void)state;
+	use_zone("UTC0");
+	assert_int_equal(hours_next(at("2026-11-20T07:59:00Z")), 60);
+	assert_int_equal(hours_next(at("2026-11-20T07:59:59Z")), 1);
+	use_zone("ODD0:00:27");
+	assert_int_equal(hours_next(at("2026-11-20T07:59:27Z")), 60);
+	assert_int_equal(hours_next(at("2026-11-20T08:00:26Z")), 1);
+	assert_int_equal(hours_next(at("2026-11-20T08:00:00Z")), 27);
+}
+
 /* ---- a rate that follows the clock ---- */
 
 static atomic_long fake_now;
@@ -215,6 +228,7 @@ int main(void)
 	    cmocka_unit_test(the_first_rule_that_fits_counts),
 	    cmocka_unit_test(hours_go_on_past_midnight),
 	    cmocka_unit_test(times_are_local),
+	    cmocka_unit_test(minutes_are_local),
 	    cmocka_unit_test(a_rule_begins_while_it_runs),
 	};
 

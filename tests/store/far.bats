@@ -107,6 +107,40 @@ at_a_time() { # LEAST COMMAND...
 	done
 }
 
+# small COMMAND...: in less memory than its data would need
+small() {
+	/usr/bin/time -f %M -o kib "$@"
+	[ "$(cat kib)" -lt 57344 ] || {
+		echo "$(cat kib) KiB: $*"
+		return 1
+	}
+}
+
+@test "verify and copy read ahead, also past an object's end, in bounded memory" {
+	local vault
+	[ -x /usr/bin/time ] || skip "time is not installed"
+	ps-vault init "$(store_of s3)/long"
+	ps-vault init copy
+	make-segment -m m -d d -s 64M -n 96M -t random -z 0 -o want |
+		ps-upload "$(store_of s3)/long" >acks
+	at_a_time 12 small ps-vault verify "$(store_of s3)/long" --data
+	at_a_time 12 small ps-vault copy "$(store_of s3)/long" copy
+	ps-restore copy --machine m --disk d -q -o got
+	cmp got want.d.1
+	# Small ones are many at a time, with their key and without.
+	vault=$(store_of azblob)/many
+	ps-vault init "$vault"
+	ps-encrypt --new-key key
+	make-segment -m m -d d -s 256K -p 30 -c 20 -t random |
+		ps-encrypt -k key | ps-upload "$vault" >acks
+	at_a_time 12 ps-vault verify "$vault" -k key --data
+	at_a_time 12 ps-vault verify "$vault"
+	ps-vault init "$vault.2"
+	at_a_time 12 ps-vault copy "$vault" "$vault.2"
+	ps-vault verify "$vault.2" -k key
+	[ "$(visible many.2)" = "$(seq -s , 1 30)," ]
+}
+
 # looks: how many requests have read objects of disks
 looks() { requests '.method == "GET" and (.target | test("/m/d/0000"))'; }
 

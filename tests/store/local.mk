@@ -6,3 +6,4 @@ EXTRA_DIST += tests/store/compliance.bats tests/store/s3.bats
 EXTRA_DIST += tests/store/quickstart.bats tests/store/secrets.bats
 EXTRA_DIST += tests/store/faults.bats tests/store/kill.bats
 EXTRA_DIST += tests/store/access.bats tests/store/far.bats
+EXTRA_DIST += tests/store/several.bats tests/store/retry.bats

@@ -6,8 +6,7 @@ bound them; "match" (a regular expression on "METHOD target") says which
 requests are counted at all. "kind" is one of these, or a list of them that
 are taken in turn:
 
-  429 500 503   this status; nothing was done; with "+S" a Retry-After
-  409           ConditionalRequestConflict, nothing was done
+  400 ... 599   this status; nothing was done; with "+S" a Retry-After
   reset         the connection is reset, nothing was done
   flip-in       one bit of the request's body is another when it arrives
   early         it is reset in the middle of the request's body
@@ -28,9 +27,9 @@ are taken in turn:
 import re
 import threading
 
-KINDS = {"429", "500", "503", "409", "reset", "early", "stall", "lost",
-         "lost-500", "lost-stall", "cut", "stall-body", "empty", "error-200",
-         "lie-etag", "lie-length", "flip", "flip-in"}
+KINDS = {"reset", "early", "stall", "lost", "lost-500", "lost-stall", "cut",
+         "stall-body", "empty", "error-200", "lie-etag", "lie-length", "flip",
+         "flip-in"} | {str(status) for status in range(400, 600)}
 
 
 class Plan:

@@ -225,15 +225,14 @@ class Handler(BaseHTTPRequestHandler):
     def before(self, request, protocol, kind):
         """Failures of a request that is not done."""
         word, _, seconds = (kind or "").partition("+")
-        if word in ("429", "500", "503"):
-            codes = {"429": "TooManyRequests", "500": "InternalError",
+        if word.isdigit():
+            codes = {"409": "ConditionalRequestConflict",
+                     "429": "TooManyRequests", "500": "InternalError",
                      "503": protocol.busy}
             headers = {"Retry-After": seconds} if seconds else {}
             return protocol.refused(
-                Refusal(int(word), codes[word], "as planned", headers))
-        if word == "409":
-            return protocol.refused(
-                Refusal(409, "ConditionalRequestConflict", "as planned"))
+                Refusal(int(word), codes.get(word, "Planned"), "as planned",
+                        headers))
         if word == "empty":
             return Answer(200)
         if word == "error-200":
@@ -324,7 +323,7 @@ class Handler(BaseHTTPRequestHandler):
         kept.pop("x-amz-security-token", None)
         target = re.sub(r"(sig|X-Amz-Signature)=[^&]*", r"\1=...",
                         request.target)
-        self.server.log(method=request.method, target=target, status=status,
+        self.server.log(time=round(time.time(), 3), method=request.method, target=target, status=status,
                         fault=kind, auth=auth or "none", headers=kept)
 
 

@@ -10,12 +10,13 @@ need_azurite() {
 		skip "azurite is not installed (scripts/install-peers)"
 }
 
-# azurite: starts one with a folder of its own, sets ENDPOINT and its own
-# credentials. The port is free and is told by the program.
+# azurite [PORT]: starts one with a folder of its own, sets ENDPOINT and its
+# own credentials. The port is free and is told by the program; called again
+# with it, the same one is back.
 azurite() {
 	mkdir -p "$T/azurite"
 	start node "$PEERS/node_modules/azurite/dist/src/blob/main.js" \
-		--blobHost 127.0.0.1 --blobPort 0 -l "$T/azurite" \
+		--blobHost 127.0.0.1 --blobPort "${1:-0}" -l "$T/azurite" \
 		--disableTelemetry --skipApiVersionCheck --loose \
 		>"$T/azurite.log" 2>&1
 	wait_for grep -q 'successfully listen' "$T/azurite.log"

@@ -88,3 +88,59 @@ upload_slowly() {
 	fails_with 78 ps-upload v s --schedule "Mon never"
 	grep -q "'Mon never' is no rule such as" err
 }
+
+# minute SECONDS: TZ becomes a zone where a minute begins so many seconds from
+# now, at $boundary (microseconds), on the clock $from; a while later it is $to
+minute() {
+	local utc=$((EPOCHSECONDS + $1))
+	boundary=$((utc * 1000000))
+	TZ=$(printf 'ODD0:00:%02d' $((utc % 60)))
+	export TZ
+	from=$(date -d "@$utc" +%H:%M)
+	to=$(date -d "@$((utc + 1800))" +%H:%M)
+}
+
+# across VAULT SECONDS: a rule begins so many seconds later; acks.VAULT gets a
+# column with the microsecond of each
+across() {
+	local line
+	ps-upload -v "$1" s --schedule "* $from-$to 4M; * 1M" 2>"err.${1%%:*}" |
+		while IFS= read -r line; do
+			printf '%s\t%s\n' "$line" "${EPOCHREALTIME/./}"
+		done >"acks.${1%%:*}"
+}
+
+# at_rate FILE FROM TO MIB: what was stored between two moments, within 5 %
+at_rate() {
+	awk -F '\t' -v from="$2" -v to="$3" -v want="$4" -v long="${PS_LONG-0}" '
+		$NF >= from && $NF < to { n++ }
+		END {
+			got = n / 16 / (to - from) * 1e6 / want
+			printf "%s: %.3f of %s MiB/s\n", FILENAME, got, want
+			# The bucket, and a machine with other work.
+			spare = long ? 0.05 : 0.4
+			exit !(got > 1 - spare && got < 1 + spare)
+		}' "$1"
+}
+
+@test "a rule of the schedule that begins changes the rate of what is under way" {
+	local seconds=3 boundary from to kind n
+	[ -z "${PS_LONG-}" ] || seconds=31
+	strict
+	ps-vault init s3://rates
+	# Segments of 64 KiB: an acknowledgement for each.
+	make-segment -s $((seconds * 5))M -n 64K -r 64K -z 0 -t random >s
+	n=$(ps-stream list s | wc -l)
+	minute $((seconds + 1))
+	across v 3>&- &
+	across s3://rates
+	wait $!
+	for kind in v s3; do
+		at_rate "acks.$kind" $((boundary - (seconds - 1) * 1000000)) \
+			"$boundary" 1
+		at_rate "acks.$kind" $((boundary + 300000)) \
+			$((boundary + (seconds - 1) * 1000000)) 4
+		[ "$(grep -c 'at most 4.* from now on' "err.$kind")" -eq 1 ]
+		[ "$(wc -l <"acks.$kind")" -eq "$n" ]
+	done
+}
