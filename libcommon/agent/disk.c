@@ -41,6 +41,13 @@ bool disk_sends(const struct disk *d)
 	return d->phase >= DISK_CHANGES && d->phase <= DISK_LAST;
 }
 
+/* Does a scan run, with all the programs behind it? */
+static bool passes(const struct disk *d)
+{
+	return d->phase == DISK_SHRINK || d->phase == DISK_WINDOW ||
+	       d->phase == DISK_LAST;
+}
+
 bool disk_has_provider(const struct disk *d)
 {
 	return strcmp(d->conf->provider, "none") != 0;
@@ -122,8 +129,7 @@ void disk_fail(struct disk *d, const struct task_result *result)
 {
 	struct task_result own = *result, *r = &own;
 	bool asked = d->phase == DISK_SETTLE || d->phase == DISK_MAP ||
-		     d->phase == DISK_RESTART || d->phase == DISK_SHRINK ||
-		     d->phase == DISK_WINDOW || d->phase == DISK_LAST;
+		     d->phase == DISK_RESTART || passes(d);
 	struct report rep = {0};
 
 	if (asked)
@@ -202,6 +208,7 @@ void disk_run(struct disk *d, enum disk_phase phase, uint64_t limit_s)
 	    phase == DISK_CHANGES || phase == DISK_CONVERGE ? d->changes : NULL;
 	t->prepare = limits_apply;
 	t->prepare_ctx = &d->agent->limits;
+	t->gauge = passes(d) ? &d->gauge : NULL;
 	task_start(&d->agent->loop, t);
 }
 
