@@ -194,6 +194,7 @@ static void done(void *ctx, const struct task_result *r);
 /* Begins the task whose plan was made. */
 void disk_run(struct disk *d, enum disk_phase phase, uint64_t limit_s)
 {
+	bool lists = phase == DISK_CHANGES || phase == DISK_CONVERGE;
 	struct task *t = &d->task;
 
 	d->phase = phase;
@@ -204,9 +205,8 @@ void disk_run(struct disk *d, enum disk_phase phase, uint64_t limit_s)
 	t->ctx = d;
 	t->env = d->env;
 	t->in_path = phase == DISK_ADOPT ? d->digests : NULL;
-	t->out_path =
-	    phase == DISK_CHANGES || phase == DISK_CONVERGE ? d->changes : NULL;
-	t->prepare = limits_apply;
+	t->out_path = lists ? d->changes : NULL;
+	t->prepare = lists ? limits_apply_list : limits_apply;
 	t->prepare_ctx = &d->agent->limits;
 	t->gauge = passes(d) ? &d->gauge : NULL;
 	task_start(&d->agent->loop, t);
@@ -436,7 +436,7 @@ void disk_send(struct disk *d)
 	d->listed = false;
 	if (d->has_changes && d->st->base[0] != '\0' &&
 	    (!d->full || d->converges)) {
-		command_provider(d, "changes", &d->task.plan);
+		command_list(d, "changes", &d->task.plan);
 		disk_run(d, DISK_CHANGES, ASK_LIMIT_S);
 		return;
 	}
