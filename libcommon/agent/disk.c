@@ -148,6 +148,8 @@ void disk_fail(struct disk *d, const struct task_result *result)
 		return;
 	}
 	judge(d, r, &rep);
+	if (passes(d) && r->stage == 0 && r->code == PS_IOERR)
+		d->st->alone = true;
 	disk_error(d, "%s%s%s", r->words, rep.cause[0] != '\0' ? ": " : "",
 		   rep.cause);
 	disk_cleanup(d);
@@ -379,8 +381,10 @@ static void looked(struct disk *d, const struct task_result *r)
 		set_word(d, WORD_RESYNC);
 	else if (!st->complete)
 		set_word(d, WORD_INITIAL_SYNC);
-	else
-		set_word(d, d->full ? WORD_RESCAN : WORD_CONTINUOUS);
+	else if (d->full)
+		set_word(d, WORD_RESCAN);
+	else if (st->word != WORD_STALLED) /* until a pass went through */
+		set_word(d, WORD_CONTINUOUS);
 	if (!st->complete && d->mark->group) {
 		/* Not with the others: it begins alone. */
 		d->tried = false;
@@ -469,6 +473,7 @@ static void passed(struct disk *d)
 	st->pending.bookmark[0] = '\0';
 	st->acked_seq = d->seq;
 	st->complete = true;
+	st->alone = false;
 	st->backlog = 0;
 	if (d->mark->app_failed || d->reached >= CONS_CRASH ||
 	    !disk_has_provider(d))

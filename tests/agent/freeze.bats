@@ -98,7 +98,6 @@ found() { ps-scan --status --json --map state/disks/root/map | jq .scrub_found; 
 	writer=$!
 	# All is read besides, and what is written meanwhile is no false alarm.
 	agent once 2>>agent.err
-	agent once 2>>agent.err
 	! said 'scrub:' || { cat agent.err; false; }
 	at=$(filefrag -b1024 -v m/victim |
 		awk '$1 == "0:" { sub(/[.].*/, "", $4); print $4 * 1024 + 500000 }')
@@ -113,7 +112,7 @@ found() { ps-scan --status --json --map state/disks/root/map | jq .scrub_found; 
 	is root .acknowledged.consistency crash
 	: >stop
 	wait "$writer"
-	wait_for points 5
+	wait_for points 4
 	for point in latest "$(ps-vault list vault --machine m -k vault.key --json |
 		jq -r '.[-2].point')"; do
 		ps-restore vault --machine m --disk root --point "$point" \

@@ -139,7 +139,7 @@ set_state() {
 }
 
 @test "a change list of any length, and a provider that fills the disk" {
-	local lines=1000000
+	local lines=300000
 	[ "$(id -u)" = 0 ] || skip "needs root"
 	[ -z "${PS_LONG-}" ] || lines=30000000
 	mkdir state providers
