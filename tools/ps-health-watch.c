@@ -119,7 +119,8 @@ static int show(const struct watch *w, struct err *e)
 	}
 	if (w->screen) {
 		format_time(y.now * NS_PER_S, now);
-		fprintf(f, "ps-health, %s, %s (q ends)\n\n", w->l->gather.cache,
+		fprintf(f, "ps-health, %s, %s (q ends)\n\n",
+			w->l->agent != NULL ? w->l->agent : w->l->gather.cache,
 			now);
 		why_text(&y, f);
 		fputc('\n', f);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "agent/why.h"
 #include "base/name.h"
 #include "base/opt.h"
 #include "base/units.h"
@@ -10,6 +11,19 @@
 
 /* What the published limit is when ps.yaml says "off". */
 #define SILENT_S 900
+
+static int look_at_source(const struct looking *l, const char *machine,
+			  const char *disk, struct why *ret, struct err *e)
+{
+	struct agent_conf *c;
+	int rc = agent_conf_read(&c, l->agent, e);
+
+	if (rc < 0)
+		return rc;
+	rc = agent_why(c, machine, disk, ret, e);
+	agent_conf_free(c);
+	return rc;
+}
 
 int look_now(const struct looking *l, const char *machine, const char *disk,
 	     struct why *ret, struct err *e)
@@ -24,6 +38,8 @@ int look_now(const struct looking *l, const char *machine, const char *disk,
 	    .silent_s = lag->warning != RULE_NONE ? lag->warning : SILENT_S};
 	int rc;
 
+	if (l->agent != NULL)
+		return look_at_source(l, machine, disk, ret, e);
 	/* Without samples less is known, which is no failure. */
 	if (l->dirfd >= 0 &&
 	    ring_open(&ring, l->dirfd, false, NULL, 0, NULL) == 0)

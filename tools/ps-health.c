@@ -23,8 +23,10 @@
 #include "ps-health.h"
 
 #define STATE_DIR LOCALSTATEDIR "/lib/ps-toolkit/health"
+#define AGENT_YAML SYSCONFDIR "/ps-toolkit/agent.yaml"
 
 static const char *state_dir = STATE_DIR, *cache, *cert, *listen_at;
+static const char *agent_yaml = AGENT_YAML;
 static const char *services = "receive,pipeline", *format = "text";
 static const char *rule = "every", *notify, *output;
 static uint64_t window = RULES_WINDOW_MIN * 60, ack_for = 4 * 3600;
@@ -37,6 +39,9 @@ static const struct opt opts[] = {
      "PS_HEALTH_DIR", "health.state", 0, 0, 0},
     {'C', "cache", OPT_DIR, "DIR", &cache, "sample, why: the cache", "PS_CACHE",
      "cache", 0, 0, 0},
+    {'c', "agent-config", OPT_FILE, "FILE", &agent_yaml,
+     "why, watch: without a cache, the configuration of ps-agent here",
+     "PS_AGENT_CONFIG", 0, 0, 0, 0},
     {0, "cert", OPT_FILE, "FILE", &cert,
      "sample, why: the server's certificate", 0, "receive.cert", 0, 0, 0},
     {0, "listen", OPT_TEXT, "[ADDR:]PORT", &listen_at,
@@ -88,8 +93,9 @@ static const struct opt_tool tool = {
     .synopsis = "sample [--state DIR] [-C DIR]\n"
 		"check [--state DIR] [-f FORMAT] [--window TIME] [--rule RULE] "
 		"[--on-change] [--notify COMMAND] [-o FILE]\n"
-		"why [--state DIR] [-C DIR] [--json] [MACHINE [DISK]]\n"
-		"watch [--state DIR] [-C DIR] [--interval TIME]\n"
+		"why [--state DIR] [-C DIR | -c FILE] [--json] [MACHINE "
+		"[DISK]]\n"
+		"watch [--state DIR] [-C DIR | -c FILE] [--interval TIME]\n"
 		"report [--state DIR] [-C DIR] --html FILE\n"
 		"stamp [--state DIR] prune|verify|drill|key-kit\n"
 		"ack [--state DIR] [--for TIME] ALERT\n"
@@ -424,12 +430,17 @@ static int cmd_events(int dirfd, struct err *e)
 
 /* ---- why, watch, report ---- */
 
-static int prepare_look(struct looking *l, int dirfd, struct err *e)
+static int prepare_look(struct looking *l, const char *cmd, int dirfd,
+			struct err *e)
 {
-	if (cache == NULL)
-		opt_misuse("which cache? -C, or 'cache:' in ps.yaml");
-	*l = (struct looking){
-	    .dirfd = dirfd, .gather = what_to_look_at(), .json = json};
+	if (cache == NULL &&
+	    (strcmp(cmd, "report") == 0 || access(agent_yaml, F_OK) < 0))
+		opt_misuse("which cache? -C, or 'cache:' in ps.yaml; at a "
+			   "source: which agent.yaml? -c");
+	*l = (struct looking){.dirfd = dirfd,
+			      .gather = what_to_look_at(),
+			      .agent = cache == NULL ? agent_yaml : NULL,
+			      .json = json};
 	rules_default(&l->rules);
 	l->rules.minutes = (int64_t)window / 60;
 	l->rules.mean = strcmp(rule, "mean") == 0;
@@ -440,7 +451,7 @@ static int look(const char *cmd, int dirfd, char *const *args, int n,
 		int *ret_code, struct err *e)
 {
 	struct looking l;
-	int rc = prepare_look(&l, dirfd, e);
+	int rc = prepare_look(&l, cmd, dirfd, e);
 
 	if (rc == 0 && strcmp(cmd, "watch") == 0)
 		rc = cmd_watch(&l, (unsigned)interval, e);

@@ -10,6 +10,7 @@
 struct looking {
 	int dirfd; /* folder of samples and alerts; -1: there is none */
 	struct gather gather;
+	const char *agent; /* at a source: its agent.yaml; NULL: a server */
 	struct rules rules;
 	bool json;
 };

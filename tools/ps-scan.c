@@ -10,6 +10,7 @@
 #include "base/opt.h"
 #include "base/tool.h"
 #include "base/units.h"
+#include "disk/changes.h"
 #include "disk/commit.h"
 #include "disk/digestmap.h"
 #include "disk/scan.h"
@@ -17,7 +18,8 @@
 
 static struct scan scan = {.consistency = "crash",
 			   .segment_size = SEG_DATA_DEFAULT};
-static bool do_commit, do_digest, do_status, do_adopt, settle, restart, replace;
+static bool do_commit, do_digest, do_status, do_adopt, do_merge;
+static bool settle, restart, replace;
 static bool json;
 static const char *scrub;
 static uint64_t threads;
@@ -67,6 +69,9 @@ static const struct opt opts[] = {
      "make the map from a digest map on standard input", 0, 0, 0, 0, 0},
     {0, "replace", OPT_FLAG, NULL, &replace,
      "with --adopt: in place of a map that is there", 0, 0, 0, 0, 0},
+    {0, "merge", OPT_FLAG, NULL, &do_merge,
+     "print the change list on standard input, merged and bounded", 0, 0, 0, 0,
+     0},
     {0, "status", OPT_FLAG, NULL, &do_status, "print what the map knows", 0, 0,
      0, 0, 0},
     {0, "digest", OPT_FLAG, NULL, &do_digest, "print the disk digest of SOURCE",
@@ -83,7 +88,8 @@ static const struct opt_tool tool = {
 	"--commit --map FILE [--settle | --restart]\n"
 	"--adopt --map FILE --machine M --disk D [--replace] <DIGESTMAP\n"
 	"--status --map FILE [--json]\n"
-	"--digest [--block-size SIZE] SOURCE\n",
+	"--digest [--block-size SIZE] SOURCE\n"
+	"--merge <LIST\n",
     .opts = opts,
     .operands = "file",
 };
@@ -102,7 +108,7 @@ static void warn_scrub(const struct scrub_found *f)
 		return;
 	fprintf(stderr,
 		"ps-scan: scrub: %llu blocks differ that no change list has "
-		"named; they are in this pass now. START LENGTH:\n",
+		"named; they are sent now. START LENGTH:\n",
 		(unsigned long long)f->blocks);
 	for (i = 0; i < f->ranges && i < SCRUB_SHOWN; i++)
 		fprintf(stderr, "ps-scan: scrub: %llu %llu\n",
@@ -170,6 +176,15 @@ static int run_adopt(void)
 	tool_note("%s: %s/%s after segment %llu", scan.map, h.machine, h.disk,
 		  (unsigned long long)h.seq);
 	return PS_OK;
+}
+
+static int run_merge(void)
+{
+	struct err e = {0};
+
+	return changes_merge(stdin, "standard input", stdout, &e) < 0
+		   ? tool_fail(&e)
+		   : PS_OK;
 }
 
 static int run_digest(void)
@@ -259,11 +274,11 @@ static int run_status(void)
 
 static void check_mode(int operands)
 {
-	bool reads = !do_commit && !do_status && !do_adopt;
+	bool reads = !do_commit && !do_status && !do_adopt && !do_merge;
 
-	if (do_commit + do_status + do_digest + do_adopt > 1)
-		opt_misuse("--commit, --status, --digest and --adopt exclude "
-			   "each other");
+	if (do_commit + do_status + do_digest + do_adopt + do_merge > 1)
+		opt_misuse("--commit, --status, --digest, --adopt and --merge "
+			   "exclude each other");
 	if (replace && !do_adopt)
 		opt_misuse("--replace goes with --adopt");
 	if (do_adopt && (scan.machine == NULL || scan.disk == NULL))
@@ -274,7 +289,7 @@ static void check_mode(int operands)
 		opt_misuse("--restart settles already");
 	if (json && !do_status)
 		opt_misuse("--json goes with --status");
-	if (!do_digest && scan.map == NULL)
+	if (!do_digest && !do_merge && scan.map == NULL)
 		opt_misuse("--map is missing");
 	if (operands != (reads ? 1 : 0))
 		opt_misuse(reads ? "exactly one SOURCE is needed"
@@ -291,8 +306,6 @@ static void check_scan(void)
 		opt_misuse("--no-point makes no point: no --bookmark");
 	if (scrub != NULL && !scrub_parse(scrub, &scan.scrub_k, &scan.scrub_n))
 		opt_misuse("--scrub: '%s' is not K/N, such as 1/30", scrub);
-	if (scrub != NULL && scan.fuzzy)
-		opt_misuse("--scrub compares what stands still: no --fuzzy");
 	if (scan.full && scan.changed != NULL)
 		opt_misuse("--full reads everything: no --changed");
 	tool_no_terminal(STDOUT_FILENO, "a segment stream");
@@ -315,6 +328,8 @@ int main(int argc, char **argv)
 		return tool_finish(run_status());
 	if (do_digest)
 		return tool_finish(run_digest());
+	if (do_merge)
+		return tool_finish(run_merge());
 	check_scan();
 	return tool_finish(run_scan());
 }

@@ -20,6 +20,7 @@ complete -c ps-scan -l settle -d 'with --commit: each line states the other side
 complete -c ps-scan -l restart -d 'with --commit: if the head does not fit, begin a base behind it'
 complete -c ps-scan -l adopt -d 'make the map from a digest map on standard input'
 complete -c ps-scan -l replace -d 'with --adopt: in place of a map that is there'
+complete -c ps-scan -l merge -d 'print the change list on standard input, merged and bounded'
 complete -c ps-scan -l status -d 'print what the map knows'
 complete -c ps-scan -l digest -d 'print the disk digest of SOURCE'
 complete -c ps-scan -l json -d 'with --status: as JSON'

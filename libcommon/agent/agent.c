@@ -113,6 +113,8 @@ static bool over(const struct agent *a)
 	       (a->stopping || a->once);
 }
 
+static void begin_reload(struct agent *a);
+
 static int work(struct agent *a)
 {
 	int64_t watchdog = watchdog_ns(), beat = 0;
@@ -123,6 +125,8 @@ static int work(struct agent *a)
 		step_marks(a);
 		until = schedule_step(a);
 		step_marks(a);
+		if (a->wants_reload && !a->stopping && a->marks == NULL)
+			begin_reload(a);
 		if (a->changed && now - a->saved >= SAVE_NS) {
 			agent_save(a);
 			tell_manager(a);
@@ -156,25 +160,46 @@ static void stop(struct agent *a)
 	task_stop(&a->heads);
 }
 
+static void begin_reload(struct agent *a)
+{
+	char text[80];
+
+	a->reload = a->stopping = true;
+	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%lld",
+		 (long long)(mono_now_ns() / 1000));
+	notify_state(text);
+	stop(a);
+}
+
+/* Passes under way go on to their end, unless somebody insists. */
+static void on_hangup(struct agent *a)
+{
+	bool again = a->wants_reload;
+
+	if (a->once || a->stopping || !running->reload())
+		return;
+	a->wants_reload = true;
+	if (again || a->marks == NULL)
+		begin_reload(a);
+	else
+		agent_say(a, NULL,
+			  "the new configuration waits for passes under way; "
+			  "another SIGHUP cuts them");
+}
+
 static void on_signal(void *ctx, int sig)
 {
 	struct agent *a = ctx;
-	char text[80];
 
 	if (sig == SIGHUP) {
-		if (a->once || a->stopping || !running->reload())
-			return;
-		a->reload = true;
-		snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%lld",
-			 (long long)(mono_now_ns() / 1000));
-		notify_state(text);
-	} else {
-		a->hurry = a->stopping;
-		a->reload = false;
-		notify_state("STOPPING=1");
-		if (a->once && a->code == 0)
-			a->code = PS_TEMPFAIL; /* not all was done */
+		on_hangup(a);
+		return;
 	}
+	a->hurry = a->stopping;
+	a->reload = false;
+	notify_state("STOPPING=1");
+	if (a->once && a->code == 0)
+		a->code = PS_TEMPFAIL; /* not all was done */
 	a->stopping = true;
 	stop(a);
 }

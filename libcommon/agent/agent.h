@@ -34,9 +34,10 @@ struct agent {
 	int64_t group_next;    /* the next bookmark of all disks */
 	struct task heads;     /* asks what is stored */
 	struct backoff heads_wait;
-	struct task thaw; /* post hook left over by a crash */
-	int64_t saved;	  /* when the state was last written */
-	bool changed;	  /* state to be written, soon */
+	struct task thaw;  /* post hook left over by a crash */
+	int64_t saved;	   /* when the state was last written */
+	bool changed;	   /* state to be written, soon */
+	bool wants_reload; /* when no pass is under way any more */
 	bool stopping, reload, hurry;
 	bool asked; /* once: what is stored was asked for at the end */
 	int code;   /* worst of once */

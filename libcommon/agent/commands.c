@@ -97,7 +97,9 @@ static void scan(const struct disk *d, enum pass_kind kind, struct plan *p)
 		plan_word(s, "--held");
 	if (d->listed)
 		plan_option(s, "--changed", d->changes);
-	if (kind != PASS_SHRINK && d->listed && d->window_s == 0)
+	/* Never while writers are held: before that, once. */
+	if (d->listed &&
+	    (kind == PASS_SHRINK ? d->shrinks == 1 : d->window_s == 0))
 		plan_option(s, "--scrub", c->scrub);
 	plan_option(s, "--read-rate", c->read_rate);
 	plan_word(s, kind == PASS_SHRINK ? d->conf->source : d->source);
@@ -128,4 +130,10 @@ void command_provider(const struct disk *d, const char *word, struct plan *p)
 {
 	memset(p, 0, sizeof(*p));
 	plan_stage(p, NULL, d->provider, word, NULL);
+}
+
+void command_list(const struct disk *d, const char *word, struct plan *p)
+{
+	command_provider(d, word, p);
+	plan_stage(p, d->agent->ps_config, "ps-scan", "--merge", NULL);
 }

@@ -34,5 +34,7 @@ void command_pass(const struct disk *d, enum pass_kind kind, struct plan *p);
 
 /* A provider's script with one word. */
 void command_provider(const struct disk *d, const char *word, struct plan *p);
+/* One that prints a change list, however long: merged, it is bounded. */
+void command_list(const struct disk *d, const char *word, struct plan *p);
 
 #endif

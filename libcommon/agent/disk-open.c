@@ -128,6 +128,7 @@ int disk_open(struct disk *d, struct agent *a,
 	if (disk_has_provider(d) && access(d->provider, X_OK) < 0)
 		return err_sys(e, PS_CONFIG, "disk %s: provider %s", conf->name,
 			       d->provider);
+	gauge_open(&d->gauge, d->folder, NULL);
 	return make_folders(d, a->dirfd, e);
 }
 

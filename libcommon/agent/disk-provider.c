@@ -15,7 +15,10 @@
 static void provider(struct disk *d, const char *word, enum disk_phase phase)
 {
 	snprintf(d->env_base, sizeof(d->env_base), "PS_BASE=%s", d->st->base);
-	command_provider(d, word, &d->task.plan);
+	if (phase == DISK_CONVERGE)
+		command_list(d, word, &d->task.plan);
+	else
+		command_provider(d, word, &d->task.plan);
 	disk_run(d, phase, d->agent->conf->provider_timeout_s);
 }
 

@@ -41,6 +41,13 @@ bool disk_sends(const struct disk *d)
 	return d->phase >= DISK_CHANGES && d->phase <= DISK_LAST;
 }
 
+/* Does a scan run, with all the programs behind it? */
+static bool passes(const struct disk *d)
+{
+	return d->phase == DISK_SHRINK || d->phase == DISK_WINDOW ||
+	       d->phase == DISK_LAST;
+}
+
 bool disk_has_provider(const struct disk *d)
 {
 	return strcmp(d->conf->provider, "none") != 0;
@@ -122,8 +129,7 @@ void disk_fail(struct disk *d, const struct task_result *result)
 {
 	struct task_result own = *result, *r = &own;
 	bool asked = d->phase == DISK_SETTLE || d->phase == DISK_MAP ||
-		     d->phase == DISK_RESTART || d->phase == DISK_SHRINK ||
-		     d->phase == DISK_WINDOW || d->phase == DISK_LAST;
+		     d->phase == DISK_RESTART || passes(d);
 	struct report rep = {0};
 
 	if (asked)
@@ -142,6 +148,8 @@ void disk_fail(struct disk *d, const struct task_result *result)
 		return;
 	}
 	judge(d, r, &rep);
+	if (passes(d) && r->stage == 0 && r->code == PS_IOERR)
+		d->st->alone = true;
 	disk_error(d, "%s%s%s", r->words, rep.cause[0] != '\0' ? ": " : "",
 		   rep.cause);
 	disk_cleanup(d);
@@ -188,6 +196,7 @@ static void done(void *ctx, const struct task_result *r);
 /* Begins the task whose plan was made. */
 void disk_run(struct disk *d, enum disk_phase phase, uint64_t limit_s)
 {
+	bool lists = phase == DISK_CHANGES || phase == DISK_CONVERGE;
 	struct task *t = &d->task;
 
 	d->phase = phase;
@@ -198,10 +207,10 @@ void disk_run(struct disk *d, enum disk_phase phase, uint64_t limit_s)
 	t->ctx = d;
 	t->env = d->env;
 	t->in_path = phase == DISK_ADOPT ? d->digests : NULL;
-	t->out_path =
-	    phase == DISK_CHANGES || phase == DISK_CONVERGE ? d->changes : NULL;
-	t->prepare = limits_apply;
+	t->out_path = lists ? d->changes : NULL;
+	t->prepare = lists ? limits_apply_list : limits_apply;
 	t->prepare_ctx = &d->agent->limits;
+	t->gauge = passes(d) ? &d->gauge : NULL;
 	task_start(&d->agent->loop, t);
 }
 
@@ -372,8 +381,10 @@ static void looked(struct disk *d, const struct task_result *r)
 		set_word(d, WORD_RESYNC);
 	else if (!st->complete)
 		set_word(d, WORD_INITIAL_SYNC);
-	else
-		set_word(d, d->full ? WORD_RESCAN : WORD_CONTINUOUS);
+	else if (d->full)
+		set_word(d, WORD_RESCAN);
+	else if (st->word != WORD_STALLED) /* until a pass went through */
+		set_word(d, WORD_CONTINUOUS);
 	if (!st->complete && d->mark->group) {
 		/* Not with the others: it begins alone. */
 		d->tried = false;
@@ -429,7 +440,7 @@ void disk_send(struct disk *d)
 	d->listed = false;
 	if (d->has_changes && d->st->base[0] != '\0' &&
 	    (!d->full || d->converges)) {
-		command_provider(d, "changes", &d->task.plan);
+		command_list(d, "changes", &d->task.plan);
 		disk_run(d, DISK_CHANGES, ASK_LIMIT_S);
 		return;
 	}
@@ -462,6 +473,7 @@ static void passed(struct disk *d)
 	st->pending.bookmark[0] = '\0';
 	st->acked_seq = d->seq;
 	st->complete = true;
+	st->alone = false;
 	st->backlog = 0;
 	if (d->mark->app_failed || d->reached >= CONS_CRASH ||
 	    !disk_has_provider(d))

@@ -45,6 +45,7 @@ struct disk {
 	struct mark *mark; /* NULL: idle */
 	enum disk_phase phase;
 	struct task task;
+	struct gauge gauge; /* of its passes */
 
 	/* Paths and words that never change; see disk_open(). */
 	char *folder, *map, *report, *changes, *digests, *provider;

@@ -183,3 +183,12 @@ void limits_apply(void *ctx)
 	if (l->ionice >= 0)
 		(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, l->ionice);
 }
+
+/* Who writes more gets EFBIG, or is ended by SIGXFSZ. */
+void limits_apply_list(void *ctx)
+{
+	const struct rlimit most = {LIMITS_LIST_FILE, LIMITS_LIST_FILE};
+
+	limits_apply(ctx);
+	(void)setrlimit(RLIMIT_FSIZE, &most);
+}

@@ -24,5 +24,9 @@ void limits_close(struct limits *l);
 
 /* In a child, before its program begins: ctx is a struct limits. */
 void limits_apply(void *ctx);
+/* The same for a provider that makes a change list: no file of its own gets
+ * larger than LIMITS_LIST_FILE bytes. */
+#define LIMITS_LIST_FILE (256ull * 1024 * 1024)
+void limits_apply_list(void *ctx);
 
 #endif

@@ -14,4 +14,6 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/agent/schedule.c libcommon/agent/schedule.h \
 	libcommon/agent/state.c libcommon/agent/state.h \
 	libcommon/agent/status.c libcommon/agent/status.h \
-	libcommon/agent/task.c libcommon/agent/task.h
+	libcommon/agent/task.c libcommon/agent/task.h \
+	libcommon/agent/view.c libcommon/agent/view.h \
+	libcommon/agent/why.c libcommon/agent/why.h

@@ -60,6 +60,12 @@ static bool free_now(const struct agent *a, const struct disk *d, int64_t now)
 	       !agent_paused(a, d->conf->name);
 }
 
+/* Does it belong into the bookmarks of all disks? */
+static bool joins(const struct disk *d)
+{
+	return d->st->complete && !d->st->alone;
+}
+
 static bool group_busy(const struct agent *a)
 {
 	const struct mark *m;
@@ -70,6 +76,15 @@ static bool group_busy(const struct agent *a)
 	return false;
 }
 
+/*
+ * A pass of the last one is still under way: wait for it, so that the bookmark
+ * is whole. A new configuration comes when nothing is under way.
+ */
+static bool waits(const struct agent *a)
+{
+	return group_busy(a) || a->wants_reload;
+}
+
 static void begin_alone(struct agent *a, int64_t now)
 {
 	unsigned i;
@@ -78,8 +93,7 @@ static void begin_alone(struct agent *a, int64_t now)
 		struct disk *d = &a->disks[i];
 		struct mark *m;
 
-		if (d->st->complete || !free_now(a, d, now) ||
-		    (a->once && d->tried))
+		if (joins(d) || !free_now(a, d, now) || (a->once && d->tried))
 			continue;
 		m = mark_new(a, false);
 		if (m == NULL)
@@ -95,7 +109,7 @@ static bool retry_due(const struct agent *a, int64_t now)
 	unsigned i;
 
 	for (i = 0; i < a->ndisks; i++)
-		if (a->disks[i].missed && a->disks[i].st->complete &&
+		if (a->disks[i].missed && joins(&a->disks[i]) &&
 		    free_now(a, &a->disks[i], now))
 			return true;
 	return false;
@@ -109,18 +123,13 @@ static void begin_group(struct agent *a, int64_t now)
 
 	if (!due && !retry_due(a, now))
 		return;
-	/*
-	 * A pass of the last one is still under way: wait for it, so that the
-	 * bookmark is whole; but one slow disk must not hold up the others
-	 * for long.
-	 */
-	if (group_busy(a) && now < a->group_next + interval(a))
+	/* One slow disk must not hold up the others for long. */
+	if (waits(a) && now < a->group_next + interval(a))
 		return;
 	for (i = 0; i < a->ndisks; i++) {
 		struct disk *d = &a->disks[i];
 
-		if (!d->st->complete || !free_now(a, d, now) ||
-		    (a->once && d->tried))
+		if (!joins(d) || !free_now(a, d, now) || (a->once && d->tried))
 			continue;
 		if (m == NULL)
 			m = mark_new(a, true);
@@ -193,7 +202,7 @@ static int64_t earliest(const struct agent *a, int64_t now)
 	int64_t at = a->group_next, t;
 	unsigned i;
 
-	if (group_busy(a) && at <= now)
+	if (waits(a) && at <= now)
 		at = a->group_next + interval(a);
 	for (i = 0; i < a->ndisks; i++) {
 		const struct disk *d = &a->disks[i];
@@ -230,7 +239,8 @@ int64_t schedule_step(struct agent *a)
 		return until;
 	obey(a);
 	if (now >= a->server.next) {
-		begin_alone(a, now);
+		if (!a->wants_reload)
+			begin_alone(a, now);
 		begin_group(a, now);
 		until = earliest(a, now);
 	} else {

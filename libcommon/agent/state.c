@@ -56,7 +56,7 @@ static json_t *disk_json(const struct disk_state *d)
 		json_array_append_new(points, point_json(&d->points[i]));
 	return json_pack(
 	    "{s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:b, s:s, s:o, s:o, s:I, s:I, "
-	    "s:I, s:I}",
+	    "s:I, s:I, s:b}",
 	    "disk", d->name, "state", disk_word_name(d->word), "error",
 	    d->error, "error_ns", (json_int_t)d->error_ns, "cause", d->cause,
 	    "next_ns", (json_int_t)d->next_ns, "under_way_ns",
@@ -64,7 +64,7 @@ static json_t *disk_json(const struct disk_state *d)
 	    d->base, "pending", point_json(&d->pending), "points", points,
 	    "acked_seq", (json_int_t)d->acked_seq, "stored_seq",
 	    (json_int_t)d->stored_seq, "backlog", (json_int_t)d->backlog,
-	    "size", (json_int_t)d->size);
+	    "size", (json_int_t)d->size, "alone", (int)d->alone);
 }
 
 int state_write(const struct agent_state *s, int dirfd, struct err *e)
@@ -134,6 +134,7 @@ static void disk_of(const json_t *o, struct disk_state *d)
 	d->next_ns = number_of(o, "next_ns");
 	d->under_way_ns = number_of(o, "under_way_ns");
 	d->complete = json_is_true(json_object_get(o, "complete"));
+	d->alone = json_is_true(json_object_get(o, "alone"));
 	text_of(o, "base", d->base, sizeof(d->base));
 	point_of(json_object_get(o, "pending"), &d->pending);
 	for (i = 0; i < json_array_size(points) && i < STATE_POINTS; i++)

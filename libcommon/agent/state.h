@@ -53,10 +53,11 @@ struct disk_state {
 	enum disk_word word;
 	char error[STATE_ERROR]; /* of the last pass; empty: none */
 	int64_t error_ns;
-	char cause[32];		    /* what the server said, or "unreachable" */
-	int64_t next_ns;	    /* when it is tried again; 0: not planned */
-	int64_t under_way_ns;	    /* since when a pass runs; 0: none does */
-	bool complete;		    /* initial replication is done */
+	char cause[32];	      /* what the server said, or "unreachable" */
+	int64_t next_ns;      /* when it is tried again; 0: not planned */
+	int64_t under_way_ns; /* since when a pass runs; 0: none does */
+	bool complete;	      /* initial replication is done */
+	bool alone; /* it could not be read: it spoils no bookmark of others */
 	char base[SNAPSHOT_SIZE];   /* snapshot of the last completed pass */
 	struct agent_point pending; /* of the pass under way */
 	struct agent_point points[STATE_POINTS]; /* ascending */

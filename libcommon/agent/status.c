@@ -1,82 +1,12 @@
 #include "config.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
-#include "agent/control.h"
-#include "agent/report.h"
-#include "agent/state.h"
 #include "agent/status.h"
+#include "agent/view.h"
 #include "base/units.h"
-
-struct view {
-	const struct agent_conf *conf;
-	struct agent_state *state;
-	int dirfd;
-	bool running; /* an agent works */
-	int64_t now;
-};
-
-/* One disk as it is now. */
-struct disk_view {
-	struct disk_state *st;
-	const struct agent_point *acked, *stored; /* NULL: none known */
-	const char *word;
-	char cause[32];
-	struct report report;
-	bool sending; /* the report is of a pass under way */
-};
-
-static bool lock_held(int dirfd)
-{
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-	int fd = openat(dirfd, LOCK_FILE, O_RDWR | O_CLOEXEC);
-	bool held;
-
-	if (fd < 0)
-		return false;
-	held = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-	close(fd);
-	return held;
-}
-
-/* Behind: a pass takes longer than the interval, or the last one is old. */
-static bool behind(const struct view *v, const struct disk_view *d)
-{
-	int64_t interval = (int64_t)v->conf->interval_s * NS_PER_S;
-
-	if (v->running && d->st->under_way_ns != 0 &&
-	    v->now - d->st->under_way_ns > interval)
-		return true;
-	return d->acked == NULL || v->now - d->acked->time_ns > 2 * interval;
-}
-
-static void look(const struct view *v, struct disk_state *st,
-		 struct disk_view *d)
-{
-	enum disk_word word = st->word;
-	char path[NAME_SIZE + 32];
-
-	*d = (struct disk_view){.st = st};
-	d->acked = st->npoints > 0 ? &st->points[st->npoints - 1] : NULL;
-	d->stored = state_point_at(st, st->stored_seq);
-	snprintf(d->cause, sizeof(d->cause), "%s", st->cause);
-	snprintf(path, sizeof(path), "disks/%s/report.json", st->name);
-	d->sending = v->running && st->under_way_ns != 0 &&
-		     report_read(v->dirfd, path, &d->report);
-	if (d->sending && strcmp(d->report.state, "waiting") == 0) {
-		snprintf(d->cause, sizeof(d->cause), "%s", d->report.cause);
-		word =
-		    strcmp(d->cause, "held") == 0 ? WORD_HELD : WORD_THROTTLED;
-	} else if (word == WORD_CONTINUOUS && behind(v, d)) {
-		word = WORD_BACKLOG;
-	}
-	d->word = disk_word_name(word);
-}
 
 /* ---- JSON ---- */
 
@@ -117,25 +47,36 @@ static json_t *json_sending(const struct disk_view *d)
 			 (json_int_t)d->report.retry_after);
 }
 
+/* Which stage of the pass under way holds it back. */
+static json_t *json_limit(const struct disk_view *d)
+{
+	if (d->stage == NULL)
+		return json_null();
+	return json_pack("{s:s, s:s, s:f, s:i, s:f}", "cause",
+			 why_word(d->limit), "stage", d->stage->name, "share",
+			 d->stage->limits, "samples", (int)d->stage->samples,
+			 "cpu", d->stage->cpu);
+}
+
 static json_t *json_disk(const struct view *v, const struct disk_view *d)
 {
 	const struct disk_state *st = d->st;
 
 	return json_pack(
 	    "{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:s, "
-	    "s:o, s:o, s:o, s:o}",
-	    "disk", st->name, "state", d->word, "cause", d->cause,
-	    "acknowledged", json_point(d->acked), "stored",
+	    "s:o, s:o, s:o, s:o, s:o}",
+	    "disk", st->name, "state", disk_word_name(d->word), "cause",
+	    d->cause, "acknowledged", json_point(d->acked), "stored",
 	    json_point(d->stored), "lag_seconds", json_lag(v, d->acked),
 	    "stored_lag_seconds", json_lag(v, d->stored), "acknowledged_seq",
 	    (json_int_t)st->acked_seq, "stored_seq", (json_int_t)st->stored_seq,
-	    "backlog_bytes", (json_int_t)st->backlog, "size_bytes",
+	    "backlog_bytes", (json_int_t)d->backlog, "size_bytes",
 	    (json_int_t)st->size, "complete", (int)st->complete, "error",
 	    st->error, "error_time",
 	    json_time(st->error[0] != '\0' ? st->error_ns : 0), "next_pass",
 	    json_time(v->running ? st->next_ns : 0), "under_way_since",
 	    json_time(v->running ? st->under_way_ns : 0), "sending",
-	    json_sending(d));
+	    json_sending(d), "limited_by", json_limit(d));
 }
 
 static void print_json(const struct view *v, FILE *f)
@@ -147,7 +88,7 @@ static void print_json(const struct view *v, FILE *f)
 	unsigned i;
 
 	for (i = 0; i < v->state->ndisks; i++) {
-		look(v, &v->state->disks[i], &d);
+		view_disk(v, i, &d);
 		json_array_append_new(disks, json_disk(v, &d));
 	}
 	root = json_pack("{s:s, s:s, s:i, s:b, s:I, s:s, s:o}", "machine",
@@ -198,11 +139,12 @@ static void print_disk(const struct view *v, const struct disk_view *d, FILE *f)
 	const struct disk_state *st = d->st;
 	char size[32], lag[32], stored[32], rate[32];
 
-	format_size(st->backlog, size, sizeof(size));
+	format_size(d->backlog, size, sizeof(size));
 	age(v, d->acked, lag, sizeof(lag));
 	age(v, d->stored, stored, sizeof(stored));
-	fprintf(f, "%-16s %-13s %-12s %-12s %s%s%s\n", st->name, d->word, lag,
-		stored, size, d->cause[0] != '\0' ? "  " : "", d->cause);
+	fprintf(f, "%-16s %-13s %-12s %-12s %s%s%s\n", st->name,
+		disk_word_name(d->word), lag, stored, size,
+		d->cause[0] != '\0' ? "  " : "", d->cause);
 	print_point(v, "acknowledged", d->acked, f);
 	print_point(v, "stored", d->stored, f);
 	if (d->sending) {
@@ -213,6 +155,11 @@ static void print_disk(const struct view *v, const struct disk_view *d, FILE *f)
 						   : "sending",
 			size, rate);
 	}
+	if (d->stage != NULL)
+		fprintf(f,
+			"    limited by    %s: %s in %.0f %% of %u samples\n",
+			why_word(d->limit), d->stage->name,
+			d->stage->limits * 100, d->stage->samples);
 	if (v->running && st->under_way_ns == 0 && st->next_ns != 0 &&
 	    st->word != WORD_PAUSED) {
 		format_seconds(st->next_ns - v->now, lag, sizeof(lag));
@@ -235,64 +182,22 @@ static void print_text(const struct view *v, FILE *f)
 	fprintf(f, "%-16s %-13s %-12s %-12s %s\n", "DISK", "STATE", "LAG",
 		"STORED LAG", "BACKLOG");
 	for (i = 0; i < v->state->ndisks; i++) {
-		look(v, &v->state->disks[i], &d);
+		view_disk(v, i, &d);
 		print_disk(v, &d, f);
 	}
 }
 
-/* Disks of the configuration in its order, others are not shown. */
-static int load(struct view *v, struct err *e)
-{
-	struct agent_state *old = calloc(1, sizeof(*old));
-	struct control control = {-1, -1};
-	unsigned i;
-	int rc;
-
-	v->state = calloc(1, sizeof(*v->state));
-	if (old == NULL || v->state == NULL) {
-		free(old);
-		return err_set(e, PS_TEMPFAIL, "out of memory");
-	}
-	rc = state_read(old, v->dirfd, e);
-	if (rc == 0)
-		rc = control_open(&control, v->dirfd, e);
-	memcpy(v->state->limits, old->limits, sizeof(old->limits));
-	for (i = 0; rc == 0 && i < v->conf->ndisks; i++) {
-		struct disk_state *st = &v->state->disks[v->state->ndisks++];
-		const char *name = v->conf->disks[i].name;
-		const struct disk_state *was = state_disk(old, name);
-
-		if (was != NULL)
-			*st = *was;
-		snprintf(st->name, sizeof(st->name), "%s", name);
-		if (control_paused(&control, name))
-			st->word = WORD_PAUSED;
-		else if (st->word == WORD_PAUSED)
-			st->word = WORD_INITIATING;
-	}
-	control_close(&control);
-	free(old);
-	return rc;
-}
-
 int status_print(const struct agent_conf *c, bool json, FILE *f, struct err *e)
 {
-	struct view v = {.conf = c, .now = time_now_ns()};
-	int rc;
+	struct view v;
+	int rc = view_open(&v, c, e);
 
-	v.dirfd = open(c->state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (v.dirfd < 0) {
-		rc = err_sys(e, 0, "%s", c->state);
-		err_hint(e, "no agent has run here yet: ps-agent once");
+	if (rc < 0)
 		return rc;
-	}
-	v.running = lock_held(v.dirfd);
-	rc = load(&v, e);
-	if (rc == 0 && json)
+	if (json)
 		print_json(&v, f);
-	else if (rc == 0)
+	else
 		print_text(&v, f);
-	free(v.state);
-	close(v.dirfd);
-	return rc;
+	view_close(&v);
+	return 0;
 }

@@ -309,6 +309,8 @@ static void finish(struct loop *l, struct task *t)
 /* Moves one task on; true when it has ended. */
 static bool step(struct task *t, int64_t now)
 {
+	if (t->gauge != NULL)
+		(void)gauge_step(t->gauge, &t->chain, INT64_MAX);
 	if (t->chain.alive == 0) {
 		if (t->closing == 0)
 			t->closing = now + CLOSING_NS;
@@ -359,6 +361,8 @@ static int64_t wake_time(const struct loop *l, int64_t until)
 	for (t = l->first; t != NULL; t = t->next) {
 		int64_t at = t->deadline;
 
+		if (t->gauge != NULL && t->gauge->next < at)
+			at = t->gauge->next;
 		if (t->chain.alive == 0)
 			at = t->closing > 0 && (t->out >= 0 || t->err >= 0)
 				 ? t->closing

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "pipeline/chain.h"
+#include "pipeline/gauge.h"
 
 #define LOOP_TASKS 256	/* at one time; more are refused with 75 */
 #define TASK_LINE 512	/* longer lines are cut */
@@ -47,6 +48,7 @@ struct task {
 	const char *out_path;	 /* gets the output instead of `line` */
 	void (*prepare)(void *); /* see chain.h */
 	void *prepare_ctx;
+	struct gauge *gauge; /* which stage is the slowest? May be NULL */
 
 	/* The loop's. */
 	struct task *next;

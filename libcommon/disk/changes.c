@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -244,4 +245,29 @@ int changes_read(FILE *f, const char *name, uint64_t disk_size,
 		rc = ranges_add_all(ret, &l.ranges, e);
 	ranges_free(&l.ranges);
 	return rc;
+}
+
+int changes_merge(FILE *from, const char *name, FILE *to, struct err *e)
+{
+	struct ranges r = {0};
+	uint64_t end = 0;
+	size_t i;
+	/* How large the disk is, its scan knows. */
+	int rc = changes_read(from, name, INT64_MAX, &r, e);
+
+	if (rc < 0)
+		return rc;
+	for (i = 0; i < r.n; i++)
+		end = r.items[i].end > end ? r.items[i].end : end;
+	ranges_tidy(&r); /* may widen the last one */
+	if (r.n == 0)
+		fputs("0 1 clean\n", to);
+	for (i = 0; i < r.n; i++) {
+		const struct range *x = &r.items[i];
+
+		fprintf(to, "%" PRIu64 " %" PRIu64 " dirty\n", x->start,
+			(x->end < end ? x->end : end) - x->start);
+	}
+	ranges_free(&r);
+	return 0;
 }

@@ -27,4 +27,11 @@
 int changes_read(FILE *f, const char *name, uint64_t disk_size,
 		 struct ranges *ret, struct err *e);
 
+/*
+ * Copies a list of whatever length as one that is bounded: at most RANGES_MAX
+ * lines of text, dirty ranges that cover at least what the list names, none
+ * behind its end. -PS_DATA: refused; then nothing was written.
+ */
+int changes_merge(FILE *from, const char *name, FILE *to, struct err *e);
+
 #endif

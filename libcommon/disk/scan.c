@@ -32,8 +32,9 @@ struct job {
 	/* scrubbing, when the slice is not empty */
 	struct scrub_state scrub;
 	struct range slice;
-	struct ranges reads; /* dirty ranges and the slice */
-	struct scrub_found found;
+	struct ranges reads;		 /* dirty ranges and the slice */
+	struct scrub_found found, fresh; /* told now; of this pass's slice */
+	struct ranges suspects;		 /* of this pass */
 	uint64_t counted; /* of found.blocks: on stable storage */
 	size_t hint;
 };
@@ -192,15 +193,37 @@ static int freeze(struct job *j, struct err *e)
 
 /* ---- scrubbing ---- */
 
+/*
+ * Suspects that this list does not name were missed by the one before. A pass
+ * without a list cannot tell: they are sent, and forgotten.
+ */
+static int judge_suspects(struct job *j, struct err *e)
+{
+	struct ranges old = {0};
+	size_t i, hint = 0;
+	int rc = suspects_load(&j->journal, &old, e);
+
+	ranges_tidy(&old);
+	ranges_tidy(&j->changes);
+	for (i = 0; j->s->changed != NULL && !j->base && i < old.n; i++)
+		scrub_note(&j->found, &j->changes, &hint, j->block_size,
+			   old.items[i].start, old.items[i].end);
+	ranges_free(&old);
+	return rc;
+}
+
 /* A pass that reads all anyway has no list that could have missed anything. */
 static int scrub_begin(struct job *j, struct err *e)
 {
 	const struct scan *s = j->s;
 	int rc;
 
-	if (s->scrub_n == 0 || s->changed == NULL || j->base)
-		return 0;
 	scrub_load(&j->journal, &j->scrub);
+	rc = judge_suspects(j, e);
+	if (rc < 0 || s->scrub_n == 0 || s->changed == NULL || j->base)
+		return rc;
+	if (s->fuzzy)
+		j->fresh.suspects = &j->suspects;
 	j->slice = scrub_slice(&j->scrub, j->src.size, j->block_size,
 			       s->scrub_k, s->scrub_n);
 	rc = ranges_add_all(&j->reads, &j->dirty.frozen, e);
@@ -210,13 +233,20 @@ static int scrub_begin(struct job *j, struct err *e)
 	return rc;
 }
 
+static void scrub_differs(struct job *j, uint64_t offset, uint64_t len)
+{
+	struct scrub_found *f = j->s->fuzzy ? &j->fresh : &j->found;
+
+	scrub_note(f, &j->dirty.frozen, &j->hint, j->block_size, offset,
+		   offset + len);
+}
+
 static int scrub_data(void *ctx, uint64_t offset, uint32_t len,
 		      const void *bytes, const uint8_t *digests, struct err *e)
 {
 	struct job *j = ctx;
 
-	scrub_note(&j->found, &j->dirty.frozen, &j->hint, j->block_size, offset,
-		   offset + len);
+	scrub_differs(j, offset, len);
 	return pass_data(&j->pass, offset, len, bytes, digests, e);
 }
 
@@ -224,28 +254,35 @@ static int scrub_zero(void *ctx, uint64_t offset, uint64_t len, struct err *e)
 {
 	struct job *j = ctx;
 
-	scrub_note(&j->found, &j->dirty.frozen, &j->hint, j->block_size, offset,
-		   offset + len);
+	scrub_differs(j, offset, len);
 	return pass_zero(&j->pass, offset, len, e);
 }
 
-/* What was found is counted before it can be repaired, and so unseen. */
+/* What was found is on record before it can be repaired, and so unseen. */
 static int scrub_count(void *ctx, struct err *e)
 {
 	struct job *j = ctx;
+	int rc = 0;
 
-	if (j->found.blocks == j->counted)
-		return 0;
-	j->scrub.found += j->found.blocks - j->counted;
-	j->counted = j->found.blocks;
-	return scrub_save(&j->journal, &j->scrub, e);
+	if (j->found.blocks > j->counted) {
+		j->scrub.found += j->found.blocks - j->counted;
+		j->counted = j->found.blocks;
+		rc = scrub_save(&j->journal, &j->scrub, e);
+	}
+	if (rc == 0 && j->suspects.n > 0)
+		rc = suspects_save(&j->journal, &j->suspects, e);
+	return rc;
 }
 
 /* The journal has all that the slice brought: the next one may come. */
 static int scrub_end(struct job *j, struct err *e)
 {
-	if (j->slice.end == 0)
-		return 0;
+	int rc = scrub_count(j, e);
+
+	if (rc == 0)
+		rc = suspects_save(&j->journal, &j->suspects, e);
+	if (rc < 0 || j->slice.end == 0)
+		return rc;
 	scrub_advance(&j->scrub, &j->slice, j->src.size);
 	return scrub_save(&j->journal, &j->scrub, e);
 }
@@ -401,6 +438,7 @@ static void job_close(struct job *j)
 	free(j->pass.members);
 	ranges_free(&j->changes);
 	ranges_free(&j->reads);
+	ranges_free(&j->suspects);
 	dirty_free(&j->dirty);
 	map_close(&j->map);
 	journal_close(&j->journal);

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,6 +15,9 @@
 #include "disk/scrub.h"
 
 #define SCRUB_NAME "scrub"
+#define SUSPECTS_NAME "suspects"
+#define SUSPECTS_HEAD "ps-suspects 1\n"
+#define SUSPECTS_LINE 44 /* two numbers */
 #define SLICES_MAX 1000000u
 
 bool scrub_parse(const char *text, uint64_t *ret_k, uint64_t *ret_n)
@@ -102,6 +106,9 @@ static void missed(struct scrub_found *f, uint32_t block_size, uint64_t from,
 	struct range *last = NULL;
 
 	f->blocks += seg_blocks(to - from, block_size);
+	/* Fewer are told then; without memory too. */
+	if (f->suspects != NULL && f->suspects->n < SCRUB_SUSPECTS)
+		(void)ranges_add(f->suspects, from, to, NULL);
 	if (f->ranges > 0 && f->ranges <= SCRUB_SHOWN)
 		last = &f->at[f->ranges - 1];
 	if (last != NULL && last->end == from) {
@@ -137,4 +144,79 @@ void scrub_note(struct scrub_found *f, const struct ranges *dirty, size_t *hint,
 			missed(f, block_size, from, start < to ? start : to);
 		from = end < to ? end : to;
 	}
+}
+
+/* ---- suspects ---- */
+
+static int parse_suspects(char *text, struct ranges *ret, struct err *e)
+{
+	uint64_t start, len;
+	char *line, *end, *save = NULL;
+	int rc = 0;
+
+	if (strncmp(text, SUSPECTS_HEAD, strlen(SUSPECTS_HEAD)) != 0)
+		return 0;
+	text += strlen(SUSPECTS_HEAD);
+	for (line = strtok_r(text, "\n", &save); rc == 0 && line != NULL;
+	     line = strtok_r(NULL, "\n", &save)) {
+		end = strchr(line, ' ');
+		if (end == NULL)
+			return 0;
+		*end = '\0';
+		if (!parse_u64(line, INT64_MAX, &start) ||
+		    !parse_u64(end + 1, INT64_MAX, &len))
+			return 0;
+		rc = ranges_add(ret, start, start + len, e);
+	}
+	return rc;
+}
+
+int suspects_load(const struct journal *j, struct ranges *ret, struct err *e)
+{
+	const size_t most =
+	    sizeof(SUSPECTS_HEAD) + (size_t)SCRUB_SUSPECTS * SUSPECTS_LINE;
+	int fd = openat(j->dirfd, SUSPECTS_NAME, O_RDONLY | O_CLOEXEC), rc = 0;
+	char *text;
+	ssize_t n;
+
+	if (fd < 0)
+		return 0;
+	text = malloc(most + 1);
+	if (text == NULL) {
+		close(fd);
+		return err_sys(e, PS_TEMPFAIL, "%s/" SUSPECTS_NAME, j->path);
+	}
+	n = io_read_full(fd, text, most);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	rc = parse_suspects(text, ret, e);
+	free(text);
+	return rc;
+}
+
+int suspects_save(struct journal *j, const struct ranges *r, struct err *e)
+{
+	char *text;
+	size_t at, i;
+	int rc;
+
+	if (r->n == 0) {
+		if (unlinkat(j->dirfd, SUSPECTS_NAME, 0) < 0 && errno != ENOENT)
+			return err_sys(e, 0, "%s/" SUSPECTS_NAME, j->path);
+		return 0;
+	}
+	text = malloc(sizeof(SUSPECTS_HEAD) + r->n * SUSPECTS_LINE);
+	if (text == NULL)
+		return err_sys(e, PS_TEMPFAIL, "%s/" SUSPECTS_NAME, j->path);
+	at = (size_t)sprintf(text, SUSPECTS_HEAD);
+	for (i = 0; i < r->n; i++)
+		at += (size_t)sprintf(text + at, "%" PRIu64 " %" PRIu64 "\n",
+				      r->items[i].start,
+				      r->items[i].end - r->items[i].start);
+	rc = durable_write(j->dirfd, SUSPECTS_NAME, text, at, 0600,
+			   DURABLE_REPLACE, e);
+	if (rc < 0)
+		err_prefix(e, "%s", j->path);
+	free(text);
+	return rc;
 }

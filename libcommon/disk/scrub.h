@@ -9,6 +9,12 @@
  * Numbers in decimal: byte of the disk where the next slice begins, times
  * that the end was reached, blocks that a list had missed. A file that cannot
  * be read counts as none: scrubbing begins anew.
+ *
+ * Of a disk in use a block may differ because it was written after the list
+ * was made. It is sent, and is a suspect until the next list: if that one does
+ * not name it, the list before had missed it. Suspects lie in the file
+ * `suspects` beside, a line "START LENGTH" for each range behind the line
+ * "ps-suspects 1"; one that cannot be read counts as none.
  */
 #ifndef PS_DISK_SCRUB_H
 #define PS_DISK_SCRUB_H
@@ -17,6 +23,7 @@
 #include "disk/ranges.h"
 
 #define SCRUB_SHOWN 16u
+#define SCRUB_SUSPECTS 4096u /* ranges that are kept at most */
 
 struct scrub_state {
 	uint64_t position, rounds, found;
@@ -27,6 +34,7 @@ struct scrub_found {
 	uint64_t blocks;
 	uint64_t ranges;	      /* they are side by side in so many */
 	struct range at[SCRUB_SHOWN]; /* the first of these */
+	struct ranges *suspects;      /* gets the first of them, too; or NULL */
 };
 
 /* "K/N", 1 <= K <= N. */
@@ -51,5 +59,10 @@ void scrub_advance(struct scrub_state *s, const struct range *slice,
  */
 void scrub_note(struct scrub_found *f, const struct ranges *dirty, size_t *hint,
 		uint32_t block_size, uint64_t from, uint64_t to);
+
+/* Adds those that are on record to `ret`. */
+int suspects_load(const struct journal *j, struct ranges *ret, struct err *e);
+/* None: the file goes. */
+int suspects_save(struct journal *j, const struct ranges *r, struct err *e);
 
 #endif

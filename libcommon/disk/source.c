@@ -13,6 +13,8 @@
 #include "disk/devices.h"
 #include "disk/source.h"
 
+#define PROBE_SIZE 4096
+
 static int find_size(struct source *s, const struct stat *st, struct err *e)
 {
 	if (S_ISREG(st->st_mode)) {
@@ -95,14 +97,34 @@ bool source_next_data(struct source *s, uint64_t pos, uint64_t end,
 	return true;
 }
 
+/* Where is it that cannot be read? What can be read is read once more. */
+static uint64_t bad_place(const struct source *s, uint64_t pos, size_t n)
+{
+	uint64_t end = pos + n;
+	uint8_t probe[PROBE_SIZE];
+	uint64_t at;
+
+	for (at = pos; at < end; at += PROBE_SIZE)
+		if (io_pread_full(s->fd, probe,
+				  end - at < PROBE_SIZE ? end - at : PROBE_SIZE,
+				  at) < 0)
+			return at;
+	return pos;
+}
+
 int source_read(const struct source *s, uint64_t pos, void *buf, size_t n,
 		struct err *e)
 {
 	ssize_t got = io_pread_full(s->fd, buf, n, pos);
 
-	if (got < 0)
+	if (got < 0) {
+		int why = errno;
+		uint64_t at = bad_place(s, pos, n);
+
+		errno = why;
 		return err_sys(e, PS_IOERR, "%s: reading at byte %llu", s->path,
-			       (unsigned long long)pos);
+			       (unsigned long long)at);
+	}
 	if ((size_t)got < n)
 		return err_set(e, PS_IOERR,
 			       "%s: ends at byte %llu, it had %llu bytes",

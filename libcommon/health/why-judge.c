@@ -68,6 +68,12 @@ static const struct {
     [WHY_SLOW_DISK] = {"slow-disk", "ps-health why MACHINE DISK"},
     [WHY_SOURCE_SILENT] = {"source-silent",
 			   "on the source: ps-agent status, cxpsclient"},
+    [WHY_AGENT_DOWN] = {"agent-down", ""},
+    [WHY_SERVER_UNREACHABLE] = {"server-unreachable", ""},
+    [WHY_PASS_FAILED] = {"pass-failed", ""},
+    [WHY_NETWORK_IN] = {"network-in", ""},
+    [WHY_SOURCE_READ] = {"source-read", ""},
+    [WHY_PAUSED] = {"paused", ""},
 };
 
 const char *why_word(enum why_cause c)
@@ -79,7 +85,8 @@ const char *why_state_name(enum why_state s)
 {
 	static const char *const names[] = {
 	    "initiating", "initial sync", "continuous", "backlog",
-	    "resync",	  "held",	  "stalled",	"disconnected"};
+	    "resync",	  "held",	  "stalled",	"disconnected",
+	    "rescan",	  "paused",	  "throttled"};
 
 	return names[s];
 }
@@ -187,12 +194,7 @@ static bool limits(const struct why_stage *s)
 	return s->samples >= SAMPLES_MIN && s->limits >= SHARE_MIN;
 }
 
-/*
- * The stage that limits in most samples; NULL: none does. Not the first: it
- * has nothing before it that could be full, and looks the same when it has
- * given all that there is.
- */
-static const struct why_stage *narrowest(const struct why_follower *f)
+const struct why_stage *why_narrowest(const struct why_follower *f)
 {
 	const struct why_stage *best = NULL;
 	unsigned i;
@@ -203,6 +205,8 @@ static const struct why_stage *narrowest(const struct why_follower *f)
 		if (limits(s) && (best == NULL || s->limits > best->limits))
 			best = s;
 	}
+	if (best == NULL && f->n > 0 && limits(&f->stages[0]))
+		best = &f->stages[0];
 	return best;
 }
 
@@ -265,10 +269,11 @@ static void tell_limits(struct why *w, const struct why_stage *s,
 /* By the pipes; where too little goes through them to fill, by ps-upload. */
 static bool judge_stages(struct why *w, const struct why_follower *f)
 {
-	const struct why_stage *s = narrowest(f);
+	const struct why_stage *s = why_narrowest(f);
+	bool first = s != NULL && s == &f->stages[0];
 	bool limited = strcmp(f->cause, "rate-limit") == 0;
 
-	if (s != NULL) {
+	if (s != NULL && !first) {
 		tell_stage(w, f, cause_of_stage(f, s), false);
 		tell_limits(w, s, "before it full, behind it empty");
 	} else if (f->uploading &&
@@ -277,9 +282,9 @@ static bool judge_stages(struct why *w, const struct why_follower *f)
 			   false);
 		evidence(w, "ps-upload says so; too little is under way for "
 			    "the pipes to tell");
-	} else if (f->n > 0 && limits(&f->stages[0])) {
+	} else if (first) {
 		tell_stage(w, f, WHY_CACHE_DISK, true);
-		tell_limits(w, &f->stages[0], "behind it empty");
+		tell_limits(w, s, "behind it empty");
 	} else {
 		return false;
 	}

@@ -94,16 +94,21 @@ static bool fresh(const json_t *o, int64_t now)
 	return told_since(o, now, FRESH_S);
 }
 
-static void take_stages(const json_t *o, int64_t now, struct why_follower *f)
+static void take_stages(const json_t *o, const char *program, int64_t now,
+			struct why_follower *f)
 {
+	const char *since = json_string_value(json_object_get(o, "since"));
 	const json_t *list = json_object_get(o, "stages"), *s;
+	int64_t at;
 	size_t i;
 
-	f->supervised = lives(o, "ps-pipeline");
+	f->supervised = lives(o, program);
 	f->running =
 	    f->supervised && json_is_true(json_object_get(o, "running"));
 	if (!f->running || !fresh(o, now))
 		return;
+	if (since != NULL && parse_time(since, &at))
+		f->since = at / NS_PER_S;
 	json_array_foreach((json_t *)(uintptr_t)list, i, s)
 	{
 		struct why_stage *st = &f->stages[f->n];
@@ -118,8 +123,18 @@ static void take_stages(const json_t *o, int64_t now, struct why_follower *f)
 		st->samples = (unsigned)number_of(s, "samples");
 		st->queue = (uint64_t)number_of(s, "queue");
 		st->queue_size = (uint64_t)number_of(s, "queue_size");
+		st->pid = (pid_t)number_of(s, "pid");
 		f->n++;
 	}
+}
+
+void why_read_stages(int dirfd, const char *file, const char *program,
+		     int64_t now, struct why_follower *f)
+{
+	json_t *o = load(dirfd, file);
+
+	take_stages(o, program, now, f);
+	json_decref(o);
 }
 
 static void take_upload(const json_t *o, int64_t now, struct why_follower *f)
@@ -165,9 +180,7 @@ static void take_file(int dirfd, const char *file, struct why *w)
 	f = &w->followers[w->nfollowers++];
 	*f = (struct why_follower){0};
 	snprintf(f->name, sizeof(f->name), "%s", name);
-	o = load(dirfd, file);
-	take_stages(o, w->now, f);
-	json_decref(o);
+	why_read_stages(dirfd, file, "ps-pipeline", w->now, f);
 	snprintf(upload, sizeof(upload), UPLOAD "%s", file + strlen(STAGES));
 	o = load(dirfd, upload);
 	take_upload(o, w->now, f);

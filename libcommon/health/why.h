@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "base/name.h"
 #include "health/disks.h"
@@ -37,6 +38,13 @@ enum why_cause {
 	WHY_THROTTLE,
 	WHY_SLOW_DISK,
 	WHY_SOURCE_SILENT,
+	/* Only at a source, by ps-agent (agent/why.h). */
+	WHY_AGENT_DOWN,
+	WHY_SERVER_UNREACHABLE,
+	WHY_PASS_FAILED,
+	WHY_NETWORK_IN,
+	WHY_SOURCE_READ,
+	WHY_PAUSED,
 	WHY_CAUSES
 };
 
@@ -53,6 +61,10 @@ enum why_state {
 	STATE_HELD,
 	STATE_STALLED,	    /* it waits, and nothing of it was stored lately */
 	STATE_DISCONNECTED, /* nothing came for long */
+	/* only at a source */
+	STATE_RESCAN,
+	STATE_PAUSED,
+	STATE_THROTTLED,
 };
 const char *why_state_name(enum why_state s);
 
@@ -65,6 +77,7 @@ struct why_stage {
 	double cpu, limits, starved, blocked;
 	unsigned samples;
 	uint64_t queue, queue_size;
+	pid_t pid;
 };
 
 /* What one follower of the cache tells of itself. */
@@ -74,6 +87,7 @@ struct why_follower {
 	bool running;	 /* its stages do */
 	struct why_stage stages[WHY_STAGES];
 	unsigned n;
+	int64_t since; /* of the chain, seconds; 0: not known */
 	/* ps-upload --report; state "" when there is none */
 	char state[16], cause[32], error[512];
 	uint64_t rate, limit;
@@ -142,6 +156,19 @@ void why_free(struct why *w);
 
 /* Reads what the followers tell in the cache's folder. */
 void why_read_followers(const char *cache, struct why *w);
+/*
+ * One file of stages (see ps-pipeline(8)) that `program` writes: fills in
+ * supervised, running, since and the stages, which are those of a chain that
+ * runs now.
+ */
+void why_read_stages(int dirfd, const char *file, const char *program,
+		     int64_t now, struct why_follower *f);
+/*
+ * The stage that holds a chain up, by its pipes; NULL: none is seen to. The
+ * first one has nothing before it that could be full, and looks the same when
+ * it has given all that there is: it is named when no other one is.
+ */
+const struct why_stage *why_narrowest(const struct why_follower *f);
 /* Names the cause from all that has been read. */
 void why_judge(struct why *w, int64_t silent_s);
 

@@ -81,3 +81,41 @@ write_on() {
 	cmp r/data <(mount "$LOOP" m && cat m/data)
 	umount r
 }
+
+# found: blocks that the scrub of the disk has told of
+found() { ps-scan --status --json --map state/disks/root/map | jq .scrub_found; }
+
+@test "what a list has missed is found before the window, sent and told" {
+	local at writer
+	command -v filefrag >/dev/null || skip "no filefrag"
+	grep -qw tracefs /proc/filesystems || skip "the kernel has no tracefs"
+	sed -i '1i scrub: 1/1' agent.yaml
+	random_file m/victim 1000000
+	sync -f m
+	agent once
+	write_on &
+	writer=$!
+	# All is read besides, and what is written meanwhile is no false alarm.
+	agent once 2>>agent.err
+	! said 'scrub:' || { cat agent.err; false; }
+	at=$(filefrag -b1024 -v m/victim |
+		awk '$1 == "0:" { sub(/[.].*/, "", $4); print $4 * 1024 + 500000 }')
+	# Past the device, and so past whoever keeps book of it.
+	printf behind | dd of=fs.img bs=1 seek="$at" conv=notrunc status=none
+	agent once 2>>agent.err
+	said 'scrub: 1 blocks differ' || { cat agent.err; false; }
+	said "scrub: $((at / 65536 * 65536)) 65536"
+	agent once 2>later.err
+	run ! grep 'scrub:' later.err
+	[ "$(found)" -eq 1 ]
+	is root .acknowledged.consistency crash
+	: >stop
+	wait "$writer"
+	wait_for points 4
+	for point in latest "$(ps-vault list vault --machine m -k vault.key --json |
+		jq -r '.[-2].point')"; do
+		ps-restore vault --machine m --disk root --point "$point" \
+			-k vault.key -q -o out.img --force
+		[ "$(tail -c "+$((at + 1))" out.img | head -c 6)" = behind ]
+	done
+}

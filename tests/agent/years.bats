@@ -137,3 +137,42 @@ set_state() {
 	[ "$(stat -c %s wild.err)" -lt 100000 ]
 	grep -q 'more lines left out' wild.err
 }
+
+@test "a change list of any length, and a provider that fills the disk" {
+	local lines=300000
+	[ "$(id -u)" = 0 ] || skip "needs root"
+	[ -z "${PS_LONG-}" ] || lines=30000000
+	mkdir state providers
+	mount -t tmpfs -o size=12M,mode=700 none state
+	ln -s "$PS_SOURCE/tests/lib/providers/copy" providers/copy
+	cat >providers/long <<-END
+		#!/bin/bash
+		[ "\$1" != changes ] || {
+			[ ! -e $T/fill ] || truncate -s 300M "\$PS_STATE/list" || exit 74
+			awk 'BEGIN { for (i = 0; i < $lines; i++) 
+				printf "%d 4 dirty\\n", i * int(314572800 / $lines) }'
+			exit
+		}
+		exec "$PS_SOURCE/tests/lib/providers/copy" "\$@"
+	END
+	chmod +x providers/long
+	new_agent a:long </dev/null
+	export PS_PROVIDER_DIR=$T/providers
+	truncate -s 300M a.img
+	pipeline
+	protected
+	scribble a.img 5 2
+	agent once 2>err
+	run ! grep 'no change list' err
+	[ "$(stat -c %s state/disks/a/changes)" -lt 4000000 ]
+	wait_for drained
+	restored a
+	# A file that it would keep beside is bounded as well.
+	: >fill
+	scribble a.img 6 2
+	agent once 2>err
+	grep -q 'no change list .*the whole disk is read' err
+	wait_for drained
+	restored a
+	umount state
+}

@@ -245,6 +245,35 @@ round_trip() {
 	same_bytes
 }
 
+@test "a change list of any length is merged into a bounded one" {
+	random_file src 3000000
+	pass
+	put 5 A 2
+	printf '327680 65536 dirty\n393216 65536 dirty\n458752 131072 clean\n' |
+		ps-scan --merge >list
+	[ "$(cat list)" = '327680 131072 dirty' ]
+	pass --changed list
+	same_bytes
+	[ "$(echo '[{"offset": 0, "length": 4096, "type": 0, "description": "hole"}]' |
+		ps-scan --merge)" = '0 4096 dirty' ]
+	[ "$(echo '0 3000000 clean' | ps-scan --merge)" = '0 1 clean' ]
+	# 200,000 ranges at the end of which the disk ends, too.
+	awk 'BEGIN {
+		for (i = 0; i < 200000; i++)
+			printf "%d 1000 dirty\n", i * 300000
+		printf "%d 999 dirty\n", i * 300000 }' >long
+	ps-scan --merge <long >list
+	[ "$(wc -l <list)" -le 65536 ]
+	[ "$(tail -n 1 list | awk '{ print $1 + $2 }')" -eq 60000000999 ]
+	awk 'NR == FNR { from[NR] = $1; to[NR] = $1 + $2; next }
+		{
+			while (to[i] <= $1) i++
+			if (from[i] > $1 || to[i] < $1 + $2) { print "missed: " $0; exit 1 }
+		}' i=1 list long
+	fails_with 65 ps-scan --merge </dev/null
+	fails_with 64 ps-scan --merge --digest </dev/null
+}
+
 @test "a bad change list is refused with its line, and nothing is taken" {
 	local n=0 bad
 	random_file src 3000000
