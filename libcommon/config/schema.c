@@ -128,7 +128,18 @@ static const char version_1[] =
     ") {end};"
     "CREATE INDEX audit_object ON audit (object);";
 
-const char *const schema_texts[] = {version_1};
+/* What servers say of themselves; nothing that people entered. */
+static const char version_2[] =
+    "CREATE TABLE contacts ("
+    " server {name} NOT NULL PRIMARY KEY,"
+    " wanted {int},"	       /* it shall be heard now: asked for then */
+    " leaving {int},"	       /* it shall unregister itself: asked for then */
+    " clock_s {int} NOT NULL," /* its clock is ahead by so much */
+    " machines {text},"	       /* JSON, as the heartbeat has it */
+    " FOREIGN KEY (server) REFERENCES servers (name) ON DELETE CASCADE"
+    ") {end};";
+
+const char *const schema_texts[] = {version_1, version_2};
 const unsigned schema_newest = sizeof(schema_texts) / sizeof(schema_texts[0]);
 
 const char *const schema_tables[] = {
