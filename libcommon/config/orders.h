@@ -17,6 +17,8 @@
 #define ORDER_MOVE_IN "move-in"
 /* Takes nothing more of it, drains what is here into the vault, forgets it. */
 #define ORDER_MOVE_OUT "move-out"
+/* Takes ORDER_MOVE_OUT back. */
+#define ORDER_STAY "stay"
 /* It was moved while this server was away: holds and names what is left. */
 #define ORDER_LEFT "left"
 /* Says when the machine has come here: all its disks are seated. */

@@ -43,13 +43,13 @@ static int64_t add_job(const char *machine)
 	return id;
 }
 
-static int64_t add(const char *server, const char *what, const char *machine,
+static int64_t add(const char *whose, const char *what, const char *machine,
 		   int64_t job)
 {
 	int64_t id = 0;
 	struct err e = {0};
 
-	if (order_add(reg, server, what, machine, "ps2", job, &id, &e) < 0)
+	if (order_add(reg, whose, what, machine, "ps2", job, &id, &e) < 0)
 		fail_msg("%s", e.msg);
 	return id;
 }
@@ -64,12 +64,12 @@ static int gather(void *ctx, const struct order *o, struct err *e)
 	return 0;
 }
 
-static const char *open_orders(const char *server)
+static const char *open_orders(const char *whose)
 {
 	static char text[200];
 
 	text[0] = '\0';
-	assert_int_equal(order_each(reg, server, gather, text, NULL), 0);
+	assert_int_equal(order_each(reg, whose, gather, text, NULL), 0);
 	return text;
 }
 
@@ -182,7 +182,9 @@ static void migrates(void **state)
 				 SQL_NO_ARGS, &e),
 			 1);
 	reg_close(reg);
-	assert_int_equal(reg_open(&reg, &place.where, "test", &e), 0);
+	place.reg = NULL;
+	assert_int_equal(reg_open(&reg, &place.where, "test", &e), -PS_CONFIG);
+	assert_int_equal(reg_init(&reg, &place.where, "test", &e), 0);
 	place.reg = reg;
 	assert_int_equal(schema_version(reg->db, &version, &e), 0);
 	assert_int_equal(version, schema_newest);
