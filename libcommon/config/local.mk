@@ -7,6 +7,8 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/config/jobs.c libcommon/config/jobs.h \
 	libcommon/config/machines.c libcommon/config/machines.h \
 	libcommon/config/open.c \
+	libcommon/config/orders.c libcommon/config/orders.h \
+	libcommon/config/orders-run.c libcommon/config/orders-run.h \
 	libcommon/config/passphrase.c libcommon/config/passphrase.h \
 	libcommon/config/policies.c libcommon/config/policies.h \
 	libcommon/config/registry.c libcommon/config/registry.h \

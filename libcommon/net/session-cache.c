@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "cache/move.h"
 #include "net/channel.h"
 #include "net/sandbox.h"
 #include "net/session.h"
@@ -151,6 +152,29 @@ void session_list(struct session *s, const char *machine)
 	answer_text(s, f, &text, &len, rc, &e);
 }
 
+/*
+ * A machine that has gone to another server is told so. Asked before its disk
+ * is looked for: that would make it one that waits for a seat here.
+ */
+static bool answer_moved(struct session *s, const char *machine)
+{
+	char words[ACK_REASON_SIZE];
+	struct move_mark m;
+	struct err e = {0};
+
+	if (cache_move_mark(s->cache, machine, &m, &e) < 0) {
+		session_fail(s, &e);
+		return true;
+	}
+	if (m.state == MOVE_NONE)
+		return false;
+	cache_move_words(&m, words);
+	session_later(s, 503,
+		      m.state == MOVE_LEAVING ? SESSION_MOVING : SESSION_MOVED,
+		      SESSION_RETRY_MOVE_S, words);
+	return true;
+}
+
 /* ---- the way to each of them ---- */
 
 static bool is_part(const struct session *s, int i, const char *word)
@@ -177,6 +201,8 @@ static void machines(struct session *s)
 		session_say(s, 404, "no such place");
 	else if (!name_ok(s->part[4]))
 		session_say(s, 400, "not the name of a disk");
+	else if (get && !all && answer_moved(s, machine))
+		return;
 	else if (s->nparts == 5 && get)
 		session_head(s);
 	else if (s->nparts == 6 && is_part(s, 5, "map") && get)

@@ -138,6 +138,13 @@ static void answer_verdict(struct session *s, enum cache_verdict verdict,
 	case CACHE_UNSEATED:
 		later(s, 503, "unseated", RETRY_SEAT_S, ack->reason);
 		break;
+	case CACHE_MOVING:
+		later(s, 503, SESSION_MOVING, SESSION_RETRY_MOVE_S,
+		      ack->reason);
+		break;
+	case CACHE_MOVED:
+		later(s, 503, SESSION_MOVED, SESSION_RETRY_MOVE_S, ack->reason);
+		break;
 	case CACHE_THROTTLED:
 		later(s, 503, "cache-throttle",
 		      session_room_s(s, cache_excess(s->cache)), ack->reason);

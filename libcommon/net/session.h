@@ -18,6 +18,11 @@
 #define SESSION_STALLED_MAX 64
 #define SESSION_RETRY_BUSY_S 10
 
+/* Causes that send an agent to its configuration server. */
+#define SESSION_MOVING "moving" /* not yet: what is here is being stored */
+#define SESSION_MOVED "moved"
+#define SESSION_RETRY_MOVE_S 10
+
 /* A disk whose last segment was not taken for now: later ones must wait. */
 struct stalled {
 	char machine[NAME_SIZE], disk[NAME_SIZE];
