@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/opt.h"
@@ -17,11 +18,13 @@
 #include "cache/follower.h"
 #include "cache/intake.h"
 #include "cache/mapfile.h"
+#include "cache/move.h"
 #include "cache/report.h"
 #include "cache/settle.h"
 
 static const char *dir, *follower = FOLLOWER_DEFAULT, *level = "stored";
-static bool once, json;
+static const char *to;
+static bool once, json, gone, drop;
 static uint64_t keep_free, keep_free_initial, disk_limit, stored_after;
 
 static const struct opt opts[] = {
@@ -30,7 +33,15 @@ static const struct opt opts[] = {
     {0, "for", OPT_TEXT, "NAME", &follower,
      "follow or acknowledge under this name (default: default)", 0, 0, 0, 0, 0},
     {0, "once", OPT_FLAG, 0, &once,
-     "follow: end when all is sent, do not wait for more", 0, 0, 0, 0, 0},
+     "follow: end when all is sent; move-out: do not wait until all is stored",
+     0, 0, 0, 0, 0},
+    {0, "to", OPT_TEXT, "NAME", &to,
+     "move-out: the process server that the machine moves to", 0, 0, 0, 0, 0},
+    {0, "gone", OPT_FLAG, 0, &gone,
+     "move-out: it is there already; hold what was never stored", 0, 0, 0, 0,
+     0},
+    {0, "drop", OPT_FLAG, 0, &drop,
+     "move-in: remove what was never stored before it went", 0, 0, 0, 0, 0},
     {0, "level", OPT_CHOICE, "LEVEL", &level,
      "ack, seat: the level that counts (default: stored)", 0, 0,
      "stored|durable", 0, 0},
@@ -62,6 +73,9 @@ static const struct opt_cmd commands[] = {
     {"maps", "show digest maps and who asks for one"},
     {"put-map", "keep a digest map from standard input, for who asked"},
     {"drop-map", "drop a digest map and the request; REASON refuses it"},
+    {"move-out", "let a machine go to another process server"},
+    {"move-stay", "take that back while it has not gone"},
+    {"move-in", "take a machine that comes from another one"},
     {"verify", "read everything and find what is damaged"},
     {"followers", "show the names that segments are kept for"},
     {"drop-follower", "forget one of them"},
@@ -85,6 +99,9 @@ static const struct opt_tool tool = {
 		"maps [--json] [MACHINE] -C DIR\n"
 		"put-map MACHINE DISK -C DIR <DIGESTMAP\n"
 		"drop-map MACHINE DISK [REASON] -C DIR\n"
+		"move-out MACHINE --to NAME [--once|--gone] -C DIR\n"
+		"move-stay MACHINE -C DIR\n"
+		"move-in MACHINE [--drop] -C DIR\n"
 		"verify [--json] [MACHINE] -C DIR\n"
 		"followers [--json] -C DIR\n"
 		"drop-follower NAME -C DIR\n",
@@ -340,6 +357,65 @@ static int cmd_drop_map(char **args)
 	return result(c, cache_map_drop(c, args[0], args[1], args[2], &e), &e);
 }
 
+/* Until all of it is stored; with --once it is only looked at. */
+static int let_go(struct cache *c, const char *machine, struct err *e)
+{
+	const struct timespec pause = {0, 200 * 1000 * 1000};
+	struct move_left left;
+	uint64_t most = 0;
+	int rc;
+
+	while ((rc = cache_move_out(c, machine, to, &left, e)) == 1 && !once) {
+		if (most == 0)
+			progress_begin("storing", most = left.bytes);
+		progress_at(most > left.bytes ? most - left.bytes : 0);
+		nanosleep(&pause, NULL);
+	}
+	if (most > 0)
+		progress_end();
+	if (rc == 1)
+		rc = err_set(e, PS_TEMPFAIL, "%s: has to be stored first: %s",
+			     machine, left.words);
+	if (rc == -PS_TEMPFAIL && left.followers == 0)
+		err_hint(e, "nobody follows this cache: start ps-pipeline");
+	return rc;
+}
+
+static int cmd_move_out(char **args)
+{
+	struct move_left left;
+	struct cache *c;
+	struct err e = {0};
+	int rc;
+
+	if (to == NULL)
+		opt_misuse("move-out: say where to: --to NAME");
+	c = opened(false);
+	if (!gone)
+		return result(c, let_go(c, args[0], &e), &e);
+	rc = cache_move_left(c, args[0], to, &left, &e);
+	if (rc == 0 && left.segments > 0)
+		printf("%s: never stored: %s\n", args[0], left.words);
+	return result(c, rc, &e);
+}
+
+static int cmd_move_stay(char **args)
+{
+	struct cache *c = opened(false);
+	struct err e = {0};
+
+	return result(c, cache_move_stay(c, args[0], &e), &e);
+}
+
+static int cmd_move_in(char **args)
+{
+	struct cache *c = opened(false);
+	struct move_left left;
+	struct err e = {0};
+
+	return result(c, cache_move_in(c, args[0], drop, &left, &e), &e);
+}
+
 static void print_fault(void *ctx, const struct cache_fault *f)
 {
 	json_t *list = ctx;
@@ -445,6 +521,9 @@ static const struct {
     {"maps", 0, 1, cmd_maps},
     {"put-map", 2, 2, cmd_put_map},
     {"drop-map", 2, 3, cmd_drop_map},
+    {"move-out", 1, 1, cmd_move_out},
+    {"move-stay", 1, 1, cmd_move_stay},
+    {"move-in", 1, 1, cmd_move_in},
     {"verify", 0, 1, cmd_verify},
     {"followers", 0, 0, cmd_followers},
     {"drop-follower", 1, 1, cmd_drop_follower},

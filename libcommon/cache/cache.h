@@ -8,6 +8,7 @@
  *	CACHE/MACHINE/DISK/head		last sequence and digest accepted and
  *					stored, followers, hold
  *	CACHE/MACHINE/DISK/.tally	what was accepted, for ps-health
+ *	CACHE/MACHINE/.moved		the server that it moves to (move.h)
  *	CACHE/followers/NAME		for whom segments are kept
  *	CACHE/failed			stable storage failed: no more writes
  *
@@ -145,6 +146,8 @@ enum cache_verdict {
 	CACHE_HELD,	 /* the disk is on hold; reason in the ack */
 	CACHE_THROTTLED, /* too little room for this kind of segment now */
 	CACHE_LIMITED,	 /* the disk has as much here as one may have */
+	CACHE_MOVING,	 /* the machine is leaving for another server */
+	CACHE_MOVED,	 /* it has gone there */
 };
 /* Has the source to send it again later, when something has changed here? */
 bool cache_must_wait(enum cache_verdict v);

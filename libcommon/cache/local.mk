@@ -10,6 +10,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/cache/intake.c libcommon/cache/intake.h \
 	libcommon/cache/lease.c \
 	libcommon/cache/mapfile.c libcommon/cache/mapfile.h \
+	libcommon/cache/move.c libcommon/cache/move.h \
 	libcommon/cache/put.c libcommon/cache/put.h \
 	libcommon/cache/report.c libcommon/cache/report.h \
 	libcommon/cache/seat.c \

@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "cache/counters.h"
 #include "cache/folder.h"
+#include "cache/move.h"
 #include "cache/put.h"
 #include "cache/tally.h"
 
@@ -132,6 +133,22 @@ static int check_room(struct put *p, struct err *e)
 	return rc;
 }
 
+/*
+ * Has the machine moved? Asked with the lease: who writes the mark then takes
+ * the leases, and so nothing comes behind the mark.
+ */
+static int check_moved(struct put *p, struct err *e)
+{
+	struct move_mark m;
+	int rc = cache_move_mark(p->c, p->r->header.machine, &m, e);
+
+	if (rc < 0 || m.state == MOVE_NONE)
+		return rc;
+	p->verdict = m.state == MOVE_LEAVING ? CACHE_MOVING : CACHE_MOVED;
+	cache_move_words(&m, p->reason);
+	return 0;
+}
+
 /* Takes the disk, and decides. */
 static int admit(struct put *p, enum put_case *ret, struct err *e)
 {
@@ -139,7 +156,9 @@ static int admit(struct put *p, enum put_case *ret, struct err *e)
 	struct put_disk d;
 	int rc = lease_get(p->c, h->machine, h->disk, &p->lease, e), there;
 
-	if (rc < 0)
+	if (rc == 0)
+		rc = check_moved(p, e);
+	if (rc < 0 || cache_must_wait(p->verdict))
 		return rc;
 	/* Without the lock: one small file, replaced as a whole. */
 	there = head_read(p->lease->f.dirfd, &p->head, e);
@@ -343,7 +362,7 @@ static int refuse_name(struct put *p, struct err *e)
 static int one(struct put *p, const char *machine, const char *disk,
 	       struct err *e)
 {
-	enum put_case which;
+	enum put_case which = PUT_HELD;
 	int rc = cache_check_failed(p->c, e);
 
 	if (rc < 0)
@@ -410,5 +429,5 @@ int cache_drop(struct seg_reader *r, struct err *e)
 bool cache_must_wait(enum cache_verdict v)
 {
 	return v == CACHE_UNSEATED || v == CACHE_HELD || v == CACHE_THROTTLED ||
-	       v == CACHE_LIMITED;
+	       v == CACHE_LIMITED || v == CACHE_MOVING || v == CACHE_MOVED;
 }

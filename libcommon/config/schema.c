@@ -128,13 +128,50 @@ static const char version_1[] =
     ") {end};"
     "CREATE INDEX audit_object ON audit (object);";
 
-const char *const schema_texts[] = {version_1};
+/* What process servers are to do, and the moves of machines among them. */
+static const char version_2[] =
+    "CREATE TABLE moves ("
+    " job {int} NOT NULL PRIMARY KEY,"
+    " machine {name} NOT NULL,"
+    " source {name},"
+    " dest {name} NOT NULL,"
+    " dead {int} NOT NULL," /* the source is given up */
+    " FOREIGN KEY (job) REFERENCES jobs (id) ON DELETE CASCADE"
+    ") {end};"
+    /* Not bound to `servers`: who was removed may come back. */
+    "CREATE TABLE orders ("
+    " id {id},"
+    " server {name} NOT NULL,"
+    " what {name} NOT NULL,"
+    " machine {name} NOT NULL,"
+    " dest {name},"
+    " job {int},"
+    " state {name} NOT NULL,"
+    " note {text},"
+    " made {int} NOT NULL,"
+    " changed {int} NOT NULL,"
+    " FOREIGN KEY (job) REFERENCES jobs (id) ON DELETE CASCADE"
+    ") {end};"
+    "CREATE INDEX orders_server ON orders (server, state);";
+
+/* What servers say of themselves; nothing that people entered. */
+static const char version_3[] =
+    "CREATE TABLE contacts ("
+    " server {name} NOT NULL PRIMARY KEY,"
+    " wanted {int},"	       /* it shall be heard now: asked for then */
+    " leaving {int},"	       /* it shall unregister itself: asked for then */
+    " clock_s {int} NOT NULL," /* its clock is ahead by so much */
+    " machines {text},"	       /* JSON, as the heartbeat has it */
+    " FOREIGN KEY (server) REFERENCES servers (name) ON DELETE CASCADE"
+    ") {end};";
+
+const char *const schema_texts[] = {version_1, version_2, version_3};
 const unsigned schema_newest = sizeof(schema_texts) / sizeof(schema_texts[0]);
 
 const char *const schema_tables[] = {
-    "servers",	"policies",    "machines",    "disks",
-    "accounts", "passphrases", "authorities", "certificates",
-    "jobs",	"job_steps",   "audit",	      NULL,
+    "servers",	   "policies",	  "machines",	  "disks", "accounts",
+    "passphrases", "authorities", "certificates", "jobs",  "job_steps",
+    "moves",	   "orders",	  "audit",	  NULL,
 };
 
 static int has_schema(struct sql *s, int64_t *ret, struct err *e)

@@ -110,7 +110,7 @@ static void answer_ack(struct session *s, unsigned status,
 	hex_encode(ack->digest, SHA256_LEN, s->digest);
 	ack_format(ack, line);
 	session_answer(
-	    s, &(struct answer){status, line, strlen(line), NULL, 0, false});
+	    s, &(struct answer){status, line, strlen(line), NULL, 0, NULL});
 }
 
 static void answer_verdict(struct session *s, enum cache_verdict verdict,
@@ -137,6 +137,13 @@ static void answer_verdict(struct session *s, enum cache_verdict verdict,
 		break;
 	case CACHE_UNSEATED:
 		later(s, 503, "unseated", RETRY_SEAT_S, ack->reason);
+		break;
+	case CACHE_MOVING:
+		later(s, 503, SESSION_MOVING, SESSION_RETRY_MOVE_S,
+		      ack->reason);
+		break;
+	case CACHE_MOVED:
+		later(s, 503, SESSION_MOVED, SESSION_RETRY_MOVE_S, ack->reason);
 		break;
 	case CACHE_THROTTLED:
 		later(s, 503, "cache-throttle",

@@ -7,4 +7,8 @@ UNIT_TESTS += tests/config/test-lost
 tests_config_test_lost_SOURCES = tests/config/test-lost.c \
 	tests/config/database.c tests/config/database.h
 tests_config_test_lost_LDADD = $(TEST_LDADD)
+UNIT_TESTS += tests/config/test-orders
+tests_config_test_orders_SOURCES = tests/config/test-orders.c \
+	tests/config/database.c tests/config/database.h
+tests_config_test_orders_LDADD = $(TEST_LDADD)
 EXTRA_DIST += tests/config/config.bash tests/config/config.bats tests/config/secrets.bats
