@@ -5,4 +5,5 @@ tools_ps_config_SOURCES = tools/ps-config.c tools/ps-config.h \
 	tools/ps-config-account.c tools/ps-config-backup.c \
 	tools/ps-config-cert.c tools/ps-config-init.c tools/ps-config-jobs.c \
 	tools/ps-config-machine.c tools/ps-config-passphrase.c \
-	tools/ps-config-policy.c tools/ps-config-server.c
+	tools/ps-config-policy.c tools/ps-config-register.c \
+	tools/ps-config-serve.c tools/ps-config-server.c

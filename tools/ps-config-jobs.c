@@ -6,18 +6,6 @@
 #include "config/jobs.h"
 #include "ps-config.h"
 
-static json_t *job_json(const struct reg_job *j, json_t *steps)
-{
-	return json_pack("{s:I, s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:I, "
-			 "s:o}",
-			 "job", (json_int_t)j->id, "kind", j->kind, "object",
-			 j->object, "state", j->state, "who", j->who, "made",
-			 json_when(j->made), "begun", json_when(j->begun),
-			 "ended", json_when(j->ended), "result",
-			 json_word(j->result), "steps_done",
-			 (json_int_t)j->steps_done, "steps", steps);
-}
-
 static int give(void *ctx, const struct reg_job *j, struct err *e)
 {
 	struct listing *l = ctx;
@@ -25,7 +13,7 @@ static int give(void *ctx, const struct reg_job *j, struct err *e)
 
 	if (!listing_line(l, "   JOB  KIND      OBJECT            STATE"
 			     "      STEPS  MADE                  RESULT"))
-		return listing_add(l, job_json(j, json_integer(j->steps)), e);
+		return listing_add(l, form_job(j, json_integer(j->steps)), e);
 	when_text(j->made, when);
 	printf("%6lld  %-8s  %-16s  %-9s  %2lld/%-2lld  %-20s  %s\n",
 	       (long long)j->id, j->kind, j->object, j->state,
@@ -72,7 +60,7 @@ static int show_json(struct reg *r, const struct reg_job *j, struct err *e)
 	int rc = job_each_step(r, j->id, step_json, steps, e);
 
 	if (rc == 0)
-		return print_json(job_json(j, steps), e);
+		return print_json(form_job(j, steps), e);
 	json_decref(steps);
 	return rc;
 }

@@ -122,28 +122,13 @@ static int cmd_delete(struct reg *r, char **operands, struct err *e)
 
 /* ---- answers ---- */
 
-static json_t *machine_json(const struct reg_machine *m, json_t *disks)
-{
-	return json_pack(
-	    "{s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:{s:o, s:o, s:o}, s:o, s:o, "
-	    "s:o}",
-	    "name", m->name, "machine_id", json_word(m->machine_id), "state",
-	    m->state, "policy", json_word(m->policy), "server",
-	    json_word(m->server), "target", json_word(m->target), "vault",
-	    json_word(m->vault), "recovered", "name",
-	    json_word(m->recovered_name), "size", json_word(m->recovered_size),
-	    "network", json_word(m->recovered_network), "added",
-	    json_when(m->added), "changed", json_when(m->changed), "disks",
-	    disks);
-}
-
 static int give(void *ctx, const struct reg_machine *m, struct err *e)
 {
 	struct listing *l = ctx;
 
 	if (!listing_line(l, "MACHINE           STATE     POLICY        "
 			     "SERVER        TARGET        DISKS  VAULT"))
-		return listing_add(l, machine_json(m, json_integer(m->disks)),
+		return listing_add(l, form_machine(m, json_integer(m->disks)),
 				   e);
 	printf("%-16s  %-8s  %-12s  %-12s  %-12s  %5lld  %s\n", m->name,
 	       m->state, dash(m->policy), dash(m->server), dash(m->target),
@@ -160,16 +145,6 @@ static int cmd_list(struct reg *r, char **operands, struct err *e)
 	return listing_end(&l, machine_each(r, give, &l, e), e);
 }
 
-static int disk_json(void *ctx, const struct reg_disk *d, struct err *e)
-{
-	if (json_array_append_new(
-		ctx, json_pack("{s:s, s:o}", "disk", d->name, "size",
-			       d->size != 0 ? json_integer(d->size)
-					    : json_null())) < 0)
-		return err_set(e, PS_TEMPFAIL, "no memory for the answer");
-	return 0;
-}
-
 static int print_disk(void *ctx, const struct reg_disk *d, struct err *e)
 {
 	char size[32] = "size not known";
@@ -184,13 +159,10 @@ static int print_disk(void *ctx, const struct reg_disk *d, struct err *e)
 
 static int show_json(struct reg *r, const struct reg_machine *m, struct err *e)
 {
-	json_t *disks = json_array();
-	int rc = machine_each_disk(r, m->name, disk_json, disks, e);
+	json_t *disks;
+	int rc = form_disks(r, m->name, &disks, e);
 
-	if (rc == 0)
-		return print_json(machine_json(m, disks), e);
-	json_decref(disks);
-	return rc;
+	return rc < 0 ? rc : print_json(form_machine(m, disks), e);
 }
 
 static int cmd_show(struct reg *r, char **operands, struct err *e)

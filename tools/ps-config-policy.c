@@ -51,16 +51,6 @@ static int cmd_delete(struct reg *r, char **operands, struct err *e)
 	return policy_delete(r, operands[0], e);
 }
 
-static json_t *policy_json(const struct reg_policy *p)
-{
-	return json_pack("{s:s, s:I, s:I, s:I, s:b, s:I}", "name", p->name,
-			 "rpo_seconds", (json_int_t)p->rpo_s,
-			 "retention_seconds", (json_int_t)p->retention_s,
-			 "app_consistent_seconds", (json_int_t)p->app_s,
-			 "multi_vm", (int)p->multi_vm, "machines",
-			 (json_int_t)p->machines);
-}
-
 static int give(void *ctx, const struct reg_policy *p, struct err *e)
 {
 	struct listing *l = ctx;
@@ -68,7 +58,7 @@ static int give(void *ctx, const struct reg_policy *p, struct err *e)
 
 	if (!listing_line(l, "POLICY            RPO         RETENTION   "
 			     "APP         MULTI-VM  MACHINES"))
-		return listing_add(l, policy_json(p), e);
+		return listing_add(l, form_policy(p), e);
 	format_duration((double)p->rpo_s, rpo, sizeof(rpo));
 	format_duration((double)p->retention_s, kept, sizeof(kept));
 	if (p->app_s != 0)
@@ -95,7 +85,7 @@ static int cmd_show(struct reg *r, char **operands, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	return ask.json ? print_json(policy_json(&p), e) : give(&l, &p, e);
+	return ask.json ? print_json(form_policy(&p), e) : give(&l, &p, e);
 }
 
 const struct action policy_actions[] = {

@@ -37,19 +37,6 @@ static int cmd_add(struct reg *r, char **operands, struct err *e)
 	return server_register(r, &s, e);
 }
 
-static json_t *server_json(const struct reg_server *s)
-{
-	return json_pack(
-	    "{s:s, s:s, s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:s, s:I}", "name",
-	    s->name, "role", s->role, "machine_id", json_word(s->machine_id),
-	    "address", s->address, "port", (json_int_t)s->port, "version",
-	    json_word(s->version), "passphrase_generation",
-	    s->generation != 0 ? json_integer(s->generation) : json_null(),
-	    "registered", json_when(s->registered), "contact",
-	    json_when(s->contact), "state", server_state(s, time_now_ns()),
-	    "machines", (json_int_t)s->machines);
-}
-
 static int give(void *ctx, const struct reg_server *s, struct err *e)
 {
 	struct listing *l = ctx;
@@ -58,7 +45,7 @@ static int give(void *ctx, const struct reg_server *s, struct err *e)
 	if (!listing_line(l, "SERVER            ROLE  ADDRESS"
 			     "                          STATE   LAST HEARD"
 			     "            MACHINES"))
-		return listing_add(l, server_json(s), e);
+		return listing_add(l, form_server(s), e);
 	when_text(s->contact, when);
 	printf("%-16s  %-4s  %-25s %5lld  %-6s  %-20s  %lld\n", s->name,
 	       s->role, s->address, (long long)s->port,
@@ -83,7 +70,7 @@ static int cmd_show(struct reg *r, char **operands, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	return ask.json ? print_json(server_json(&s), e) : give(&l, &s, e);
+	return ask.json ? print_json(form_server(&s), e) : give(&l, &s, e);
 }
 
 static int cmd_delete(struct reg *r, char **operands, struct err *e)
@@ -105,3 +92,7 @@ const struct action server_actions[] = {
     {"delete", 1, " NAME [--force]", cmd_delete},
     {0},
 };
+
+/* The same by shorter names. */
+const struct action list_actions[] = {{NULL, 0, "", cmd_list}, {0}};
+const struct action show_actions[] = {{NULL, 1, " NAME", cmd_show}, {0}};

@@ -16,9 +16,12 @@
 #include "config/ca.h"
 #include "config/passphrase.h"
 #include "config/policies.h"
+#include "net/server.h"
 #include "ps-config.h"
 
 #define DIR LOCALSTATEDIR "/lib/ps-toolkit/config"
+#define IDENTITY LOCALSTATEDIR "/lib/ps-toolkit/identity"
+#define HEALTH LOCALSTATEDIR "/lib/ps-toolkit/health"
 
 struct ask ask = {
     .dir = DIR,
@@ -31,6 +34,11 @@ struct ask ask = {
     .percent = NOT_GIVEN,
     .last = 100,
     .days = CA_CERT_DAYS,
+    .listen = "443",
+    .max_connections = SERVER_CONNECTIONS,
+    .interval = NOT_GIVEN,
+    .identity = IDENTITY,
+    .health = HEALTH,
 };
 static struct reg_where where = {.wait_s = REG_WAIT_S};
 static uint64_t wait_s = REG_WAIT_S;
@@ -127,6 +135,41 @@ static const struct opt options[] = {
      "cert: write it there (default: standard output)", 0, 0, 0, 0, 0},
     {0, "all", OPT_FLAG, 0, &ask.all,
      "cert list: those that were replaced, too", 0, 0, 0, 0, 0},
+    {'l', "listen", OPT_TEXT, "[ADDR:]PORT", &ask.listen,
+     "serve: where (default: 443); port 0: any, printed", 0, "config.listen", 0,
+     0, 0},
+    {0, "cert", OPT_FILE, "FILE", &ask.cert,
+     "serve: certificate (default: of the site's own authority)", 0,
+     "config.cert", 0, 0, 0},
+    {0, "key", OPT_FILE, "FILE", &ask.key, "serve: its private key", 0,
+     "config.key", 0, 0, 0},
+    {0, "user", OPT_TEXT, "NAME", &ask.user,
+     "serve: user to become when started as root (default: ps-toolkit)", 0,
+     "config.user", 0, 0, 0},
+    {0, "log-dir", OPT_DIR, "DIR", &ask.log_dir,
+     "serve: cxps.err and cxps.xfer (default: DIR/serve/log)", 0,
+     "config.log-dir", 0, 0, 0},
+    {0, "max-connections", OPT_NUMBER, "N", &ask.max_connections,
+     "serve: connections at a time (default: 1024)", 0,
+     "config.max-connections", 0, 1, 65536},
+    {0, "interval", OPT_DURATION, "TIME", &ask.interval,
+     "serve, heartbeat: between two heartbeats (default: 60s)", 0,
+     "config.interval", 0, 1, 600},
+    {0, "identity", OPT_DIR, "DIR", &ask.identity,
+     "register, heartbeat: folder of key, certificate and names", "PS_IDENTITY",
+     "config.identity", 0, 0, 0},
+    {0, "cs", OPT_TEXT, "ADDRESS", &ask.cs,
+     "register: of the configuration server", 0, "config.cs", 0, 0, 0},
+    {0, "cs-port", OPT_TEXT, "PORT", &ask.cs_port,
+     "register: its port (default: 443)", 0, "config.cs-port", 0, 0, 0},
+    {0, "name", OPT_TEXT, "NAME", &ask.name,
+     "register: of this server (default: the host's)", 0, 0, 0, 0, 0},
+    {0, "pin", OPT_TEXT, "PIN", &ask.pin,
+     "register: the configuration server's key, as sha256//...", 0, 0, 0, 0, 0},
+    {0, "health", OPT_DIR, "DIR", &ask.health, "heartbeat: folder of ps-health",
+     "PS_HEALTH_DIR", "health.state", 0, 0, 0},
+    {0, "once", OPT_FLAG, 0, &ask.once, "heartbeat: one, and end", 0, 0, 0, 0,
+     0},
     {0, "json", OPT_FLAG, 0, &ask.json, "print JSON", 0, 0, 0, 0, 0},
     {0},
 };
@@ -143,52 +186,59 @@ static const struct opt_cmd commands[] = {
     {"audit", "who changed what"},
     {"backup", "all of it into one file"},
     {"restore", "all of it from that file, into any database"},
+    {"serve", "the configuration server itself"},
+    {"register", "on a process server or master target: joins the site"},
+    {"heartbeat", "on such a server: says how it is, each minute"},
+    {"list", "its servers"},
+    {"show", "one of them"},
     {0},
 };
 
-static const struct {
+static const struct group {
 	const char *name;
 	const struct action *actions;
+	bool alone; /* without the registry */
 } groups[] = {
-    {"init", init_actions},	  {"passphrase", passphrase_actions},
-    {"server", server_actions},	  {"policy", policy_actions},
-    {"machine", machine_actions}, {"cert", cert_actions},
-    {"jobs", jobs_actions},	  {"audit", audit_actions},
-    {"account", account_actions}, {"backup", backup_actions},
-    {"restore", restore_actions},
+    {"init", init_actions, false},
+    {"passphrase", passphrase_actions, false},
+    {"server", server_actions, false},
+    {"policy", policy_actions, false},
+    {"machine", machine_actions, false},
+    {"cert", cert_actions, false},
+    {"jobs", jobs_actions, false},
+    {"audit", audit_actions, false},
+    {"account", account_actions, false},
+    {"backup", backup_actions, false},
+    {"restore", restore_actions, false},
+    {"list", list_actions, false},
+    {"show", show_actions, false},
+    {"serve", serve_actions, true},
+    {"register", register_actions, true},
+    {"heartbeat", heartbeat_actions, true},
 };
 
 static const struct opt_tool tool = {
     .name = "ps-config",
     .about = "The registry of the configuration server.",
-    .synopsis = "init [--credentials FILE]\n"
-		"passphrase new|show|rotate|status [--keep]\n"
-		"server|policy|machine ACTION [NAME] [OPTIONS]\n"
-		"cert issue SERVER --csr FILE [-o FILE] [-P FILE]\n"
-		"account add|edit|list|secret|delete [NAME] [--login USER]\n"
-		"backup FILE\n"
-		"restore FILE [--replace]\n"
-		"jobs|audit [ACTION] [OPTIONS]\n",
+    .synopsis =
+	"init [--credentials FILE]\n"
+	"passphrase new|show|rotate|status [--keep]\n"
+	"server|policy|machine ACTION [NAME] [OPTIONS]\n"
+	"cert issue SERVER --csr FILE [-o FILE] [-P FILE]\n"
+	"account add|edit|list|secret|delete [NAME] [--login USER]\n"
+	"backup FILE\n"
+	"restore FILE [--replace]\n"
+	"jobs|audit [ACTION] [OPTIONS]\n"
+	"serve [-l [ADDR:]PORT] [--cert FILE --key FILE]\n"
+	"register [--cs ADDRESS] [--cs-port PORT] [-P FILE] [--port PORT]\n"
+	"heartbeat [--once] [--interval TIME]\n"
+	"list\n"
+	"show NAME\n",
     .opts = options,
     .cmds = commands,
 };
 
 /* ---- answers ---- */
-
-json_t *json_when(int64_t ns)
-{
-	char text[TIME_TEXT];
-
-	if (ns == 0)
-		return json_null();
-	format_time(ns / NS_PER_S * NS_PER_S, text);
-	return json_string(text);
-}
-
-json_t *json_word(const char *text)
-{
-	return *text != '\0' ? json_string(text) : json_null();
-}
 
 const char *dash(const char *text)
 {
@@ -259,21 +309,28 @@ static void find_who(char *out, size_t size)
 		 sudo != NULL ? ")" : "");
 }
 
-static const struct action *find_action(const char *group, int n, char **words)
+static const struct group *find_group(const char *name)
 {
-	const struct action *a;
 	size_t i = 0;
 
-	while (strcmp(groups[i].name, group) != 0)
+	while (strcmp(groups[i].name, name) != 0)
 		i++;
+	return &groups[i];
+}
+
+static const struct action *find_action(const struct group *g, int n,
+					char **words)
+{
+	const struct action *a;
+
 	/* A group without an action is its list. */
-	for (a = groups[i].actions; a->run != NULL; a++)
+	for (a = g->actions; a->run != NULL; a++)
 		if (a->name == NULL ||
 		    strcmp(a->name, n > 0 ? words[0] : "list") == 0)
 			return a;
 	if (n == 0)
-		opt_misuse("%s: an action is missing", group);
-	opt_misuse("%s has no action '%s'", group, words[0]);
+		opt_misuse("%s: an action is missing", g->name);
+	opt_misuse("%s has no action '%s'", g->name, words[0]);
 }
 
 static void check_operands(const char *group, const struct action *a, int n)
@@ -287,20 +344,23 @@ static void check_operands(const char *group, const struct action *a, int n)
 
 static int run(const char *group, int n, char **words, struct err *e)
 {
-	const struct action *a = find_action(group, n, words);
+	const struct group *g = find_group(group);
+	const struct action *a = find_action(g, n, words);
 	int named = a->name != NULL && n > 0;
 	struct reg *r = NULL;
 	char who[REG_TEXT_SIZE];
-	int rc;
+	int rc = 0;
 
 	check_operands(group, a, n - named);
 	find_who(who, sizeof(who));
 	where.dir = ask.dir;
 	where.wait_s = (unsigned)wait_s;
 	where.need_key = a == restore_actions;
-	rc = a == init_actions || a == restore_actions
-		 ? reg_init(&r, &where, who, e)
-		 : reg_open(&r, &where, who, e);
+	ask.where = &where;
+	if (a == init_actions || a == restore_actions)
+		rc = reg_init(&r, &where, who, e);
+	else if (!g->alone)
+		rc = reg_open(&r, &where, who, e);
 	if (rc == 0)
 		rc = a->run(r, words + named, e);
 	reg_close(r);

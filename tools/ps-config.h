@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/opt.h"
+#include "config/forms.h"
 #include "config/registry.h"
 #include "print-json.h"
 
@@ -35,6 +36,13 @@ struct ask {
 	const char *login, *secret_file;
 	/* restore */
 	bool replace;
+	/* serve */
+	const struct reg_where *where;
+	const char *listen, *cert, *key, *user, *log_dir;
+	uint64_t max_connections, interval;
+	/* register, heartbeat */
+	const char *identity, *cs, *cs_port, *name, *pin, *health;
+	bool once;
 	/* jobs */
 	uint64_t step, percent;
 	const char *note;
@@ -55,15 +63,13 @@ struct action {
 /* Each ends with an entry without `run`. */
 extern const struct action account_actions[], audit_actions[], backup_actions[],
     restore_actions[], cert_actions[], init_actions[], jobs_actions[],
-    machine_actions[], passphrase_actions[], policy_actions[], server_actions[];
+    machine_actions[], passphrase_actions[], policy_actions[], server_actions[],
+    list_actions[], serve_actions[], show_actions[], register_actions[],
+    heartbeat_actions[];
 
 /* ---- answers ---- */
 
-/* "2026-11-20T10:00:00Z" by whole seconds, or null. */
-json_t *json_when(int64_t ns);
-/* A text, or null when it is empty. */
-json_t *json_word(const char *text);
-/* The same for people; "-" when there is nothing. */
+/* For people; "-" when there is nothing. */
 const char *dash(const char *text);
 void when_text(int64_t ns, char out[40]);
 

@@ -156,7 +156,8 @@ static void say_sandbox(const struct sandbox_user *u)
 static int prepare(struct server *s, struct keeper *k, int *fd, unsigned *port,
 		   struct err *e)
 {
-	const struct keeper_files files = {cert, key, pass_file};
+	const struct keeper_files files = {
+	    .cert = cert, .key = key, .passphrase = pass_file};
 	struct sandbox_user user;
 	char default_log[4096];
 	struct cache *c;
@@ -189,7 +190,11 @@ static int prepare(struct server *s, struct keeper *k, int *fd, unsigned *port,
 static int run(struct err *e)
 {
 	struct keeper keeper = {.fd = -1};
-	struct server s = {.cache = cache_dir,
+	const struct server_work work = {.run = session_cache_run, .life = -1};
+	struct server s = {.work = &work,
+			   .dir = cache_dir,
+			   .cache = cache_dir,
+			   .cert = cert,
 			   .keeper = &keeper,
 			   .log = {.dirfd = -1},
 			   .max_connections = (unsigned)max_connections,

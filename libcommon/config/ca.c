@@ -330,43 +330,114 @@ static int store_cert(struct reg *r, void *ctx, struct err *e)
 				  c->serial, c->alt);
 }
 
-int ca_issue(struct reg *r, struct ca_request *q, char pem[CA_PEM_SIZE],
-	     struct err *e)
+/* Certifies `key` for the names `alt`, and stores what was issued. */
+static int certify(struct reg *r, const struct ca_request *q, const char *alt,
+		   EVP_PKEY *key, char pem[CA_PEM_SIZE], struct err *e)
 {
-	struct x509_want w = {.subject = q->server, .days = q->days};
+	struct x509_want w = {
+	    .subject = q->server, .alt = alt, .key = key, .days = q->days};
 	struct reg_cert c = {.serial = ""};
 	struct issuing i = {q, &c, pem, 0};
-	struct reg_server s;
 	struct authority a = {0};
 	X509 *x = NULL;
-	int rc = server_get(r, q->server, &s, e);
+	int rc = get_authority(r, &a, e);
 
-	if (rc == 0)
-		rc = make_alt(&s, q->alt, c.alt, sizeof(c.alt), e);
-	if (rc == 0)
-		rc = check_proof(r, q, e);
-	if (rc == 0)
-		rc = get_authority(r, &a, e);
 	if (rc < 0)
 		return rc;
-	rc = x509_request_key(&w.key, q->csr, e);
-	if (rc == 0) {
-		w.alt = c.alt;
-		w.issuer = a.cert;
-		w.issuer_key = a.key;
-		rc = x509_make(&x, &w, e);
-	}
+	w.issuer = a.cert;
+	w.issuer_key = a.key;
+	rc = x509_make(&x, &w, e);
 	if (rc == 0)
 		rc = x509_describe(x, &c, e);
 	if (rc == 0)
 		rc = x509_to_pem(x, pem, e);
 	if (rc == 0) {
 		snprintf(c.subject, sizeof(c.subject), "%s", q->server);
+		snprintf(c.alt, sizeof(c.alt), "%s", alt);
 		i.authority = a.generation;
 		rc = reg_change(r, store_cert, &i, e);
 	}
 	X509_free(x);
-	EVP_PKEY_free(w.key);
 	drop_authority(&a);
 	return rc;
+}
+
+struct latest {
+	struct reg_cert c;
+	char *pem;
+};
+
+static int take_latest(void *ctx, const struct sql_row *row, struct err *e)
+{
+	struct latest *l = ctx;
+
+	(void)e;
+	take(&l->c, row);
+	sql_copy_text(row, 7, l->pem, CA_PEM_SIZE);
+	return 0;
+}
+
+int ca_latest(struct reg *r, const char *subject, struct reg_cert *ret,
+	      char pem[CA_PEM_SIZE], struct err *e)
+{
+	struct latest l = {.pem = pem};
+	int rc = sql_each(
+	    r->db,
+	    "SELECT serial, subject, alt, begins, ends, pin, replaced, "
+	    "pem FROM certificates WHERE subject = ? AND replaced IS "
+	    "NULL",
+	    SQL_ARGS(sql_text(subject)), take_latest, &l, e);
+
+	*ret = l.c;
+	return rc;
+}
+
+/* Has it a good one for this very key and these names already? 1 or 0. */
+static int has_already(struct reg *r, const struct ca_request *q,
+		       const char *alt, EVP_PKEY *key, char pem[CA_PEM_SIZE],
+		       struct err *e)
+{
+	struct reg_cert c;
+	X509 *x = NULL;
+	int rc = ca_latest(r, q->server, &c, pem, e);
+
+	if (rc < 0 || c.serial[0] == '\0' || strcmp(c.alt, alt) != 0 ||
+	    strcmp(cert_state(&c, time_now_ns()), "ok") != 0)
+		return rc;
+	rc = x509_from_pem(&x, pem, e);
+	if (rc == 0)
+		rc = EVP_PKEY_eq(X509_get0_pubkey(x), key) == 1;
+	X509_free(x);
+	return rc;
+}
+
+int ca_issue(struct reg *r, struct ca_request *q, char pem[CA_PEM_SIZE],
+	     struct err *e)
+{
+	char alt[sizeof(((struct reg_cert *)0)->alt)];
+	struct reg_server s;
+	EVP_PKEY *key = NULL;
+	int rc = server_get(r, q->server, &s, e);
+
+	if (rc == 0)
+		rc = make_alt(&s, q->alt, alt, sizeof(alt), e);
+	if (rc == 0 && !q->logged_in)
+		rc = check_proof(r, q, e);
+	if (rc == 0)
+		rc = x509_request_key(&key, q->csr, e);
+	if (rc == 0 && q->keep)
+		rc = has_already(r, q, alt, key, pem, e);
+	if (rc == 0)
+		rc = certify(r, q, alt, key, pem, e);
+	EVP_PKEY_free(key);
+	return rc < 0 ? rc : 0;
+}
+
+int ca_issue_own(struct reg *r, const char *subject, const char *alt,
+		 EVP_PKEY *key, char pem[CA_PEM_SIZE], struct err *e)
+{
+	const struct ca_request q = {.server = subject, .days = CA_CERT_DAYS};
+	int rc = check_alt(alt, e);
+
+	return rc < 0 ? rc : certify(r, &q, alt, key, pem, e);
 }

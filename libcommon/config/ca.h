@@ -11,6 +11,8 @@
 #ifndef PS_CONFIG_CA_H
 #define PS_CONFIG_CA_H
 
+#include <openssl/evp.h>
+
 #include "config/registry.h"
 #include "net/login.h"
 
@@ -49,6 +51,9 @@ struct ca_request {
 	 */
 	const struct login_secret *proof;
 	int64_t passphrase_generation; /* set by ca_issue() */
+	/* It has logged in, with passphrase_generation: that is its proof. */
+	bool logged_in;
+	bool keep; /* the one that it has will do, if key and names are so */
 };
 
 /*
@@ -60,6 +65,17 @@ struct ca_request {
  */
 int ca_issue(struct reg *r, struct ca_request *q, char pem[CA_PEM_SIZE],
 	     struct err *e);
+
+/*
+ * The same for the configuration server itself: `subject` has a space in it,
+ * and so is no server's name; alt as "DNS:a,IP:b".
+ */
+int ca_issue_own(struct reg *r, const char *subject, const char *alt,
+		 EVP_PKEY *key, char pem[CA_PEM_SIZE], struct err *e);
+
+/* The one in force of a subject; serial "" when there is none. */
+int ca_latest(struct reg *r, const char *subject, struct reg_cert *ret,
+	      char pem[CA_PEM_SIZE], struct err *e);
 
 typedef int cert_fn(void *ctx, const struct reg_cert *c, struct err *e);
 /* By server, oldest first; `current`: without those that were replaced. */

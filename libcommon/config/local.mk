@@ -19,3 +19,18 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/config/sql.c libcommon/config/sql.h \
 	libcommon/config/sql-driver.h \
 	libcommon/config/sql-mariadb.c libcommon/config/sql-sqlite.c
+# The configuration server, and those who talk to it.
+libcommon_libpscommon_a_SOURCES += \
+	libcommon/config/api.c libcommon/config/api.h \
+	libcommon/config/beat.c libcommon/config/beat.h \
+	libcommon/config/client.c libcommon/config/client.h \
+	libcommon/config/contacts.c libcommon/config/contacts.h \
+	libcommon/config/desk.c libcommon/config/desk.h \
+	libcommon/config/desk-private.h libcommon/config/desk-run.c \
+	libcommon/config/forms.c libcommon/config/forms.h \
+	libcommon/config/health-word.c libcommon/config/health-word.h \
+	libcommon/config/identity.c libcommon/config/identity.h \
+	libcommon/config/join.c libcommon/config/join.h \
+	libcommon/config/own-cert.c \
+	libcommon/config/serve.c libcommon/config/serve.h \
+	libcommon/config/worker.c libcommon/config/worker.h

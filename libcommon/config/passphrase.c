@@ -143,30 +143,65 @@ static int compare(struct checking *c, struct login_secret *root,
 	return rc;
 }
 
-static int check_row(void *ctx, const struct sql_row *row, struct err *e)
+/* The root of a row of generation and sealed root. */
+static int open_root(const struct reg *r, const struct sql_row *row,
+		     uint8_t root[LOGIN_KEY_LEN], struct err *e)
 {
-	struct checking *c = ctx;
-	struct login_secret root = {.machine = ""};
 	int64_t generation = sql_get_int(row, 0);
-	uint8_t plain[64];
 	char of[64];
 	size_t n = 0;
-	int rc;
 
-	c->seen++;
 	if (row->values[1].n != LOGIN_KEY_LEN + SEAL_OVERHEAD)
 		return err_set(e, PS_DATA, "passphrase %lld: damaged",
 			       (long long)generation);
 	seal_name(generation, of);
-	rc = seal_open(&c->reg->seal, of, row->values[1].p, row->values[1].n,
-		       plain, &n, e);
-	if (rc == 0) {
-		memcpy(root.key, plain, LOGIN_KEY_LEN);
-		rc = compare(c, &root, generation, e);
-	}
-	secret_wipe(plain, sizeof(plain));
+	return seal_open(&r->seal, of, row->values[1].p, row->values[1].n, root,
+			 &n, e);
+}
+
+static int check_row(void *ctx, const struct sql_row *row, struct err *e)
+{
+	struct checking *c = ctx;
+	struct login_secret root = {.machine = ""};
+	int rc = open_root(c->reg, row, root.key, e);
+
+	c->seen++;
+	if (rc == 0)
+		rc = compare(c, &root, sql_get_int(row, 0), e);
 	secret_wipe(&root, sizeof(root));
 	return rc;
+}
+
+struct gathering {
+	const struct reg *reg;
+	struct keeper_roots *roots;
+};
+
+static int gather_root(void *ctx, const struct sql_row *row, struct err *e)
+{
+	struct gathering *g = ctx;
+	struct keeper_root *root = &g->roots->list[g->roots->n];
+	int rc;
+
+	if (g->roots->n == KEEPER_ROOTS_MAX)
+		return 0;
+	rc = open_root(g->reg, row, root->key, e);
+	root->generation = sql_get_int(row, 0);
+	root->until = sql_get_int(row, 2);
+	g->roots->n += rc == 0;
+	return rc;
+}
+
+int passphrase_roots(struct reg *r, struct keeper_roots *ret, struct err *e)
+{
+	struct gathering g = {r, ret};
+
+	memset(ret, 0, sizeof(*ret));
+	return sql_each(r->db,
+			"SELECT generation, sealed, until FROM passphrases "
+			"WHERE until IS NULL OR until > ? ORDER BY generation "
+			"DESC",
+			SQL_ARGS(sql_int(time_now_ns())), gather_root, &g, e);
 }
 
 int64_t passphrase_check(struct reg *r, const struct login_secret *s,

@@ -7,6 +7,7 @@
 #define PS_CONFIG_PASSPHRASE_H
 
 #include "config/registry.h"
+#include "net/keeper.h"
 #include "net/login.h"
 
 #define PASSPHRASE_OVERLAP_S (7 * 86400)
@@ -37,5 +38,8 @@ int passphrase_each(struct reg *r, passphrase_fn *fn, void *ctx, struct err *e);
  */
 int64_t passphrase_check(struct reg *r, const struct login_secret *s,
 			 struct err *e);
+
+/* Those that are accepted now, the newest first: for the keeper of a server. */
+int passphrase_roots(struct reg *r, struct keeper_roots *ret, struct err *e);
 
 #endif

@@ -154,7 +154,18 @@ static const char version_2[] =
     ") {end};"
     "CREATE INDEX orders_server ON orders (server, state);";
 
-const char *const schema_texts[] = {version_1, version_2};
+/* What servers say of themselves; nothing that people entered. */
+static const char version_3[] =
+    "CREATE TABLE contacts ("
+    " server {name} NOT NULL PRIMARY KEY,"
+    " wanted {int},"	       /* it shall be heard now: asked for then */
+    " leaving {int},"	       /* it shall unregister itself: asked for then */
+    " clock_s {int} NOT NULL," /* its clock is ahead by so much */
+    " machines {text},"	       /* JSON, as the heartbeat has it */
+    " FOREIGN KEY (server) REFERENCES servers (name) ON DELETE CASCADE"
+    ") {end};";
+
+const char *const schema_texts[] = {version_1, version_2, version_3};
 const unsigned schema_newest = sizeof(schema_texts) / sizeof(schema_texts[0]);
 
 const char *const schema_tables[] = {

@@ -41,12 +41,9 @@ static int check(const struct reg_server *s, struct err *e)
 
 /* ---- reading ---- */
 
-#define COLUMNS                                                                \
-	"SELECT name, role, machine_id, address, port, version, generation, "  \
-	"registered, contact, (SELECT COUNT(*) FROM machines WHERE server = "  \
-	"servers.name OR target = servers.name) FROM servers "
+#define COLUMNS "SELECT " SERVER_COLUMNS " FROM servers "
 
-static void take(struct reg_server *s, const struct sql_row *row)
+void server_take(struct reg_server *s, const struct sql_row *row)
 {
 	sql_copy_text(row, 0, s->name, sizeof(s->name));
 	sql_copy_text(row, 1, s->role, sizeof(s->role));
@@ -63,7 +60,7 @@ static void take(struct reg_server *s, const struct sql_row *row)
 static int take_one(void *ctx, const struct sql_row *row, struct err *e)
 {
 	(void)e;
-	take(ctx, row);
+	server_take(ctx, row);
 	return 0;
 }
 
@@ -98,7 +95,7 @@ static int give(void *ctx, const struct sql_row *row, struct err *e)
 	const struct list *list = ctx;
 	struct reg_server s;
 
-	take(&s, row);
+	server_take(&s, row);
 	return list->fn(list->ctx, &s, e);
 }
 
@@ -192,38 +189,6 @@ int server_register(struct reg *r, const struct reg_server *s, struct err *e)
 	int rc = check(s, e);
 
 	return rc < 0 ? rc : reg_change(r, put, (void *)s, e);
-}
-
-struct heard {
-	const char *name, *health;
-	int64_t generation;
-};
-
-static int hear(struct reg *r, void *ctx, struct err *e)
-{
-	const struct heard *h = ctx;
-	int64_t rc =
-	    sql_run(r->db,
-		    "UPDATE servers SET contact = ?, health = ?, "
-		    "generation = ? WHERE name = ?",
-		    SQL_ARGS(sql_int(time_now_ns()), sql_text(h->health),
-			     sql_int(h->generation), sql_text(h->name)),
-		    e);
-
-	if (rc == 0)
-		return reg_missing(e, "server", h->name);
-	return rc < 0 ? (int)rc : 0;
-}
-
-int server_heard(struct reg *r, const char *name, int64_t generation,
-		 const char *health, struct err *e)
-{
-	struct heard h = {name, health, generation};
-	int rc = health == NULL ? 0
-				: reg_text_check("the health", health,
-						 SERVER_HEALTH_SIZE, e);
-
-	return rc < 0 ? rc : reg_change(r, hear, &h, e);
 }
 
 struct removal {

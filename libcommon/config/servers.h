@@ -10,8 +10,6 @@
 /* Nothing heard for so long is critical, code 806 (as published). */
 #define SERVER_SILENT_S (15 * 60)
 
-#define SERVER_HEALTH_SIZE (1024 * 1024)
-
 struct reg_server {
 	char name[NAME_SIZE];
 	char role[8];			/* SERVER_PS, SERVER_MT */
@@ -34,13 +32,6 @@ struct reg_server {
 int server_register(struct reg *r, const struct reg_server *s, struct err *e);
 
 /*
- * It was heard, with a passphrase of this generation, and says how it is
- * (JSON or ""). -PS_NO: there is none.
- */
-int server_heard(struct reg *r, const char *name, int64_t generation,
-		 const char *health, struct err *e);
-
-/*
  * Removes it. -PS_NO: there is none, or machines use it; with `force` those
  * lose their server, which *ret_machines counts.
  */
@@ -51,6 +42,15 @@ int server_get(struct reg *r, const char *name, struct reg_server *ret,
 	       struct err *e);
 typedef int server_fn(void *ctx, const struct reg_server *s, struct err *e);
 int server_each(struct reg *r, server_fn *fn, void *ctx, struct err *e);
+
+/* ---- for who reads the table together with another ---- */
+
+#define SERVER_COLUMNS                                                         \
+	"servers.name, role, servers.machine_id, address, port, version, "     \
+	"generation, registered, contact, (SELECT COUNT(*) FROM machines "     \
+	"WHERE machines.server = servers.name OR target = servers.name)"
+#define SERVER_COLUMNS_N 10
+void server_take(struct reg_server *s, const struct sql_row *row);
 
 /* Is there word of it within SERVER_SILENT_S? "ok", "silent", "never" */
 const char *server_state(const struct reg_server *s, int64_t now_ns);

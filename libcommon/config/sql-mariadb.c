@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <errno.h>
 #ifdef HAVE_MARIADB
 
 #include <stdio.h>
@@ -80,9 +81,14 @@ static int code_of(unsigned number)
 static int failed(struct sql *s, unsigned number, const char *words,
 		  struct err *e)
 {
+	int rc =
+	    err_set(e, code_of(number), "%s: %s (%u)", s->where, words, number);
+
 	s->trouble = trouble_of(number);
-	return err_set(e, code_of(number), "%s: %s (%u)", s->where, words,
-		       number);
+	if (e != NULL &&
+	    (number == ER_DISK_FULL || number == ER_RECORD_FILE_FULL))
+		e->sys = ENOSPC;
+	return rc;
 }
 
 static int failed_here(struct sql *s, struct err *e)

@@ -117,6 +117,12 @@ void sql_close(struct sql *s)
 	free(s);
 }
 
+void sql_set_wait(struct sql *s, unsigned wait_s)
+{
+	s->wait_s = wait_s;
+	s->driver->disconnect(s); /* which has the old one in its settings */
+}
+
 int64_t sql_deadline(const struct sql *s)
 {
 	return mono_now_ns() + s->wait_s * NS_PER_S;

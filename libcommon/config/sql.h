@@ -85,6 +85,8 @@ struct sql;
  */
 int sql_open(struct sql **ret, const struct sql_target *t, struct err *e);
 void sql_close(struct sql *s); /* NULL is allowed; rolls back */
+/* Another wait_s, from the next operation on. */
+void sql_set_wait(struct sql *s, unsigned wait_s);
 
 bool sql_is_mariadb(const struct sql *s);
 /* Is the connection encrypted? NULL: no, else the cipher. */

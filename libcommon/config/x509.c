@@ -10,6 +10,8 @@
 
 #include "base/bytes.h"
 #include "base/digest.h"
+#include "base/durable.h"
+#include "base/secret.h"
 #include "base/units.h"
 #include "config/x509.h"
 #include "net/tls.h"
@@ -186,6 +188,70 @@ int x509_key_from_der(EVP_PKEY **ret, const uint8_t *der, size_t n,
 {
 	*ret = d2i_AutoPrivateKey(NULL, &der, (long)n);
 	return *ret != NULL ? 0 : tls_err(e, PS_DATA, "private key");
+}
+
+int x509_key_from_file(EVP_PKEY **ret, const char *path, struct err *e)
+{
+	char pem[CA_PEM_SIZE];
+	BIO *bio;
+	size_t n;
+	int rc = secret_read(path, pem, sizeof(pem), &n, e);
+
+	if (rc < 0)
+		return rc;
+	bio = BIO_new_mem_buf(pem, (int)n);
+	*ret =
+	    bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
+	BIO_free(bio);
+	secret_wipe(pem, sizeof(pem));
+	return *ret != NULL ? 0 : tls_err(e, PS_DATA, path);
+}
+
+int x509_new_key_file(const char *path, struct err *e)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	BIO *bio = BIO_new(BIO_s_secmem());
+	char *data;
+	int rc;
+
+	if (key == NULL || bio == NULL ||
+	    PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL,
+					  NULL) != 1) {
+		rc = tls_err(e, PS_SOFTWARE, "new key");
+	} else {
+		long n = BIO_get_mem_data(bio, &data);
+
+		rc = durable_write_path(path, data, (size_t)n, 0600,
+					DURABLE_CREATE, e);
+	}
+	BIO_free(bio);
+	EVP_PKEY_free(key);
+	return rc;
+}
+
+int x509_new_request(EVP_PKEY *key, const char *subject, char pem[CA_PEM_SIZE],
+		     struct err *e)
+{
+	X509_REQ *q = X509_REQ_new();
+	BIO *bio = BIO_new(BIO_s_mem());
+	char *data;
+	long n = 0;
+	bool ok = q != NULL && bio != NULL &&
+		  X509_NAME_add_entry_by_txt(
+		      X509_REQ_get_subject_name(q), "CN", MBSTRING_UTF8,
+		      (const unsigned char *)subject, -1, -1, 0) == 1 &&
+		  X509_REQ_set_pubkey(q, key) == 1 &&
+		  X509_REQ_sign(q, key, EVP_sha256()) > 0 &&
+		  PEM_write_bio_X509_REQ(bio, q) == 1 &&
+		  (n = BIO_get_mem_data(bio, &data)) > 0 && n < CA_PEM_SIZE;
+
+	if (ok) {
+		memcpy(pem, data, (size_t)n);
+		pem[n] = '\0';
+	}
+	BIO_free(bio);
+	X509_REQ_free(q);
+	return ok ? 0 : tls_err(e, PS_SOFTWARE, "certificate request");
 }
 
 static bool take_time(const ASN1_TIME *t, int64_t *ret)

@@ -30,6 +30,14 @@ int x509_key_to_der(EVP_PKEY *key, uint8_t *out, size_t size, struct err *e);
 int x509_key_from_der(EVP_PKEY **ret, const uint8_t *der, size_t n,
 		      struct err *e);
 
+/* The private key of a file in PEM that only its owner can read. */
+int x509_key_from_file(EVP_PKEY **ret, const char *path, struct err *e);
+/* Makes an EC P-256 key in a file for its owner. -PS_NO: it is there. */
+int x509_new_key_file(const char *path, struct err *e);
+/* A request (PKCS #10, PEM) for a key, with this name in it. */
+int x509_new_request(EVP_PKEY *key, const char *subject, char pem[CA_PEM_SIZE],
+		     struct err *e);
+
 /* Fills in serial, times and pin. */
 int x509_describe(X509 *x, struct reg_cert *c, struct err *e);
 

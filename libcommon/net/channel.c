@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <poll.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "net/channel.h"
 
@@ -77,4 +79,57 @@ int channel_hear(int fd, struct channel_msg *ret)
 void channel_reply(int fd, const struct err *e)
 {
 	(void)send(fd, e, sizeof(*e), MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+union control {
+	struct cmsghdr head;
+	char room[CMSG_SPACE(sizeof(int))];
+};
+
+int channel_pass(int over, int type, const void *words, size_t n, struct err *e)
+{
+	union control control = {.room = {0}};
+	struct iovec iov = {(void *)(uintptr_t)words, n};
+	struct msghdr m = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = control.room,
+			   .msg_controllen = sizeof(control.room)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	int pair[2], rc = 0;
+
+	if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_sys(e, PS_TEMPFAIL, "channel");
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &pair[1], sizeof(int));
+	if (sendmsg(over, &m, MSG_NOSIGNAL) < 0)
+		rc = err_sys(e, PS_SOFTWARE, "channel");
+	close(pair[1]);
+	if (rc < 0)
+		close(pair[0]);
+	return rc < 0 ? rc : pair[0];
+}
+
+int channel_taken(int over, void *words, size_t n, int *ret_fd)
+{
+	union control control = {.room = {0}};
+	struct iovec iov = {words, n};
+	struct msghdr m = {.msg_iov = &iov,
+			   .msg_iovlen = 1,
+			   .msg_control = control.room,
+			   .msg_controllen = sizeof(control.room)};
+	const struct cmsghdr *c;
+	ssize_t got = recvmsg(over, &m, MSG_CMSG_CLOEXEC);
+
+	if (got <= 0)
+		return got < 0 && errno == EINTR ? 0 : -1;
+	c = CMSG_FIRSTHDR(&m);
+	if (c == NULL || c->cmsg_type != SCM_RIGHTS)
+		return 0;
+	memcpy(ret_fd, CMSG_DATA(c), sizeof(*ret_fd));
+	if ((size_t)got == n)
+		return 1;
+	close(*ret_fd);
+	return 0;
 }

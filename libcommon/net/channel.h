@@ -42,4 +42,16 @@ int channel_ask(int fd, enum channel_kind kind, uint64_t number,
 int channel_hear(int fd, struct channel_msg *ret);
 void channel_reply(int fd, const struct err *e);
 
+/* ---- a channel of one's own to a process that serves many ---- */
+
+/*
+ * Makes a pair of sockets (SOCK_SEQPACKET, SOCK_STREAM), and passes one of
+ * them over `over`, a channel that keeps messages apart, with n bytes of
+ * words. Our end, or -CODE.
+ */
+int channel_pass(int over, int type, const void *words, size_t n,
+		 struct err *e);
+/* The other side: 1 and both, 0 when nothing of use came, -1 at the end. */
+int channel_taken(int over, void *words, size_t n, int *ret_fd);
+
 #endif

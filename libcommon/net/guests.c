@@ -85,6 +85,7 @@ int guests_open(struct guests *g, struct server *s, int listen_fd,
 	if (rc == 0 &&
 	    (g->null < 0 || g->epoll < 0 || g->slots == NULL ||
 	     watch(g, s->keeper->fd, GUESTS_KEEPER) < 0 ||
+	     (s->work->life >= 0 && watch(g, s->work->life, GUESTS_LIFE) < 0) ||
 	     (listen_fd >= 0 && watch(g, listen_fd, GUESTS_LISTEN) < 0)))
 		rc = err_sys(e, PS_TEMPFAIL, "connections");
 	if (rc < 0)
@@ -276,8 +277,11 @@ static int for_cache(struct guests *g, const struct guest *it,
 		     const struct channel_msg *m, struct err *e)
 {
 	struct cache *c;
-	int rc = cache_open(&c, g->srv->cache, e);
+	int rc;
 
+	if (g->srv->cache == NULL)
+		return err_set(e, PS_USAGE, "there is no cache");
+	rc = cache_open(&c, g->srv->cache, e);
 	if (rc < 0)
 		return rc;
 	if (m->kind == CHANNEL_FAILED)

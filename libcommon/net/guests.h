@@ -6,6 +6,7 @@
 #define PS_NET_GUESTS_H
 
 #include <netinet/in.h>
+#include <sys/stat.h>
 
 #include "net/door.h"
 #include "net/hush.h"
@@ -22,6 +23,7 @@
 /* What an event belongs to, if to no guest. */
 #define GUESTS_LISTEN UINT64_MAX
 #define GUESTS_KEEPER (UINT64_MAX - 1)
+#define GUESTS_LIFE (UINT64_MAX - 2) /* of whom the workers need */
 
 struct helper {
 	pid_t pid; /* 0: none */
@@ -46,6 +48,8 @@ struct guests {
 	uint64_t begun;
 	int64_t look_next; /* at the cache */
 	int64_t save_next; /* who is known */
+	int64_t cert_next; /* look at the certificate */
+	struct stat cert;  /* as it was read */
 	int epoll, null;
 	struct door *door;
 	struct hush *hush;

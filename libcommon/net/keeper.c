@@ -13,8 +13,9 @@
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 
-#include "base/io.h"
 #include "base/secret.h"
+#include "base/units.h"
+#include "net/channel.h"
 #include "net/keeper.h"
 #include "net/tls.h"
 
@@ -45,8 +46,9 @@ struct line {
 
 struct holder {
 	EVP_PKEY *key;
-	struct login_secret root;
+	struct keeper_roots roots;
 	int epoll, listener;
+	int teller; /* who tells the roots; -1: nobody */
 };
 
 /* ---- answers ---- */
@@ -105,13 +107,33 @@ static int nonce(struct line *l, struct reply *r)
 	return 1;
 }
 
+/* With this root: 1 and both proofs, 0 another key, -1. */
+static int prove_with(const struct keeper_root *root, struct login *l,
+		      const uint8_t theirs[LOGIN_PROOF_LEN],
+		      uint8_t ours[LOGIN_PROOF_LEN])
+{
+	uint8_t want[LOGIN_PROOF_LEN];
+	struct login_secret secret = {.machine = ""};
+	int rc = -1;
+
+	memcpy(secret.key, root->key, LOGIN_KEY_LEN);
+	if (login_key(&secret, l->machine, l->key, NULL) == 0 &&
+	    login_proof(l, false, want, NULL) == 0)
+		rc = login_proof_ok(theirs, want);
+	if (rc == 1 && login_proof(l, true, ours, NULL) < 0)
+		rc = -1;
+	secret_wipe(&secret, sizeof(secret));
+	secret_wipe(want, sizeof(want));
+	return rc;
+}
+
 static int prove(const struct holder *h, const struct line *line,
 		 const struct ask *a, struct reply *r)
 {
 	struct keeper_notice notice = {.id = line->id};
-	uint8_t want[LOGIN_PROOF_LEN];
 	struct login l = {0};
-	int rc = -1;
+	int rc = 0;
+	uint32_t i;
 
 	if (memchr(a->machine, '\0', sizeof(a->machine)) == NULL ||
 	    !login_name_ok(a->machine) || !line->asked[ASK_NONCE])
@@ -120,11 +142,14 @@ static int prove(const struct holder *h, const struct line *line,
 	memcpy(l.client_nonce, a->nonce, LOGIN_NONCE_LEN);
 	memcpy(l.server_nonce, line->nonce, LOGIN_NONCE_LEN);
 	memcpy(l.exporter, a->exporter, sizeof(l.exporter));
-	if (login_key(&h->root, l.machine, l.key, NULL) == 0 &&
-	    login_proof(&l, false, want, NULL) == 0)
-		rc = login_proof_ok(a->proof, want);
-	if (rc == 1 && login_proof(&l, true, r->data, NULL) < 0)
-		rc = -1;
+	for (i = 0; i < h->roots.n && rc == 0; i++) {
+		const struct keeper_root *root = &h->roots.list[i];
+
+		if (root->until != 0 && root->until <= time_now_ns())
+			continue;
+		rc = prove_with(root, &l, a->proof, r->data);
+		notice.generation = root->generation;
+	}
 	if (rc == 1) {
 		memcpy(notice.machine, l.machine, sizeof(notice.machine));
 		r->len = LOGIN_PROOF_LEN;
@@ -134,7 +159,6 @@ static int prove(const struct holder *h, const struct line *line,
 			rc = -1;
 	}
 	secret_wipe(&l, sizeof(l));
-	secret_wipe(want, sizeof(want));
 	return rc;
 }
 
@@ -167,30 +191,18 @@ static bool answer(const struct holder *h, struct line *l)
 /* A new channel from the listener: false when the listener is gone. */
 static bool take_line(const struct holder *h)
 {
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = {.room = {0}};
-	uint64_t id = 0;
-	struct iovec iov = {&id, sizeof(id)};
-	struct msghdr m = {.msg_iov = &iov,
-			   .msg_iovlen = 1,
-			   .msg_control = control.room,
-			   .msg_controllen = sizeof(control.room)};
 	struct epoll_event ev = {.events = EPOLLIN};
-	const struct cmsghdr *c;
 	struct line *l;
+	uint64_t id = 0;
+	int fd, rc = channel_taken(h->listener, &id, sizeof(id), &fd);
 
-	if (recvmsg(h->listener, &m, MSG_CMSG_CLOEXEC) <= 0)
-		return errno == EINTR;
-	c = CMSG_FIRSTHDR(&m);
-	if (c == NULL || c->cmsg_type != SCM_RIGHTS)
-		return true;
+	if (rc <= 0)
+		return rc == 0;
 	l = calloc(1, sizeof(*l));
 	if (l == NULL)
 		return false;
 	l->id = id;
-	memcpy(&l->fd, CMSG_DATA(c), sizeof(l->fd));
+	l->fd = fd;
 	ev.data.ptr = l;
 	if (epoll_ctl(h->epoll, EPOLL_CTL_ADD, l->fd, &ev) < 0) {
 		close(l->fd);
@@ -199,11 +211,30 @@ static bool take_line(const struct holder *h)
 	return true;
 }
 
+/* The roots as they are now: false when nobody tells them any more. */
+static bool take_roots(struct holder *h)
+{
+	struct keeper_roots new;
+	ssize_t n = recv(h->teller, &new, sizeof(new), MSG_TRUNC);
+	bool ok = n == (ssize_t)sizeof(new) && new.n <= KEEPER_ROOTS_MAX;
+
+	if (n < 0 && errno == EINTR)
+		return true;
+	if (ok)
+		h->roots = new;
+	secret_wipe(&new, sizeof(new));
+	return ok;
+}
+
 static void serve(struct holder *h)
 {
 	struct epoll_event ev = {.events = EPOLLIN}, got;
 
 	if (epoll_ctl(h->epoll, EPOLL_CTL_ADD, h->listener, &ev) < 0)
+		return;
+	ev.data.ptr = &h->teller;
+	if (h->teller >= 0 &&
+	    epoll_ctl(h->epoll, EPOLL_CTL_ADD, h->teller, &ev) < 0)
 		return;
 	for (;;) {
 		struct line *l;
@@ -217,12 +248,34 @@ static void serve(struct holder *h)
 		if (l == NULL) {
 			if (!take_line(h))
 				return;
+		} else if (got.data.ptr == &h->teller) {
+			if (!take_roots(h))
+				return;
 		} else if (!answer(h, l)) {
 			close(l->fd);
 			secret_wipe(l, sizeof(*l));
 			free(l);
 		}
 	}
+}
+
+/* The root of a passphrase that lies in a file. */
+static int read_root(struct holder *h, const char *path, struct err *e)
+{
+	struct login_secret s;
+	int rc = login_secret_read(&s, path, e);
+
+	if (rc == 0 && s.machine[0] != '\0')
+		rc = err_set(e, PS_CONFIG,
+			     "%s: a server needs the passphrase, this is the "
+			     "key of '%s'",
+			     path, s.machine);
+	if (rc == 0) {
+		h->roots.n = 1;
+		memcpy(h->roots.list[0].key, s.key, LOGIN_KEY_LEN);
+	}
+	secret_wipe(&s, sizeof(s));
+	return rc;
 }
 
 static int read_files(struct holder *h, const struct keeper_files *f,
@@ -237,25 +290,28 @@ static int read_files(struct holder *h, const struct keeper_files *f,
 	if (EVP_PKEY_up_ref(h->key) != 1)
 		h->key = NULL;
 	SSL_CTX_free(ctx);
-	rc = login_secret_read(&h->root, f->passphrase, e);
-	if (rc == 0 && h->root.machine[0] != '\0')
-		rc = err_set(e, PS_CONFIG,
-			     "%s: a server needs the passphrase, this is the "
-			     "key of '%s'",
-			     f->passphrase, h->root.machine);
-	return rc;
+	if (f->passphrase != NULL)
+		return read_root(h, f->passphrase, e);
+	return take_roots(h) ? 0
+			     : err_set(e, PS_SOFTWARE,
+				       "nobody tells the roots of the logins");
 }
 
 static _Noreturn void be_keeper(int fd, const struct keeper_files *files,
 				const struct sandbox_user *user)
 {
-	struct holder h = {.listener = fd};
+	struct holder h = {.listener = fd, .teller = -1};
+	int fds[2] = {fd, files->roots};
 	struct err e = {0};
 	int rc;
 
 	prctl(PR_SET_NAME, "ps-keeper", 0, 0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	rc = sandbox_descriptors(&h.listener, 1, -1, &e);
+	rc =
+	    sandbox_descriptors(fds, files->passphrase == NULL ? 2 : 1, -1, &e);
+	h.listener = fds[0];
+	if (files->passphrase == NULL)
+		h.teller = fds[1];
 	if (rc == 0)
 		rc = read_files(&h, files, &e);
 	if (rc == 0)
@@ -270,7 +326,7 @@ static _Noreturn void be_keeper(int fd, const struct keeper_files *files,
 	if (send(h.listener, &e, sizeof(e), MSG_NOSIGNAL) == sizeof(e) &&
 	    rc == 0)
 		serve(&h);
-	secret_wipe(&h.root, sizeof(h.root));
+	secret_wipe(&h.roots, sizeof(h.roots));
 	EVP_PKEY_free(h.key);
 	_exit(0);
 }
@@ -289,6 +345,8 @@ int keeper_start(struct keeper *ret, const struct keeper_files *files,
 	if (pid == 0)
 		be_keeper(pair[1], files, user);
 	close(pair[1]);
+	if (files->passphrase == NULL)
+		close(files->roots);
 	if (pid < 0) {
 		close(pair[0]);
 		return err_sys(e, PS_TEMPFAIL, "keeper");
@@ -309,30 +367,9 @@ int keeper_start(struct keeper *ret, const struct keeper_files *files,
 
 int keeper_channel(const struct keeper *k, uint64_t id, struct err *e)
 {
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(int))];
-	} control = {.room = {0}};
-	struct iovec iov = {&id, sizeof(id)};
-	struct msghdr m = {.msg_iov = &iov,
-			   .msg_iovlen = 1,
-			   .msg_control = control.room,
-			   .msg_controllen = sizeof(control.room)};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-	int pair[2], rc = 0;
+	int fd = channel_pass(k->fd, SOCK_SEQPACKET, &id, sizeof(id), e);
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_sys(e, PS_TEMPFAIL, "keeper");
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &pair[1], sizeof(int));
-	if (sendmsg(k->fd, &m, MSG_NOSIGNAL) < 0)
-		rc = err_sys(e, PS_SOFTWARE, "keeper");
-	close(pair[1]);
-	if (rc < 0)
-		close(pair[0]);
-	return rc < 0 ? rc : pair[0];
+	return fd < 0 ? err_prefix(e, "keeper") : fd;
 }
 
 int keeper_heard(const struct keeper *k, struct keeper_notice *ret,

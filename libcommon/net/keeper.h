@@ -36,8 +36,28 @@ struct keeper {
 	int fd; /* the listener's line to it */
 };
 
+/* Roots that are accepted at the same time: during a rotation, two. */
+#define KEEPER_ROOTS_MAX 8
+
+struct keeper_roots {
+	uint32_t n;
+	struct keeper_root {
+		int64_t generation;
+		int64_t until; /* ns, UTC; 0: no end */
+		uint8_t key[LOGIN_KEY_LEN];
+	} list[KEEPER_ROOTS_MAX];
+};
+
 struct keeper_files {
-	const char *cert, *key, *passphrase;
+	const char *cert, *key;
+	/* Where the root of the logins comes from: this file, */
+	const char *passphrase;
+	/*
+	 * or (NULL) messages of struct keeper_roots on this descriptor, each
+	 * in place of the one before; the keeper waits for the first. Whoever
+	 * sends them holds the roots anyway. keeper_start() closes it.
+	 */
+	int roots;
 };
 
 /*
@@ -53,6 +73,7 @@ int keeper_channel(const struct keeper *k, uint64_t id, struct err *e);
 /* Who has logged in. */
 struct keeper_notice {
 	uint64_t id;
+	int64_t generation; /* of the root; 0: it was the only one */
 	char machine[NAME_SIZE];
 };
 /* 1; 0 when there is none now; -PS_SOFTWARE when the keeper is gone. */

@@ -27,5 +27,6 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/net/selftest.h \
 	libcommon/net/server.c libcommon/net/server.h \
 	libcommon/net/session.c libcommon/net/session.h \
-	libcommon/net/session-login.c libcommon/net/session-put.c \
+	libcommon/net/session-cache.c libcommon/net/session-login.c \
+	libcommon/net/session-put.c \
 	libcommon/net/tls.c libcommon/net/tls.h

@@ -142,7 +142,7 @@ static void list(struct session *s)
 					      "probe\t%s\t%zu\n", it->id,
 					      it->len);
 	}
-	session_answer(s, &(struct answer){200, text, n, NULL, 0, false});
+	session_answer(s, &(struct answer){200, text, n, NULL, 0, NULL});
 }
 
 void session_probe(struct session *s)
@@ -166,8 +166,9 @@ void session_probe(struct session *s)
 	if (it == NULL) {
 		session_say(s, 404, "no such probe");
 	} else if (strcmp(method, "GET") == 0) {
-		session_answer(
-		    s, &(struct answer){200, it->data, it->len, NULL, 0, true});
+		session_answer(s,
+			       &(struct answer){200, it->data, it->len, NULL, 0,
+						"application/octet-stream"});
 	} else if (strcmp(method, "DELETE") == 0) {
 		drop(s, it);
 		session_say(s, 200, "deleted\t%s", id);

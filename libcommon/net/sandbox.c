@@ -124,9 +124,12 @@ static int allow(int set, int dirfd, uint64_t rights, struct err *e)
 	return 0;
 }
 
-/* Handles all that this kernel knows, and allows `rights` in the folders. */
+/*
+ * Handles all that this kernel knows, and allows `rights` in the folders, and
+ * reading in `readable` (-1: none).
+ */
 static int restrict_files(const int *dirs, size_t n, uint64_t rights,
-			  uint64_t scoped, struct err *e)
+			  int readable, uint64_t scoped, struct err *e)
 {
 	struct ruleset r = {.fs = FS_ABI_1};
 	int abi = landlock_abi(), set, rc = 0;
@@ -153,6 +156,8 @@ static int restrict_files(const int *dirs, size_t n, uint64_t rights,
 		return err_sys(e, PS_SOFTWARE, "Landlock");
 	for (i = 0; i < n && rc == 0; i++)
 		rc = allow(set, dirs[i], rights & r.fs, e);
+	if (rc == 0 && readable >= 0)
+		rc = allow(set, readable, FS_READ, e);
 	if (rc == 0 && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
 			syscall(SYS_landlock_restrict_self, set, 0) < 0))
 		rc = err_sys(e, PS_SOFTWARE, "Landlock");
@@ -160,10 +165,10 @@ static int restrict_files(const int *dirs, size_t n, uint64_t rights,
 	return rc;
 }
 
-int sandbox_listener(const int *dirs, size_t n, struct err *e)
+int sandbox_listener(const int *dirs, size_t n, int readable, struct err *e)
 {
 	/* A lease may be held by a ps-cache, which it has to end. */
-	return restrict_files(dirs, n, FS_WRITE, 0, e);
+	return restrict_files(dirs, n, FS_WRITE, readable, 0, e);
 }
 
 int sandbox_landlock(enum sandbox_role role, int dirfd, struct err *e)
@@ -174,8 +179,8 @@ int sandbox_landlock(enum sandbox_role role, int dirfd, struct err *e)
 		rights = FS_WRITE;
 	else if (role == SANDBOX_OPERATOR)
 		rights = FS_READ;
-	return restrict_files(&dirfd, rights != 0 ? 1 : 0, rights, SCOPE_ALL,
-			      e);
+	return restrict_files(&dirfd, rights != 0 ? 1 : 0, rights, -1,
+			      SCOPE_ALL, e);
 }
 
 void sandbox_words(char *out, size_t size)

@@ -49,10 +49,11 @@ int sandbox_user(struct sandbox_user *ret, const char *name, struct err *e);
 int sandbox_drop(const struct sandbox_user *u, struct err *e);
 
 /*
- * The listener's own layer: files but those of `dirs` (n of them) and TCP
- * connections. It has to fork, to accept and to end processes.
+ * The listener's own layer: files but those of `dirs` (n of them) and, to
+ * read, of `readable` (-1: none), and TCP connections. It has to fork, to
+ * accept and to end processes.
  */
-int sandbox_listener(const int *dirs, size_t n, struct err *e);
+int sandbox_listener(const int *dirs, size_t n, int readable, struct err *e);
 
 /* For good. `dirfd`: the folder of a worker or operator, else -1. */
 int sandbox_enter(enum sandbox_role role, int dirfd, struct err *e);

@@ -12,9 +12,11 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/durable.h"
 #include "base/notify.h"
 #include "base/units.h"
 #include "net/gate.h"
@@ -24,6 +26,7 @@
 
 #define KILLED_WAIT_S 5
 #define TICK_MS 5000
+#define CERT_EVERY_NS (5 * NS_PER_S)
 
 static volatile sig_atomic_t stopping;
 
@@ -133,15 +136,17 @@ static _Noreturn void be_gate(struct guests *g, const struct guest *it,
 	exit(PS_OK);
 }
 
+/* fds: its channel, the gate, and what it was lent (or not: -1). */
 static _Noreturn void be_worker(struct guests *g, const struct guest *it,
-				int fds[2], pid_t parent)
+				const struct keeper_notice *who, int fds[3],
+				pid_t parent)
 {
-	char peer[PEER_SIZE], machine[NAME_SIZE];
+	char peer[PEER_SIZE];
+	bool lent = fds[2] >= 0;
 
 	memcpy(peer, it->peer, sizeof(peer));
-	memcpy(machine, it->machine, sizeof(machine));
-	begin_child(g, "ps-worker", parent, fds, 2);
-	exit(session_run(g->srv, fds[1], machine, peer));
+	begin_child(g, "ps-worker", parent, fds, lent ? 3 : 2);
+	exit(g->srv->work->run(g->srv, fds[1], fds[2], who, peer));
 }
 
 /* The process that talks to the peer: 0 or -CODE. */
@@ -184,31 +189,58 @@ static int start_gate(struct guests *g, struct guest *it, int rfd, int wfd,
 	return rc;
 }
 
-/* The process that serves who has logged in. */
-static void start_worker(struct guests *g, struct guest *it)
+/* What the worker needs beside its channels: a descriptor, -1, or -CODE. */
+static int lend(const struct guests *g, const struct keeper_notice *who,
+		int *ret, struct err *e)
 {
-	int channel[2];
+	const struct server_work *w = g->srv->work;
+	int fd = w->lend != NULL ? w->lend(w->ctx, who, e) : -1;
+
+	*ret = fd;
+	return w->lend != NULL && fd < 0 ? fd : 0;
+}
+
+static int fork_worker(struct guests *g, struct guest *it,
+		       const struct keeper_notice *who, struct err *e)
+{
+	int channel[2], lent, rc = lend(g, who, &lent, e);
 	pid_t parent = getpid();
 
+	if (rc < 0)
+		return rc;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) <
 	    0) {
-		guests_log(g, it, getpid(), "closed: no channel for it");
+		rc = err_sys(e, PS_TEMPFAIL, "closed: no channel for it");
 	} else {
 		g->srv->nth = guests_of_machine(g, it->machine);
 		it->worker.pid = fork();
 		if (it->worker.pid == 0)
-			be_worker(g, it, (int[2]){channel[1], it->relay},
+			be_worker(g, it, who,
+				  (int[3]){channel[1], it->relay, lent},
 				  parent);
 		close(channel[1]);
 		if (it->worker.pid > 0) {
 			guests_hear(g, it, &it->worker, channel[0]);
 		} else {
+			rc = err_sys(e, PS_TEMPFAIL,
+				     "closed: no process for it");
 			close(channel[0]);
 			it->worker.pid = 0;
-			guests_log(g, it, getpid(),
-				   "closed: no process for it");
 		}
 	}
+	if (lent >= 0)
+		close(lent);
+	return rc;
+}
+
+/* The process that serves who has logged in. */
+static void start_worker(struct guests *g, struct guest *it,
+			 const struct keeper_notice *who)
+{
+	struct err e = {0};
+
+	if (fork_worker(g, it, who, &e) < 0)
+		guests_log(g, it, getpid(), e.msg);
 	close(it->relay);
 	it->relay = -1;
 }
@@ -258,7 +290,7 @@ static int hear_keeper(struct guests *g, struct err *e)
 		n.machine[sizeof(n.machine) - 1] = '\0';
 		it = guests_logged_in(g, n.id, n.machine);
 		if (it != NULL)
-			start_worker(g, it);
+			start_worker(g, it, &n);
 	}
 	return rc;
 }
@@ -269,7 +301,7 @@ static void look_at_cache(struct guests *g)
 	int64_t now = mono_now_ns();
 	struct cache *c;
 
-	if (now < g->look_next)
+	if (now < g->look_next || g->srv->cache == NULL)
 		return;
 	g->look_next = now + DRAIN_EVERY_NS;
 	if (cache_open(&c, g->srv->cache, NULL) < 0)
@@ -285,7 +317,52 @@ static void save_known(struct guests *g)
 	if (now < g->save_next)
 		return;
 	g->save_next = now + KNOWN_EVERY_NS;
-	known_save(g->door, g->srv->cache);
+	known_save(g->door, g->srv->dir);
+}
+
+/* A certificate for the same key, which is the keeper's. */
+static int use_cert(struct server *s, struct err *e)
+{
+	X509 *old = SSL_CTX_get0_certificate(s->tls);
+	SSL_CTX *tls;
+	int rc = keeper_tls(&tls, s->cert, e);
+
+	if (rc < 0)
+		return rc;
+	if (EVP_PKEY_eq(X509_get0_pubkey(old),
+			X509_get0_pubkey(SSL_CTX_get0_certificate(tls))) != 1) {
+		SSL_CTX_free(tls);
+		return err_set(e, PS_CONFIG,
+			       "%s: is for another key: restart to use it",
+			       s->cert);
+	}
+	SSL_CTX_free(s->tls);
+	s->tls = tls;
+	return 0;
+}
+
+/* One that was renewed is for the connections from now on. */
+static void look_at_cert(struct guests *g)
+{
+	int64_t now = mono_now_ns();
+	bool first = g->cert.st_ino == 0;
+	struct err e = {0};
+	struct stat st;
+
+	if (now < g->cert_next)
+		return;
+	g->cert_next = now + CERT_EVERY_NS;
+	if (stat(g->srv->cert, &st) < 0 ||
+	    (st.st_ino == g->cert.st_ino &&
+	     st.st_mtim.tv_sec == g->cert.st_mtim.tv_sec &&
+	     st.st_mtim.tv_nsec == g->cert.st_mtim.tv_nsec))
+		return;
+	g->cert = st;
+	if (first)
+		return;
+	netlog_err(&g->srv->log, NULL, "%s",
+		   use_cert(g->srv, &e) < 0 ? e.msg
+					    : "a new certificate is in use");
 }
 
 /* Waits for one event, and does what it asks for. */
@@ -298,15 +375,19 @@ static int turn(struct guests *g, int listen_fd, struct err *e)
 	guests_reap(g);
 	hush_tick(g->hush, mono_now_ns());
 	look_at_cache(g);
+	look_at_cert(g);
 	save_known(g);
 	if (n <= 0)
 		return 0;
+	if (ev.data.u64 == GUESTS_LIFE)
+		return err_set(e, PS_SOFTWARE,
+			       "the process that the workers need has ended");
 	/* Before a new one takes the place of one that has just logged in. */
 	if (ev.data.u64 == GUESTS_LISTEN || ev.data.u64 == GUESTS_KEEPER)
 		rc = hear_keeper(g, e);
 	if (rc == 0 && ev.data.u64 == GUESTS_LISTEN)
 		take_one(g, listen_fd);
-	if (ev.data.u64 < GUESTS_KEEPER)
+	if (ev.data.u64 < GUESTS_LIFE)
 		guests_event(g, ev.data.u64);
 	return rc;
 }
@@ -350,17 +431,28 @@ static void raise_descriptors(void)
 	}
 }
 
-/* The listener's own place: its files are the cache and the logs. */
+/* The folder that a file lies in; -1: none that may be opened. */
+static int folder_of(const char *path)
+{
+	const char *name;
+
+	return durable_folder(path, &name, NULL);
+}
+
+/* The listener's own place: its folder and the logs; the certificate. */
 static int lock_listener(const struct server *s, struct err *e)
 {
-	int dirs[2], rc;
+	int dirs[2], readable, rc;
 
-	dirs[0] = open(s->cache, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dirs[0] = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dirs[0] < 0)
-		return err_sys(e, 0, "cache %s", s->cache);
+		return err_sys(e, 0, "%s", s->dir);
 	dirs[1] = s->log.dirfd;
-	rc = sandbox_listener(dirs, dirs[1] >= 0 ? 2 : 1, e);
+	readable = folder_of(s->cert);
+	rc = sandbox_listener(dirs, dirs[1] >= 0 ? 2 : 1, readable, e);
 	close(dirs[0]);
+	if (readable >= 0)
+		close(readable);
 	return rc;
 }
 
@@ -391,9 +483,9 @@ int server_run(struct server *s, int listen_fd, struct err *e)
 		return rc;
 	rc = lock_listener(s, e);
 	if (rc == 0) {
-		known_load(g.door, s->cache);
+		known_load(g.door, s->dir);
 		rc = run(&g, listen_fd, e);
-		known_save(g.door, s->cache);
+		known_save(g.door, s->dir);
 	}
 	guests_close(&g);
 	return rc;

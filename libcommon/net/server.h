@@ -1,19 +1,21 @@
 /*
- * The process server's side, as processes that trust each other as little as
- * can be:
+ * The server's side, as processes that trust each other as little as can be.
+ * What a worker does is a parameter (struct server_work); the rest is the
+ * same for a process server and the configuration server:
  *
  *	listener  accepts, decides who may come in (door.h), writes the logs;
  *		  hears no byte of a peer
  *	keeper	  one; holds the private key and the root of the logins
  *		  (keeper.h)
  *	gate	  one for each connection; TLS and login (gate.h), has no files
- *	worker	  one for each connection that has logged in; serves it
- *		  (session.c, session-put.c, probe.c), has its machine's folder
+ *	worker	  one for each connection that has logged in; serves it. Of a
+ *		  process server (session-cache.c): has its machine's folder
  *
  * Blocking code; crash, memory and rights of a connection are its own.
  *
  * Before login a peer may log in, and nothing else: everything else is
  * answered 400, which is also what administrators look for with a browser.
+ * A process server then knows:
  *
  *	POST   /v1/login				net/login.h
  *	PUT    /v1/machines/M/disks/D/segments/SEQ	one segment
@@ -60,6 +62,7 @@
 #include <openssl/ssl.h>
 
 #include "net/drain.h"
+#include "net/keeper.h"
 #include "net/log.h"
 
 /* One for each disk of 225 machines with four disks, and some to spare. */
@@ -69,12 +72,33 @@
 #define SERVER_STOP_S 30  /* for connections to finish after SIGTERM */
 #define SERVER_PROBE_MAX (16 * 1024 * 1024u) /* bytes, of a connection */
 
-struct keeper;
+struct server;
+
+/* What is done for who has logged in. */
+struct server_work {
+	/*
+	 * The process of a worker, from its first line to its exit code. `fd`
+	 * speaks plain HTTP; `lent` is what lend() gave, or -1.
+	 */
+	int (*run)(struct server *s, int fd, int lent,
+		   const struct keeper_notice *who, const char *peer);
+	/*
+	 * In the listener: a descriptor for this worker alone, or -CODE, and
+	 * then the connection ends. NULL: it needs none.
+	 */
+	int (*lend)(void *ctx, const struct keeper_notice *who, struct err *e);
+	void *ctx;
+	/* Whoever is behind it has ended when it can be read; -1: nobody. */
+	int life;
+};
 
 struct server {
-	const char *cache;	     /* folder */
-	SSL_CTX *tls;		     /* its key is the keeper's */
-	const struct keeper *keeper; /* net/keeper.h */
+	const struct server_work *work;
+	const char *dir;   /* of what the listener remembers */
+	const char *cache; /* folder; NULL: no process server */
+	const char *cert;  /* a new file of this name is used at once */
+	SSL_CTX *tls;	   /* of `cert`; its key is the keeper's */
+	const struct keeper *keeper;
 	struct netlog log;
 	unsigned max_connections; /* logged in; strangers come on top */
 	uint64_t login_s, idle_s;
@@ -109,13 +133,11 @@ int server_run(struct server *s, int listen_fd, struct err *e);
 /* The same for one connection that is there. */
 int server_one(struct server *s, int rfd, int wfd, struct err *e);
 
-/*
- * The process of a worker: serves `machine` until its end, over a descriptor
- * that speaks plain HTTP; says all in the logs. Returns its exit code: PS_OK,
- * or SESSION_ENDED when it was told to end before the peer had closed.
- */
+/* ps-receive's own: server_run() with it is a process server. */
+int session_cache_run(struct server *s, int fd, int lent,
+		      const struct keeper_notice *who, const char *peer);
+
+/* Exit code of a worker that was told to end before its peer had closed. */
 #define SESSION_ENDED PS_NO
-int session_run(struct server *s, int fd, const char *machine,
-		const char *peer);
 
 #endif

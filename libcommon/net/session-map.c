@@ -38,8 +38,8 @@ static int send_map(void *ctx, struct conn *conn, struct err *e)
 static void later(struct session *s, unsigned status, const char *cause,
 		  unsigned retry_s, const char *line, size_t n)
 {
-	session_answer(
-	    s, &(struct answer){status, line, n, cause, retry_s, false});
+	session_answer(s,
+		       &(struct answer){status, line, n, cause, retry_s, NULL});
 }
 
 #define LATER(s, status, cause, retry_s, line)                                 \

@@ -110,7 +110,7 @@ static void answer_ack(struct session *s, unsigned status,
 	hex_encode(ack->digest, SHA256_LEN, s->digest);
 	ack_format(ack, line);
 	session_answer(
-	    s, &(struct answer){status, line, strlen(line), NULL, 0, false});
+	    s, &(struct answer){status, line, strlen(line), NULL, 0, NULL});
 }
 
 static void answer_verdict(struct session *s, enum cache_verdict verdict,

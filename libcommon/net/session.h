@@ -1,8 +1,8 @@
 /*
  * What the parts of one server connection share, both in the process that
  * does its TLS and login (gate.c, session-login.c) and in the one that serves
- * who has logged in (session.c, session-put.c, probe.c). Private to
- * libcommon/net.
+ * who has logged in (session.c; of a process server: session-cache.c,
+ * session-put.c, session-map.c, probe.c). For servers only.
  */
 #ifndef PS_NET_SESSION_H
 #define PS_NET_SESSION_H
@@ -42,7 +42,10 @@ struct session {
 	char machine[NAME_SIZE]; /* logged in as; empty: not yet */
 	bool end;		 /* the connection ends after the answer */
 	int keeper;		 /* in the gate: channel of the login */
-	struct cache *cache;
+	void *ctx;		 /* of the work */
+	/* of a process server (session-cache.c) */
+	struct cache *cache; /* NULL: `why` */
+	struct err why;
 	struct probes probes;
 	struct stalled stalled[SESSION_STALLED_MAX];
 	unsigned nstalled;
@@ -63,7 +66,7 @@ struct answer {
 	size_t len;
 	const char *cause;
 	unsigned retry_s;
-	bool binary;
+	const char *type; /* NULL: lines of text */
 };
 
 /*
@@ -78,16 +81,24 @@ void session_say(struct session *s, unsigned status, const char *fmt, ...)
 /* An answer that says to come again: why, and after how many seconds. */
 void session_later(struct session *s, unsigned status, const char *cause,
 		   unsigned retry_s, const char *words);
-/* After how many seconds there may be room for `bytes` in the cache. */
-unsigned session_room_s(struct session *s, uint64_t bytes);
-/* What a failure of ours or of the body means to the peer; logs it. */
-void session_fail(struct session *s, const struct err *e);
-
-/* True when this login may act for the machine (operator: read only). */
-bool session_may(const struct session *s, const char *machine, bool write);
 
 /* Reads and drops what is left of the request's body, else ends. */
 void session_drain(struct session *s);
+
+/*
+ * What a worker does for who has logged in, over a descriptor that speaks
+ * plain HTTP, until its end. Returns the exit code of the process: PS_OK, or
+ * SESSION_ENDED when it was told to end before the peer had closed.
+ */
+struct session_work {
+	/* Opens what this login may see, and locks the door behind us. */
+	int (*enter)(struct session *s, struct err *e);
+	void (*answer)(struct session *s); /* one request */
+	void (*leave)(struct session *s);  /* NULL: nothing to do */
+	void *ctx;			   /* becomes s->ctx */
+};
+int session_run(struct server *s, int fd, const char *machine, const char *peer,
+		const struct session_work *w);
 
 /* Until the peer has logged in: 0, or -1 when the session is over. */
 int session_login(struct session *s);
@@ -100,6 +111,19 @@ typedef int session_send_fn(void *ctx, struct conn *conn, struct err *e);
 void session_stream(struct session *s, uint64_t len, session_send_fn *send,
 		    void *ctx);
 
+/* Reads the next request: 1, 0 when the session is over. */
+int session_next(struct session *s);
+
+/* ---- of a process server ---- */
+
+/* After how many seconds there may be room for `bytes` in the cache. */
+unsigned session_room_s(struct session *s, uint64_t bytes);
+/* What a failure of ours or of the body means to the peer; logs it. */
+void session_fail(struct session *s, const struct err *e);
+
+/* True when this login may act for the machine (operator: read only). */
+bool session_may(const struct session *s, const char *machine, bool write);
+
 /* GET of a digest map. */
 void session_map(struct session *s);
 /* PUT of a segment. */
@@ -109,8 +133,5 @@ void session_probe(struct session *s);
 /* Heads: of one disk, of a machine's disks, of all that may be seen. */
 void session_head(struct session *s);
 void session_list(struct session *s, const char *machine);
-
-/* Reads the next request: 1, 0 when the session is over. */
-int session_next(struct session *s);
 
 #endif

@@ -19,6 +19,7 @@
 #include "config/accounts.h"
 #include "config/backup.h"
 #include "config/ca.h"
+#include "config/contacts.h"
 #include "config/jobs.h"
 #include "config/machines.h"
 #include "config/passphrase.h"
@@ -37,6 +38,15 @@ static int setup(void **state)
 	place_make(&place, mariadb);
 	reg = place.reg;
 	return 0;
+}
+
+static int heard(struct reg *r, const char *name, int64_t generation,
+		 struct err *e)
+{
+	const struct contact_word w = {generation, "{}", "[]", 0};
+	struct contact_wish wish;
+
+	return contact_heard(r, name, &w, &wish, e);
 }
 
 static int teardown(void **state)
@@ -222,8 +232,8 @@ static void server_rules(void **state)
 	assert_int_equal(server_get(reg, "ps1", &s, &e), 0);
 	assert_string_equal(s.machine_id, "id-1"); /* kept when not told */
 	assert_string_equal(server_state(&s, time_now_ns()), "never");
-	assert_int_equal(server_heard(reg, "ps1", 3, "{}", &e), 0);
-	assert_int_equal(server_heard(reg, "ps9", 3, "{}", &e), -PS_NO);
+	assert_int_equal(heard(reg, "ps1", 3, &e), 0);
+	assert_int_equal(heard(reg, "ps9", 3, &e), -PS_NO);
 	assert_int_equal(server_get(reg, "ps1", &s, &e), 0);
 	assert_int_equal(s.generation, 3);
 	assert_string_equal(server_state(&s, s.contact + 899 * NS_PER_S), "ok");
@@ -515,7 +525,7 @@ static void two_writers(void **state)
 			status = add_policy(reg, name, NULL);
 			if (status != 0 && !(status == -PS_NO && i % 3 == 0))
 				_exit(1);
-			if (server_heard(reg, "ps1", 1, "", NULL) != 0)
+			if (heard(reg, "ps1", 1, NULL) != 0)
 				_exit(2);
 		}
 		reg_close(reg);

@@ -1,0 +1,70 @@
+/*
+ * Talking to a configuration server: servers and agents. One connection, one
+ * login, requests and answers in JSON (ps-config-api(5)).
+ */
+#ifndef PS_CONFIG_CLIENT_H
+#define PS_CONFIG_CLIENT_H
+
+#include <jansson.h>
+
+#include "net/client.h"
+
+#define CS_PORT "443"
+#define CS_WAIT_S 60 /* for each answer; a held one takes longer by design */
+#define CS_WORD_SIZE 32
+
+struct cs_to {
+	const char *host, *port;
+	const char *name;   /* to log in as */
+	const uint8_t *key; /* LOGIN_KEY_LEN bytes, of that name */
+	/*
+	 * The server's certificate has to be signed by `authority` (a file in
+	 * PEM), or its key has to have this pin; both NULL or "": the login
+	 * alone proves who it is.
+	 */
+	const char *authority, *pin;
+	int64_t wait_ns; /* 0: CS_WAIT_S */
+};
+
+struct cs {
+	struct client c;
+	struct client_to to;
+	char word[CS_WORD_SIZE]; /* "error" of the last refusal, or "" */
+	unsigned retry_s; /* it asked to come again then; 0: it did not */
+};
+
+/*
+ * Connects, checks the certificate, logs in. cs_close() in any case; `to` has
+ * to live as long. -PS_UNAVAILABLE: not reached; -PS_PROTOCOL: no TLS 1.3 or
+ * no configuration server; -PS_NOPERM: certificate or login refused.
+ */
+int cs_open(struct cs *cs, const struct cs_to *to, struct err *e);
+void cs_close(struct cs *cs);
+
+/* The check of the certificate alone, after client_tls(). */
+int cs_check_pin(struct client *c, const char *authority, const char *pin,
+		 struct err *e);
+/* The pin of whoever is there: "sha256//..." */
+int cs_peer_pin(struct client *c, char out[64], struct err *e);
+
+/*
+ * Asks with a body (borrowed; NULL: none), and gives the answer of a 2xx, the
+ * caller's. Any other answer: -CODE, its words in `e`, its word in cs->word.
+ * -PS_TEMPFAIL: try again after cs->retry_s.
+ */
+int cs_ask(struct cs *cs, const char *method, const char *path,
+	   const json_t *body, json_t **ret, struct err *e);
+/* The same in two halves. */
+int cs_send(struct cs *cs, const char *method, const char *path,
+	    const json_t *body, struct err *e);
+int cs_take(struct cs *cs, json_t **ret, struct err *e);
+
+/*
+ * What a machine's agent has to know: {"machine", "state", "server": {"name",
+ * "address", "port", "pin"}, "policy", "vault", "disks", "revision", ...}. The
+ * login is the machine's own. -PS_NO: the registry does not have it.
+ */
+int cs_machine(const struct cs_to *to, const char *machine, json_t **ret,
+	       struct err *e);
+
+#endif
