@@ -142,6 +142,7 @@ static int cmd_heartbeat(struct reg *r, char **operands, struct err *e)
 	const struct beat b = {
 	    .dir = ask.identity,
 	    .health = access(ask.health, X_OK) == 0 ? ask.health : NULL,
+	    .cache = ask.cache,
 	    .version = PACKAGE_VERSION,
 	    .interval_s = ask.interval != NOT_GIVEN ? ask.interval : 0,
 	    .once = ask.once};

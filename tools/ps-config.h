@@ -41,7 +41,7 @@ struct ask {
 	const char *listen, *cert, *key, *user, *log_dir;
 	uint64_t max_connections, interval;
 	/* register, heartbeat */
-	const char *identity, *cs, *cs_port, *name, *pin, *health;
+	const char *identity, *cs, *cs_port, *name, *pin, *health, *cache;
 	bool once;
 	/* jobs */
 	uint64_t step, percent;

@@ -10,6 +10,7 @@
 #include "config/ca.h"
 #include "config/contacts.h"
 #include "config/forms.h"
+#include "config/orders.h"
 #include "config/x509.h"
 
 #define RETRY_AWAY_S 5	/* the database */
@@ -277,6 +278,36 @@ static int hear(struct reg *r, const struct api_ask *q, const json_t *o,
 	return rc;
 }
 
+/* What it says of its orders; one that is not (any more) its is passed over. */
+static int hear_orders(struct reg *r, const struct api_ask *q, const json_t *o,
+		       struct err *e)
+{
+	const json_t *one;
+	size_t i;
+	int rc = 0;
+
+	json_array_foreach(json_object_get(o, "orders"), i, one)
+	{
+		rc = order_report(
+		    r, json_integer_value(json_object_get(one, "id")), q->login,
+		    text_of(one, "state"), text_of(one, "note"), e);
+		if (rc < 0 && rc != -PS_NO)
+			return rc;
+	}
+	return 0;
+}
+
+static int give_order(void *ctx, const struct order *o, struct err *e)
+{
+	if (json_array_append_new(ctx,
+				  json_pack("{s:I, s:s, s:s, s:s, s:I}", "id",
+					    (json_int_t)o->id, "what", o->what,
+					    "machine", o->machine, "to", o->to,
+					    "job", (json_int_t)o->job)) < 0)
+		return err_set(e, PS_TEMPFAIL, "no memory");
+	return 0;
+}
+
 static bool do_heartbeat(struct reg *r, const struct api_ask *q,
 			 const json_t *o, struct api_answer *a, struct err *e)
 {
@@ -284,6 +315,7 @@ static bool do_heartbeat(struct reg *r, const struct api_ask *q,
 	struct reg_cert c;
 	struct reg_server s;
 	char pem[CA_PEM_SIZE];
+	json_t *orders = NULL;
 	bool renew;
 	int rc = server_get(r, q->login, &s, e);
 
@@ -299,15 +331,22 @@ static bool do_heartbeat(struct reg *r, const struct api_ask *q,
 	if (rc == 0)
 		rc = hear(r, q, o, &wish, e);
 	if (rc == 0)
+		rc = hear_orders(r, q, o, e);
+	if (rc == 0)
 		rc = ca_latest(r, q->login, &c, pem, e);
-	if (rc < 0)
+	orders = json_array();
+	if (rc == 0)
+		rc = order_each(r, q->login, give_order, orders, e);
+	if (rc < 0) {
+		json_decref(orders);
 		return failed(a, e);
+	}
 	renew = c.serial[0] != '\0' &&
 		strcmp(cert_state(&c, time_now_ns()), "ok") != 0;
-	return good(a, json_pack("{s:o, s:I, s:b, s:b, s:b, s:[]}", "time",
+	return good(a, json_pack("{s:o, s:I, s:b, s:b, s:b, s:o}", "time",
 				 json_when(time_now_ns()), "interval",
 				 (json_int_t)q->interval, "refresh", 0, "renew",
-				 renew, "leave", wish.leave, "orders"));
+				 renew, "leave", wish.leave, "orders", orders));
 }
 
 /* Only what an administrator has asked for: ps-config unregister. */

@@ -14,6 +14,7 @@
 #include "base/secret.h"
 #include "base/tool.h"
 #include "base/units.h"
+#include "config/beat-orders.h"
 #include "config/beat.h"
 #include "config/client.h"
 #include "config/desk.h"
@@ -29,6 +30,7 @@ struct beating {
 	struct identity id;
 	char authority[IDENTITY_PATH];
 	uint8_t key[LOGIN_KEY_LEN];
+	struct beat_orders orders;
 	struct cs_to to;
 	struct cs cs;
 	bool open; /* connected and logged in */
@@ -61,19 +63,26 @@ static void catch_signals(struct beating *g)
 	sigaction(SIGINT, &sa, NULL);
 }
 
-/* Until fd (-1: none) can be read: true; false when the time is over. */
-static bool wait_for(const struct beating *g, int fd, int64_t end_ns)
+/*
+ * Until fd (-1: none) can be read: true; false when the time is over, or an
+ * order has brought news.
+ */
+static bool wait_for(struct beating *g, int fd, int64_t end_ns)
 {
-	struct pollfd p = {fd, POLLIN, 0};
+	struct pollfd p[1 + BEAT_ORDERS_RUN] = {{fd, POLLIN, 0}};
 
-	while (!stop) {
+	beat_orders_turn(&g->orders);
+	while (!stop && !g->orders.news) {
 		int64_t left = end_ns - mono_now_ns();
 		struct timespec t = {left / NS_PER_S, left % NS_PER_S};
+		unsigned n =
+		    1 + beat_orders_poll(&g->orders, p + 1, BEAT_ORDERS_RUN);
 
 		if (left <= 0)
 			return false;
-		if (ppoll(&p, 1, &t, &g->mask) > 0)
+		if (ppoll(p, n, &t, &g->mask) > 0 && p[0].revents != 0)
 			return true;
+		beat_orders_turn(&g->orders);
 	}
 	return false;
 }
@@ -134,7 +143,7 @@ static int connect_to(struct beating *g, struct err *e)
 
 /* ---- one ---- */
 
-static json_t *make_body(const struct beating *g, struct err *e)
+static json_t *make_body(struct beating *g, struct err *e)
 {
 	json_t *health = NULL, *machines = NULL, *body = NULL;
 	char now[TIME_TEXT];
@@ -146,7 +155,8 @@ static json_t *make_body(const struct beating *g, struct err *e)
 	body =
 	    json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "name", g->id.name,
 		      "version", g->b->version, "machine_id", g->id.machine_id,
-		      "time", now, "health", health, "machines", machines);
+		      "time", now, "health", health, "machines", machines,
+		      "orders", beat_orders_word(&g->orders));
 	if (body == NULL)
 		err_set(e, PS_TEMPFAIL, "no memory for the heartbeat");
 	return body;
@@ -222,6 +232,7 @@ static int take_answer(struct beating *g, const json_t *a, struct err *e)
 			: s >= 1 && s <= 600  ? s
 					      : 60;
 	stamp(g);
+	beat_orders_take(&g->orders, json_object_get(a, "orders"));
 	if (is_true(a, "leave"))
 		return leave(g, e);
 	if (is_true(a, "renew"))
@@ -261,7 +272,7 @@ static void wait_for_news(struct beating *g)
 	bool refresh = false;
 	struct err e = {0};
 
-	while (!stop && !refresh && mono_now_ns() < due) {
+	while (!stop && !refresh && !g->orders.news && mono_now_ns() < due) {
 		json_t *a = NULL;
 		int64_t most =
 		    mono_now_ns() + (DESK_HOLD_S + NEWS_SLACK_S) * NS_PER_S;
@@ -306,6 +317,8 @@ int beat_run(const struct beat *b, struct err *e)
 	struct beating g = {.b = b};
 	int rc = read_identity(&g, e);
 
+	if (rc == 0)
+		rc = beat_orders_open(&g.orders, b->cache, e);
 	if (rc < 0)
 		return rc;
 	catch_signals(&g);
@@ -326,6 +339,7 @@ int beat_run(const struct beat *b, struct err *e)
 		wait_for_news(&g);
 	}
 	hang_up(&g);
+	beat_orders_close(&g.orders);
 	secret_wipe(g.key, sizeof(g.key));
 	return rc;
 }

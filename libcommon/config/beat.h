@@ -16,6 +16,7 @@
 struct beat {
 	const char *dir;    /* of the identity (identity.h) */
 	const char *health; /* folder of ps-health, or NULL */
+	const char *cache;  /* of the process server, or NULL */
 	const char *version;
 	uint64_t interval_s; /* 0: as the configuration server says */
 	bool once;

@@ -118,7 +118,8 @@ int contact_each_wanted(struct reg *r, contact_name_fn *fn, void *ctx,
 	struct names n = {fn, ctx};
 
 	return sql_each(r->db,
-			"SELECT server FROM contacts WHERE wanted IS NOT NULL",
+			"SELECT server FROM contacts WHERE wanted IS NOT NULL "
+			"UNION SELECT server FROM orders WHERE state = 'open'",
 			SQL_NO_ARGS, give_name, &n, e);
 }
 

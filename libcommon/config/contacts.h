@@ -42,7 +42,10 @@ int contact_leave(struct reg *r, const char *server, bool leave, struct err *e);
 int contact_wish(struct reg *r, const char *server, struct contact_wish *ret,
 		 struct err *e);
 
-/* Calls `fn` with the name of each server that shall be heard now. */
+/*
+ * Calls `fn` with the name of each server that shall be heard now: for
+ * somebody wants that, or there is an order that it has not taken.
+ */
 typedef int contact_name_fn(void *ctx, const char *server, struct err *e);
 int contact_each_wanted(struct reg *r, contact_name_fn *fn, void *ctx,
 			struct err *e);

@@ -23,6 +23,7 @@ libcommon_libpscommon_a_SOURCES += \
 libcommon_libpscommon_a_SOURCES += \
 	libcommon/config/api.c libcommon/config/api.h \
 	libcommon/config/beat.c libcommon/config/beat.h \
+	libcommon/config/beat-orders.c libcommon/config/beat-orders.h \
 	libcommon/config/client.c libcommon/config/client.h \
 	libcommon/config/contacts.c libcommon/config/contacts.h \
 	libcommon/config/desk.c libcommon/config/desk.h \
