@@ -233,11 +233,14 @@ static void plan_next(struct agent *a)
 
 int64_t schedule_step(struct agent *a)
 {
-	int64_t now = mono_now_ns(), until = INT64_MAX;
+	int64_t now = mono_now_ns(), until = INT64_MAX, where;
 
 	if (a->stopping)
 		return until;
 	obey(a);
+	where = where_step(a, now);
+	if (!where_ready(a))
+		return where;
 	if (now >= a->server.next) {
 		if (!a->wants_reload)
 			begin_alone(a, now);
@@ -255,7 +258,7 @@ int64_t schedule_step(struct agent *a)
 		else if (a->heads_wait.next < until)
 			until = a->heads_wait.next;
 	}
-	return until;
+	return where < until ? where : until;
 }
 
 bool schedule_once_over(struct agent *a)

@@ -136,8 +136,11 @@ int order_each(struct reg *r, const char *server, order_fn *fn, void *ctx,
 
 	return sql_each(r->db,
 			COLUMNS "WHERE server = ? AND state IN "
-				"('" ORDER_OPEN "', '" ORDER_RUNNING "') "
-				"ORDER BY id",
+				"('" ORDER_OPEN "', '" ORDER_RUNNING "') AND "
+				"(job IS NULL OR what IN ('" ORDER_LEFT
+				"', '" ORDER_STAY "') OR EXISTS (SELECT 1 FROM "
+				"jobs WHERE id = orders.job AND ended IS "
+				"NULL)) ORDER BY id",
 			SQL_ARGS(sql_text(server)), give, &list, e);
 }
 

@@ -63,7 +63,10 @@ int order_report(struct reg *r, int64_t id, const char *server,
 /* -PS_NO: there is none. */
 int order_get(struct reg *r, int64_t id, struct order *ret, struct err *e);
 
-/* Those of a server that have not ended, oldest first. */
+/*
+ * Those of a server that have not ended, oldest first; of a job that was
+ * given up only those that mend what it had begun.
+ */
 typedef int order_fn(void *ctx, const struct order *o, struct err *e);
 int order_each(struct reg *r, const char *server, order_fn *fn, void *ctx,
 	       struct err *e);

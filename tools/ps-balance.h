@@ -1,0 +1,28 @@
+/* Private to ps-balance: what its commands share. */
+#ifndef PS_TOOLS_PS_BALANCE_H
+#define PS_TOOLS_PS_BALANCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/registry.h"
+
+/* The options of the commands that move machines. */
+struct ask {
+	struct reg_where where;
+	bool json, dry_run, dead;
+	uint64_t wait_s;  /* until ended, at most */
+	uint64_t at_once; /* moves under way at one time */
+};
+extern struct ask ask;
+
+/*
+ * Each gives an exit code, or -CODE: 0 all is done, PS_NO some of it could
+ * not be done.
+ */
+int run_move(int n, char **words, struct err *e);   /* FROM TO MACHINE... */
+int run_switch(int n, char **words, struct err *e); /* FROM TO */
+int run_apply(int n, char **words, struct err *e);  /* [PLAN] */
+int run_resume(int n, char **words, struct err *e);
+
+#endif
