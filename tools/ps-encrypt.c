@@ -11,17 +11,20 @@
 
 #include "base/bytes.h"
 #include "base/durable.h"
+#include "base/io.h"
 #include "base/opt.h"
 #include "base/secret.h"
 #include "base/tool.h"
 #include "base/units.h"
 #include "filter.h"
 #include "segment/keyring.h"
+#include "segment/typed.h"
 
 #define LOCK_WAIT_S 10
+#define TYPED_MAX (4u << 20) /* a whole kit as text */
 
 static bool open_it, add_key, list_keys;
-static const char *key_file, *new_key, *derive, *output;
+static const char *key_file, *new_key, *derive, *from_kit, *output;
 static uint64_t jobs;
 
 static const struct opt opts[] = {
@@ -38,8 +41,11 @@ static const struct opt opts[] = {
      "add a new key to the key file, which seals from now on", 0, 0, 0, 0, 0},
     {0, "derive", OPT_TEXT, "MACHINE", &derive,
      "make a key file that works for this machine alone", 0, 0, 0, 0, 0},
+    {0, "from-kit", OPT_FILE, "FILE", &from_kit,
+     "make a key file from the words or the QR codes of a kit", 0, 0, 0, 0, 0},
     {'o', "output", OPT_FILE, "FILE", &output,
-     "where --derive writes (default: standard output)", 0, 0, 0, 0, 0},
+     "where --derive (default: standard output) and --from-kit write", 0, 0, 0,
+     0, 0},
     {0, "list-keys", OPT_FLAG, NULL, &list_keys,
      "print ids and times of the keys in the key file", 0, 0, 0, 0, 0},
     {0},
@@ -52,6 +58,7 @@ static const struct opt_tool tool = {
 		"--new-key FILE\n"
 		"--add-key -k KEYFILE\n"
 		"--derive MACHINE [-o FILE] -k KEYFILE\n"
+		"--from-kit FILE|- -o FILE\n"
 		"--list-keys -k KEYFILE",
     .opts = opts,
     .operands = "file",
@@ -193,6 +200,44 @@ static int list(const struct keyring *k)
 	return 0;
 }
 
+static int read_input(char *text, size_t size, struct err *e)
+{
+	ssize_t n = io_read_full(STDIN_FILENO, text, size);
+
+	if (n < 0)
+		return err_sys(e, 0, "standard input");
+	if ((size_t)n == size)
+		return err_set(e, PS_DATA, "standard input: too long");
+	text[n] = '\0';
+	return 0;
+}
+
+/* Keys that were typed from paper, or read from a picture of it. */
+static int restore_keys(struct err *e)
+{
+	bool in = strcmp(from_kit, "-") == 0;
+	const char *name = in ? "standard input" : from_kit;
+	char *text = malloc(TYPED_MAX);
+	struct keyring *k = NULL;
+	size_t n;
+	int rc;
+
+	if (text == NULL)
+		return err_sys(e, PS_TEMPFAIL, "%s", from_kit);
+	rc = in ? read_input(text, TYPED_MAX, e)
+		: secret_read(from_kit, text, TYPED_MAX, &n, e);
+	if (rc == 0)
+		rc = typed_read(text, name, &k, e);
+	if (rc == 0)
+		rc = write_key_file(k, output, DURABLE_CREATE, e);
+	if (rc == 0)
+		rc = list(k);
+	secret_wipe(text, TYPED_MAX);
+	free(text);
+	keyring_free(k);
+	return rc;
+}
+
 /* ---- what was asked for ---- */
 
 /* Everything that works with the keys of -k. */
@@ -223,11 +268,16 @@ static int with_keys(int argc, char **argv)
 	return rc < 0 ? tool_fail(&e) : code;
 }
 
-static int only_new_key(void)
+/* What needs no keys of -k. */
+static int without_keys(void)
 {
 	struct err e = {0};
 
-	return make_new(&e) < 0 ? tool_fail(&e) : PS_OK;
+	if (from_kit != NULL && output == NULL)
+		opt_misuse("--from-kit needs -o FILE");
+	return (new_key != NULL ? make_new(&e) : restore_keys(&e)) < 0
+		   ? tool_fail(&e)
+		   : PS_OK;
 }
 
 int main(int argc, char **argv)
@@ -238,15 +288,15 @@ int main(int argc, char **argv)
 	secret_harden_process();
 	first = opt_parse(&tool, argc, argv);
 	asked = (new_key != NULL) + add_key + (derive != NULL) + list_keys +
-		open_it;
+		(from_kit != NULL) + open_it;
 	if (asked > 1)
-		opt_misuse("-d, --new-key, --add-key, --derive and "
+		opt_misuse("-d, --new-key, --add-key, --derive, --from-kit and "
 			   "--list-keys exclude each other");
 	if (asked == 1 && !open_it && first < argc)
 		opt_misuse("'%s' is too many", argv[first]);
-	if (output != NULL && derive == NULL)
-		opt_misuse("-o goes with --derive");
-	return tool_finish(new_key != NULL
-			       ? only_new_key()
+	if (output != NULL && derive == NULL && from_kit == NULL)
+		opt_misuse("-o goes with --derive and --from-kit");
+	return tool_finish(new_key != NULL || from_kit != NULL
+			       ? without_keys()
 			       : with_keys(argc - first, argv + first));
 }

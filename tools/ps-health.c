@@ -15,6 +15,7 @@
 #include "base/conf.h"
 #include "base/durable.h"
 #include "base/opt.h"
+#include "base/secret.h"
 #include "base/tool.h"
 #include "base/units.h"
 #include "health/alarm.h"
@@ -28,6 +29,7 @@
 static const char *state_dir = STATE_DIR, *cache, *cert, *listen_at;
 static const char *agent_yaml = AGENT_YAML;
 static const char *services = "receive,pipeline", *format = "text";
+static const char *key_file;
 static const char *rule = "every", *notify, *output;
 static uint64_t window = RULES_WINDOW_MIN * 60, ack_for = 4 * 3600;
 static const char *html;
@@ -44,6 +46,9 @@ static const struct opt opts[] = {
      "PS_AGENT_CONFIG", 0, 0, 0, 0},
     {0, "cert", OPT_FILE, "FILE", &cert,
      "sample, why: the server's certificate", 0, "receive.cert", 0, 0, 0},
+    {'k', "key", OPT_FILE, "KEYFILE", &key_file,
+     "sample: the vault's key file; has its newest key a kit?", "PS_KEY_FILE",
+     "key", 0, 0, 0},
     {0, "listen", OPT_TEXT, "[ADDR:]PORT", &listen_at,
      "sample, why: where ps-receive listens", 0, "receive.listen", 0, 0, 0},
     {0, "services", OPT_TEXT, "NAME,...", &services,
@@ -170,7 +175,8 @@ static struct gather what_to_look_at(void)
 			       .cache = cache,
 			       .cert = cert,
 			       .listen = listen_at,
-			       .state = state_dir};
+			       .state = state_dir,
+			       .key = key_file};
 }
 
 static int sample_into(struct ring *r, struct disks *d, struct err *e)
@@ -201,6 +207,8 @@ static int cmd_sample(int dirfd, struct err *e)
 	struct disks d;
 	int rc = lock_state(dirfd, e);
 
+	if (key_file != NULL)
+		secret_harden_process();
 	if (rc == 0)
 		rc = ring_open(&r, dirfd, true, aside, sizeof(aside), e);
 	if (rc < 0)

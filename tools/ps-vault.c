@@ -12,7 +12,8 @@
 #include "store-opts.h"
 
 static const char *vault_url, *key_file, *at_text;
-static struct request request;
+static struct request request = {.health =
+				     LOCALSTATEDIR "/lib/ps-toolkit/health"};
 
 static const struct opt options[] = {
     {0, "vault", OPT_TEXT, "VAULT", &vault_url,
@@ -31,7 +32,11 @@ static const struct opt options[] = {
     {0, "data", OPT_FLAG, NULL, &request.data,
      "verify: expand every record and check each block", 0, 0, 0, 0, 0},
     {'o', "output", OPT_FILE, "FILE", &request.output,
-     "map: the file to write (-: as a stream)", 0, 0, 0, 0, 0},
+     "map: the file to write (-: as a stream); kit: FILE.html, FILE.txt", 0, 0,
+     0, 0, 0},
+    {0, "state", OPT_DIR, "DIR", &request.health,
+     "kit: folder of ps-health, which is told of it", "PS_HEALTH_DIR",
+     "health.state", 0, 0, 0},
     {0, "limit-rate", OPT_RATE, "RATE", &request.rate,
      "copy: bytes per second at most, as 20M or 100Mbit", 0, 0, 0, 0, 0},
     {'n', "dry-run", OPT_FLAG, NULL, &request.dry_run,
@@ -49,6 +54,7 @@ static const struct opt_cmd commands[] = {
     {"verify", "check every object"},
     {"map", "make a disk map again from the indexes"},
     {"copy", "bring a second vault up to date with this one"},
+    {"kit", "the page to print that brings everything back"},
     {"stat", "objects, bytes and points of each disk"},
     {0},
 };
@@ -67,7 +73,8 @@ static const struct opt_tool tool = {
 		"map VAULT --machine M --disk D -o FILE [--point P|--at SEQ] "
 		"[-k KEYFILE]\n"
 		"copy VAULT TO [--machine M] [--disk D] [--limit-rate R] "
-		"[-n] [--json]\n",
+		"[-n] [--json]\n"
+		"kit VAULT -k KEYFILE -o FILE.html|FILE.txt\n",
     .opts = options,
     .cmds = commands,
     .operands = "dir",
@@ -83,7 +90,7 @@ static const struct {
     {"list", cmd_list, false, false},	  {"show", cmd_show, true, false},
     {"head", cmd_head, false, false},	  {"stat", cmd_stat, false, false},
     {"verify", cmd_verify, false, false}, {"map", cmd_map, true, true},
-    {"copy", cmd_copy, false, false},
+    {"copy", cmd_copy, false, false},	  {"kit", cmd_kit, false, false},
 };
 
 static void check_names(void)

@@ -18,6 +18,7 @@ struct request {
 	uint64_t rate;		    /* copy: bytes per second; 0: no limit */
 	bool dry_run;		    /* copy */
 	const struct keyring *keys; /* NULL: none given */
+	const char *health;	    /* kit: folder of ps-health */
 	bool json, data;
 };
 
@@ -29,6 +30,7 @@ int cmd_stat(const struct request *r, struct err *e);
 int cmd_verify(const struct request *r, struct err *e);
 int cmd_copy(const struct request *r, struct err *e);
 int cmd_map(const struct request *r, struct err *e);
+int cmd_kit(const struct request *r, struct err *e);
 
 /* All of a point was opened with a key. */
 bool is_proved(const struct point *p);

@@ -12,6 +12,7 @@ complete -c ps-health -l state -x -a '(__fish_complete_directories)' -d 'folder 
 complete -c ps-health -s C -l cache -x -a '(__fish_complete_directories)' -d 'sample, why: the cache'
 complete -c ps-health -s c -l agent-config -r -F -d 'why, watch: without a cache, the configuration of ps-agent here'
 complete -c ps-health -l cert -r -F -d 'sample, why: the server\'s certificate'
+complete -c ps-health -s k -l key -r -F -d 'sample: the vault\'s key file; has its newest key a kit?'
 complete -c ps-health -l listen -x -d 'sample, why: where ps-receive listens'
 complete -c ps-health -l services -x -d 'sample: what should run (default: receive,pipeline)'
 complete -c ps-health -l window -x -d 'check: the time that is judged (default: 15m)'

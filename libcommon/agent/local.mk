@@ -16,6 +16,5 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/agent/status.c libcommon/agent/status.h \
 	libcommon/agent/task.c libcommon/agent/task.h \
 	libcommon/agent/view.c libcommon/agent/view.h \
-	libcommon/agent/why.c libcommon/agent/why.h
 	libcommon/agent/where.c libcommon/agent/where.h \
-	libcommon/agent/task.c libcommon/agent/task.h
+	libcommon/agent/why.c libcommon/agent/why.h

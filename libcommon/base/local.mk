@@ -8,6 +8,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/base/durable.c libcommon/base/durable.h \
 	libcommon/base/err.c libcommon/base/err.h \
 	libcommon/base/hkdf.c libcommon/base/hkdf.h \
+	libcommon/base/html.c libcommon/base/html.h \
 	libcommon/base/hours.c libcommon/base/hours.h \
 	libcommon/base/pace.c libcommon/base/pace.h \
 	libcommon/base/ini.c libcommon/base/ini.h \
@@ -17,6 +18,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/base/opt.c libcommon/base/opt.h \
 	libcommon/base/pool.c libcommon/base/pool.h \
 	libcommon/base/progress.c libcommon/base/progress.h \
+	libcommon/base/qr.c libcommon/base/qr.h \
 	libcommon/base/rate.c libcommon/base/rate.h \
 	libcommon/base/secret.c libcommon/base/secret.h \
 	libcommon/base/share.c libcommon/base/share.h \

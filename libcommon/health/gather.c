@@ -157,6 +157,7 @@ int gather_sample(const struct gather *g, const struct sample *before,
 	gather_host(g, ret);
 	gather_services(g, now, ret);
 	gather_job_ages(g, now, ret);
+	gather_kit(g, now, ret);
 	if (g->cache != NULL)
 		rc = gather_cache(g, disks, now, ret, e);
 	if (before != NULL)

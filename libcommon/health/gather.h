@@ -16,6 +16,7 @@ struct gather {
 	const char *cert;   /* certificate of the server (PEM), or NULL */
 	const char *listen; /* where ps-receive listens, or NULL */
 	const char *state;  /* our own folder: heartbeat lies there */
+	const char *key;    /* key file of the vault, or NULL */
 	/* Services that should run: "receive", "pipeline". */
 	const char *services[GATHER_SERVICES_MAX];
 	unsigned nservices;
@@ -48,7 +49,11 @@ extern const char *const gather_jobs[GATHER_JOBS];
 int gather_job(const char *name);
 /* Stamps it, now. */
 int gather_stamp(int dirfd, int job, struct err *e);
+/* Stamps "key-kit" with the id of the newest key that the kit has. */
+int gather_stamp_kit(int dirfd, const char *id, struct err *e);
 void gather_job_ages(const struct gather *g, int64_t now, struct sample *ret);
+/* Has the newest key of the key file a kit? Unknown when it cannot be read. */
+void gather_kit(const struct gather *g, int64_t now, struct sample *ret);
 
 /* Is this service running? 1, 0, or -1: no way to tell. */
 int gather_service(const struct gather *g, const char *name);

@@ -3,61 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/html.h"
 #include "base/units.h"
 #include "health/page.h"
 #include "health/plot.h"
 #include "health/view.h"
-
-static const char head[] =
-    "<!DOCTYPE html>\n"
-    "<html lang=\"en\"><head><meta charset=\"utf-8\"/>\n"
-    "<meta name=\"viewport\" content=\"width=device-width, "
-    "initial-scale=1\"/>\n"
-    "<title>Process server</title>\n<style>\n"
-    ":root{color-scheme:light dark;--bg:#fff;--fg:#1b1f24;--dim:#59636e;"
-    "--line:#d1d9e0;--a:#0b61c4;--b:#a04900;--ok:#166b2d;--warn:#8a5300;"
-    "--bad:#b3181f}\n"
-    "@media(prefers-color-scheme:dark){:root{--bg:#14181d;--fg:#e6e9ed;"
-    "--dim:#9aa4af;--line:#353c45;--a:#6cb2ff;--b:#ffa657;--ok:#5fd07f;"
-    "--warn:#f0b44c;--bad:#ff7b72}}\n"
-    "body{margin:0 auto;max-width:60rem;padding:1rem;background:var(--bg);"
-    "color:var(--fg);font:16px/1.45 system-ui,sans-serif}\n"
-    "h1{font-size:1.4rem;margin:.2rem 0}h2{font-size:1.1rem;"
-    "margin:1.6rem 0 .4rem}p{margin:.3rem 0}.dim,figcaption,svg text{"
-    "color:var(--dim);fill:var(--dim)}\n"
-    ".ok{color:var(--ok)}.notice,.warning{color:var(--warn)}.critical,"
-    ".unknown{color:var(--bad)}code{overflow-wrap:anywhere}\n"
-    ".alert{border-left:4px solid;padding:.1rem .7rem;margin:.7rem 0}"
-    ".alert>*{color:var(--fg)}.alert>b{color:inherit}\n"
-    ".wide{overflow-x:auto}table{border-collapse:collapse;width:100%}"
-    "th,td{text-align:left;padding:.25rem .6rem .25rem 0;border-bottom:1px "
-    "solid var(--line);white-space:nowrap}td.n,th.n{text-align:right}\n"
-    "figure{margin:.8rem 0}svg{width:100%;height:auto;display:block}"
-    "svg text{font-size:12px}.grid{stroke:var(--line)}polyline{fill:none;"
-    "stroke-width:2;stroke-linejoin:round}.c0{stroke:var(--a)}"
-    ".c1{stroke:var(--b)}.k0{color:var(--a)}.k1{color:var(--b)}"
-    ".k0:before,.k1:before{content:\"\\25a0  \"}\n"
-    "@media(min-width:48rem){.plots{display:grid;grid-template-columns:1fr "
-    "1fr;gap:0 1.5rem}}\n"
-    "@media(max-width:47.9rem){svg text{font-size:18px}}\n"
-    "</style></head><body>\n";
-
-/* Words of others: a message of a store, the reason of a hold. */
-static void put_text(const char *t, FILE *f)
-{
-	for (; *t != '\0'; t++) {
-		if (*t == '<')
-			fputs("&lt;", f);
-		else if (*t == '&')
-			fputs("&amp;", f);
-		else if (*t == '>')
-			fputs("&gt;", f);
-		else if ((unsigned char)*t < ' ' || (unsigned char)*t > '~')
-			fputc('?', f);
-		else
-			fputc(*t, f);
-	}
-}
 
 static const char *class_of(const struct health *h)
 {
@@ -75,14 +25,14 @@ static void put_alert(const struct health *h, const struct alert *a, FILE *f)
 	format_duration((double)(h->now - a->since), age, sizeof(age));
 	fprintf(f, "<div class=\"alert %s\"><b>%s</b> <span>",
 		level_name(a->level), level_name(a->level));
-	put_text(a->key, f);
+	html_text(a->key, f);
 	fputs(": ", f);
-	put_text(a->what, f);
+	html_text(a->what, f);
 	fprintf(f, "</span><p class=\"dim\">since %s (%s); ", since, age);
-	put_text(a->evidence, f);
+	html_text(a->evidence, f);
 	if (a->next[0] != '\0') {
 		fputs("</p><p>Next: <code>", f);
-		put_text(a->next, f);
+		html_text(a->next, f);
 		fputs("</code>", f);
 	}
 	fputs("</p></div>\n", f);
@@ -95,13 +45,13 @@ static void put_why(const struct why *w, FILE *f)
 	FILE *m = open_memstream(&text, &n);
 
 	fputs("<h2>Why</h2>\n<p><b>", f);
-	put_text(w->behind ? why_word(w->cause) : "not behind", f);
+	html_text(w->behind ? why_word(w->cause) : "not behind", f);
 	fputs("</b>: ", f);
-	put_text(w->what, f);
+	html_text(w->what, f);
 	fputs("</p>\n", f);
 	if (w->evidence[0] != '\0') {
 		fputs("<p class=\"dim\">", f);
-		put_text(w->evidence, f);
+		html_text(w->evidence, f);
 		fputs("</p>\n", f);
 	}
 	if (m == NULL)
@@ -110,7 +60,7 @@ static void put_why(const struct why *w, FILE *f)
 	fclose(m);
 	text[strcspn(text, "\n")] = '\0';
 	fputs("<p class=\"dim\">", f);
-	put_text(text, f);
+	html_text(text, f);
 	fputs("</p>\n", f);
 	free(text);
 }
@@ -167,7 +117,7 @@ static void put_page(const struct health *h, const struct why *w,
 	size_t i;
 
 	format_time(h->now * NS_PER_S, now);
-	fputs(head, f);
+	html_begin("Process server", "", f);
 	fprintf(f,
 		"<h1 class=\"%s\">%s</h1>\n<p class=\"dim\">process server, "
 		"%s</p>\n",
@@ -178,7 +128,7 @@ static void put_page(const struct health *h, const struct why *w,
 	put_plots(samples, n, h->now, 24, f);
 	put_plots(samples, n, h->now, 72, f);
 	put_disks(w, f);
-	fputs("</body></html>\n", f);
+	html_end(f);
 }
 
 int page_write(struct ring *ring, const struct disks *disks,

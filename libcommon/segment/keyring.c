@@ -81,6 +81,32 @@ int key_for_machine(const struct key *key, const char *machine,
 	return 0;
 }
 
+int key_make(struct key *ret, const uint8_t secret[KEY_LEN], int64_t created_ns,
+	     struct err *e)
+{
+	*ret = (struct key){.created_ns = created_ns};
+	memcpy(ret->secret, secret, KEY_LEN);
+	return key_id(ret->secret, ret->id, e);
+}
+
+int keyring_take(struct keyring *k, const struct key *key, struct err *e)
+{
+	unsigned at = k->n;
+
+	if (keyring_find(k, key->id) != NULL)
+		return 0;
+	if (k->n == KEYRING_MAX)
+		return err_set(e, PS_CONFIG, "there are too many keys");
+	if (k->n > 0 && strcmp(k->keys[0].machine, key->machine) != 0)
+		return err_set(e, PS_CONFIG,
+			       "keys of the vault and of machines are mixed");
+	for (; at > 0 && k->keys[at - 1].created_ns > key->created_ns; at--)
+		k->keys[at] = k->keys[at - 1];
+	k->keys[at] = *key;
+	k->n++;
+	return 0;
+}
+
 int keyring_add(struct keyring *k, struct err *e)
 {
 	struct key *key = &k->keys[k->n];
@@ -94,6 +120,9 @@ int keyring_add(struct keyring *k, struct err *e)
 			       "vault keys are replaced",
 			       k->keys[0].machine);
 	*key = (struct key){.created_ns = time_now_ns() / NS_PER_S * NS_PER_S};
+	/* Newer than the others, whatever the clock says. */
+	if (k->n > 0 && key->created_ns <= key[-1].created_ns)
+		key->created_ns = key[-1].created_ns + NS_PER_S;
 	if (getrandom(key->secret, KEY_LEN, 0) != KEY_LEN)
 		return err_sys(e, PS_IOERR, "getrandom");
 	rc = key_id(key->secret, key->id, e);

@@ -56,6 +56,16 @@ size_t keyring_format(const struct keyring *k, char *out);
 /* Adds a new vault key, which seals from now on. */
 int keyring_add(struct keyring *k, struct err *e);
 
+/* The vault key of these bytes, with its id. */
+int key_make(struct key *ret, const uint8_t secret[KEY_LEN], int64_t created_ns,
+	     struct err *e);
+/*
+ * Adds a key that was made before, in its place by time; one that is there
+ * already is not added again. -PS_CONFIG: no room, or keys of the vault and of
+ * machines would be mixed.
+ */
+int keyring_take(struct keyring *k, const struct key *key, struct err *e);
+
 /*
  * The ring with which one machine seals and opens its own segments, from a
  * ring of vault keys. -PS_NOPERM when these are a machine's keys.

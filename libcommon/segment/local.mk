@@ -14,4 +14,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/segment/codec.c libcommon/segment/codec.h \
 	libcommon/segment/keyring.c libcommon/segment/keyring.h \
 	libcommon/segment/seal.c libcommon/segment/seal.h \
-	libcommon/segment/transform.c libcommon/segment/transform.h
+	libcommon/segment/transform.c libcommon/segment/transform.h \
+	libcommon/segment/wordlist.c \
+	libcommon/segment/words.c libcommon/segment/words.h \
+	libcommon/segment/typed.c libcommon/segment/typed.h

@@ -4,6 +4,8 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/vault/copy.h \
 	libcommon/vault/fence.c \
 	libcommon/vault/fence.h \
+	libcommon/vault/kit.c \
+	libcommon/vault/kit.h \
 	libcommon/vault/mapping.c \
 	libcommon/vault/mapping.h \
 	libcommon/vault/point.h \

@@ -32,3 +32,6 @@ tests_segment_test_lies_SOURCES = tests/segment/test-lies.c \
 tests_segment_test_lies_LDADD = $(TEST_LDADD)
 EXTRA_DIST += tests/segment/common.bash tests/segment/compress.bats \
 	tests/segment/encrypt.bats tests/segment/stream.bats
+UNIT_TESTS += tests/segment/test-words
+tests_segment_test_words_SOURCES = tests/segment/test-words.c
+tests_segment_test_words_LDADD = $(TEST_LDADD)

@@ -46,6 +46,9 @@ static void keys_come_back_in_their_order(void **state)
 	assert_int_equal(back->n, 3);
 	assert_memory_equal(k->keys, back->keys, 3 * sizeof(struct key));
 	assert_ptr_equal(keyring_find(back, k->keys[1].id), &back->keys[1]);
+	/* Made in one second, and their order can be told all the same. */
+	assert_true(k->keys[0].created_ns < k->keys[1].created_ns);
+	assert_true(k->keys[1].created_ns < k->keys[2].created_ns);
 	keyring_free(k);
 	keyring_free(back);
 }

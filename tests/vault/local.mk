@@ -52,3 +52,4 @@ tests_vault_test_parts_SOURCES = tests/vault/test-parts.c
 tests_vault_test_parts_LDADD = $(TEST_LDADD)
 tests_vault_test_queue_SOURCES = tests/vault/test-queue.c $(vault_place)
 tests_vault_test_queue_LDADD = $(TEST_LDADD)
+EXTRA_DIST += tests/vault/kit.bats
