@@ -56,6 +56,8 @@ static const struct {
 			  "Since a restore was tried with success"},
     [METRIC_JOB_KEY_KIT] = {"job_key_kit_age_seconds",
 			    "Since the key kit was made or checked"},
+    [METRIC_SINGLE_WRITER] = {"vaults_single_writer",
+			      "Vaults whose store refuses no second create"},
 };
 
 const char *metric_name(enum metric m)
