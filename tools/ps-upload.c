@@ -127,9 +127,11 @@ static int upload(struct upload *u, struct upload_totals *totals,
 		u->rate = NULL;
 		rates_store(&rates, v.store);
 	}
-	if (v.single_writer)
+	if (v.single_writer) {
+		upload_report_single_writer(u->report);
 		tool_warn("this vault's store refuses no second create: see "
 			  "to it that no other ps-upload writes to it");
+	}
 	fd = open_input(file);
 	rc =
 	    upload_run(&v, fd, strcmp(file, "-") != 0 ? file : "standard input",

@@ -117,6 +117,20 @@ static void storage(const struct gather *g, struct sample *ret)
 	fclose(f);
 }
 
+/* By what each ps-upload told last. */
+static void single_writers(const struct gather *g, int64_t now,
+			   struct sample *ret)
+{
+	struct why w = {.now = now};
+	unsigned i;
+
+	why_read_followers(g->cache, &w);
+	ret->values[METRIC_SINGLE_WRITER] = 0;
+	for (i = 0; i < w.nfollowers; i++)
+		ret->values[METRIC_SINGLE_WRITER] +=
+		    w.followers[i].single_writer;
+}
+
 /* Of the stores that have answered lately, the one that differs most. */
 static void clock_offset(const struct gather *g, int64_t now,
 			 struct sample *ret)
@@ -150,6 +164,7 @@ int gather_cache(const struct gather *g, struct disks *disks, int64_t now,
 	storage(g, ret);
 	clock_offset(g, now, ret);
 	ret->values[METRIC_CACHE_FAILED] = c->failed;
+	single_writers(g, now, ret);
 	ret->values[METRIC_RAW_ACCEPTED] =
 	    (int64_t)counter_get(c, COUNTER_ACCEPTED_BYTES);
 	ret->values[METRIC_RAW_STORED] =

@@ -58,6 +58,8 @@ static const struct {
 			    "Since the key kit was made or checked"},
     [METRIC_KEY_NO_KIT] = {"key_without_kit_seconds",
 			   "Age of the newest key when no kit has it"},
+    [METRIC_SINGLE_WRITER] = {"vaults_single_writer",
+			      "Vaults whose store refuses no second create"},
 };
 
 const char *metric_name(enum metric m)

@@ -56,6 +56,10 @@ static const struct rule published[] = {
     {"cache-failed", "cache-failed", METRIC_CACHE_FAILED, RULE_NEWEST, false,
      NEVER, NEVER, 0, "stable storage of the cache has failed (%s)", "",
      "look at the disk, then ps-cache verify, then remove CACHE/failed"},
+    {"single-writer", "single-writer", METRIC_SINGLE_WRITER, RULE_NEWEST, false,
+     0, NEVER, NEVER, "%s vaults refuse no second writer", "",
+     "let no other ps-upload write there, or use a store with conditional "
+     "writes: ps-vault stat"},
     {"prune", "job-prune", METRIC_JOB_PRUNE, RULE_NEWEST, false, NEVER,
      2 * 86400, NEVER, "the vault was not pruned for %s", "s",
      "run it and read what it says: ps-vault prune"},

@@ -151,6 +151,7 @@ static void take_upload(const json_t *o, int64_t now, struct why_follower *f)
 	f->ahead = json_integer_value(json_object_get(o, "clock_ahead_s"));
 	if (llabs(f->ahead / 2) > CLOCK_MAX_S) /* no clock */
 		f->clock_told = false;
+	f->single_writer = json_is_true(json_object_get(o, "single_writer"));
 	f->uploading = lives(o, "ps-upload") && fresh(o, now);
 }
 

@@ -94,7 +94,8 @@ struct why_follower {
 	double latency_ms;
 	bool uploading; /* that process lives */
 	bool clock_told;
-	int64_t ahead; /* seconds, the store's clock of ours */
+	int64_t ahead;	    /* seconds, the store's clock of ours */
+	bool single_writer; /* its store refuses no second create */
 };
 
 struct why_disk {

@@ -76,12 +76,12 @@ static char *as_text(const struct upload_report *r)
 
 	format_time(time_now_ns() / NS_PER_S * NS_PER_S, now);
 	root = json_pack(
-	    "{s:i s:s s:s s:s s:s s:I s:I s:I s:I s:o s:o s:I s:I s:o s:s}",
+	    "{s:i s:s s:s s:s s:s s:b s:I s:I s:I s:I s:o s:o s:I s:I s:o s:s}",
 	    "pid", (int)getpid(), "state", state_names[r->state], "cause",
-	    r->cause, "error", r->error, "vault", r->vault, "segments",
-	    (json_int_t)r->segments, "bytes", (json_int_t)r->bytes, "rate",
-	    (json_int_t)r->rate, "limit_rate", (json_int_t)r->limit,
-	    "limited_s", json_real(limited), "latency_ms",
+	    r->cause, "error", r->error, "vault", r->vault, "single_writer",
+	    (int)r->single_writer, "segments", (json_int_t)r->segments, "bytes",
+	    (json_int_t)r->bytes, "rate", (json_int_t)r->rate, "limit_rate",
+	    (json_int_t)r->limit, "limited_s", json_real(limited), "latency_ms",
 	    json_real((double)(int64_t)(latency(r) * 1e4) / 10), "retries",
 	    (json_int_t)r->retries, "errors", (json_int_t)r->errors,
 	    "clock_ahead_s", clock_ahead(r), "updated", now);
@@ -260,6 +260,16 @@ void upload_report_rate(struct upload_report *r, uint64_t limit)
 		return;
 	pthread_mutex_lock(&r->lock);
 	r->limit = limit;
+	tell_news(r);
+	pthread_mutex_unlock(&r->lock);
+}
+
+void upload_report_single_writer(struct upload_report *r)
+{
+	if (r->file.path == NULL)
+		return;
+	pthread_mutex_lock(&r->lock);
+	r->single_writer = true;
 	tell_news(r);
 	pthread_mutex_unlock(&r->lock);
 }

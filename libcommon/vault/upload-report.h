@@ -33,7 +33,7 @@ struct upload_report {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	bool news, closing;
+	bool news, closing, single_writer;
 	enum upload_state state;
 	const char *cause; /* "" or a word of the manual */
 	char error[512];
@@ -65,6 +65,8 @@ void upload_report_open(struct upload_report *r, const char *path,
 			const char *vault, uint64_t limit);
 /* Another limit from now on; 0: none. */
 void upload_report_rate(struct upload_report *r, uint64_t limit);
+/* The vault's store refuses no second create. */
+void upload_report_single_writer(struct upload_report *r);
 /* A web_watch_fn; ctx is the report. */
 void upload_report_web(void *ctx, const struct web_event *ev);
 /* Bytes were written into the vault. */

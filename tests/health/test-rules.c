@@ -84,6 +84,8 @@ static void both_sides_of_each_threshold(void **state)
 	    {"clock-offset", METRIC_CLOCK_OFFSET, 901, LEVEL_CRITICAL},
 	    {"cache-failed", METRIC_CACHE_FAILED, 0, LEVEL_OK},
 	    {"cache-failed", METRIC_CACHE_FAILED, 1, LEVEL_CRITICAL},
+	    {"single-writer", METRIC_SINGLE_WRITER, 0, LEVEL_OK},
+	    {"single-writer", METRIC_SINGLE_WRITER, 1, LEVEL_NOTICE},
 	    {"prune", METRIC_JOB_PRUNE, 2 * 86400, LEVEL_OK},
 	    {"prune", METRIC_JOB_PRUNE, 2 * 86400 + 1, LEVEL_WARNING},
 	    {"verify", METRIC_JOB_VERIFY, 8 * 86400, LEVEL_OK},

@@ -40,8 +40,9 @@ load store
 	grep -q 'a single writer is assumed' stat
 	ps-vault stat s3://bucket/site --json | grep -q '"fence": *"single-writer"'
 	PATH=$PS_BUILD/tests/segment:$PATH
-	make-segment | ps-upload s3://bucket/site >acks 2>err
+	make-segment | ps-upload --report report s3://bucket/site >acks 2>err
 	grep -q 'refuses no second create' err
+	jq -e .single_writer report
 }
 
 @test "so does the strict server when it is lax, and not when it is not" {
@@ -52,6 +53,27 @@ load store
 	ps-vault init s3://bucket/lax
 	ps-vault stat s3://bucket/lax --json |
 		grep -q '"fence": *"single-writer"'
+}
+
+@test "health tells of a vault with a single writer, and of no other" {
+	local vault
+	strict
+	PATH=$PS_BUILD/tests/segment:$PATH
+	export PS_HEALTH_DIR=$T/health
+	ps-vault init s3://bucket/strict
+	settings '{"lax": true}'
+	ps-vault init s3://bucket/lax
+	for vault in strict lax; do
+		ps-cache init --keep-free 0 --keep-free-initial 0 -C "$vault"
+		make-segment | ps-cache put -C "$vault" >acks
+		printf '%s\n' "cache: $T/$vault" "vault: s3://bucket/$vault" >ps.yaml
+		ps-pipeline --config ps.yaml --once 2>err
+		ps-health sample --config ps.yaml
+		ps-health check --json >"$vault.json" || [ $? -le 3 ]
+	done
+	jq -e '.alerts | map(select(.code == "single-writer")) == []' strict.json
+	jq -e '.alerts[] | select(.code == "single-writer") |
+		.level == "notice"' lax.json
 }
 
 @test "the strict server takes what rclone sends, and refuses what is wrong" {
