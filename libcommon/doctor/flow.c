@@ -11,8 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
 #include "base/units.h"
 #include "cache/counters.h"
 #include "cache/report.h"
@@ -21,9 +19,6 @@
 #include "vault/probe.h"
 #include "vault/settings.h"
 
-/* What ps-upload tells of itself: ps-pipeline lets it write this. */
-#define UPLOAD_REPORT ".upload"
-#define REPORT_MAX 65536u
 #define LOOK_S 8
 /* What waits has to be stored within this: the published threshold. */
 #define DRAIN_S (30 * 60)
@@ -31,50 +26,6 @@
 /* A line should have some room above the mean churn. */
 #define ROOM 1.3
 #define PROBE_BYTES (16u << 20)
-
-/* ---- what ps-upload says of itself ---- */
-
-struct upload {
-	bool told;
-	char state[16], cause[32], error[200];
-	uint64_t bytes, rate, limit;
-};
-
-static void text_of(const json_t *o, const char *key, char *out, size_t size)
-{
-	const char *text = json_string_value(json_object_get(o, key));
-
-	snprintf(out, size, "%s", text != NULL ? text : "");
-}
-
-static uint64_t number_of(const json_t *o, const char *key)
-{
-	double n = json_number_value(json_object_get(o, key));
-
-	return n > 0 && n < 1e18 ? (uint64_t)n : 0;
-}
-
-static void read_upload(const struct doctor *d, struct upload *ret)
-{
-	char path[PATH_MAX], *text;
-	json_t *o;
-
-	*ret = (struct upload){0};
-	snprintf(path, sizeof(path), "%s/" UPLOAD_REPORT, d->cache);
-	text = doctor_read(path, REPORT_MAX, NULL);
-	o = text != NULL ? json_loads(text, 0, NULL) : NULL;
-	ret->told = json_is_object(o);
-	if (ret->told) {
-		text_of(o, "state", ret->state, sizeof(ret->state));
-		text_of(o, "cause", ret->cause, sizeof(ret->cause));
-		text_of(o, "error", ret->error, sizeof(ret->error));
-		ret->bytes = number_of(o, "bytes");
-		ret->rate = number_of(o, "rate");
-		ret->limit = number_of(o, "limit_rate");
-	}
-	json_decref(o);
-	free(text);
-}
 
 /* ---- what ps-upload has read ---- */
 
@@ -163,11 +114,11 @@ static int watch(const struct doctor *d, const struct now *before,
 	struct upload was, is;
 	int rc;
 
-	read_upload(d, &was);
+	upload_read(d, &was);
 	do {
 		nanosleep(&nap, NULL);
 		rc = look(d, after, e);
-		read_upload(d, &is);
+		upload_read(d, &is);
 		r = readers_now();
 		/* What one reads when it begins is not the stream. */
 		if (r.who != begun.who)
@@ -186,7 +137,7 @@ static void stuck(const struct doctor *d, const char *pending,
 {
 	struct upload u;
 
-	read_upload(d, &u);
+	upload_read(d, &u);
 	find_failed(f, DOCTOR_SIGN, "%s wait, and nothing was stored for %d s",
 		    pending, LOOK_S);
 	if (u.told)
@@ -347,7 +298,7 @@ static void limit_of(const struct doctor *d, struct line *l)
 {
 	struct upload u;
 
-	read_upload(d, &u);
+	upload_read(d, &u);
 	l->limit =
 	    u.told && u.limit > 0 ? (double)u.limit : (double)d->limit_rate;
 }

@@ -68,6 +68,14 @@ bool doctor_endpoint_place(const struct doctor *d, struct doctor_peer *ret);
 /* A URL for people: without user, password, query. */
 void doctor_plain_url(const char *url, char *out, size_t size);
 
+/* What ps-upload says of itself in the cache, for the vault of `d`. */
+struct upload {
+	bool told; /* there is such a report */
+	char state[16], cause[32], error[200];
+	uint64_t bytes, rate, limit;
+};
+void upload_read(const struct doctor *d, struct upload *ret);
+
 /*
  * A text file whole, at most `max` bytes of its end; NULL with errno. For
  * free(3).

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <limits.h>
 #include <netdb.h>
 #include <poll.h>
@@ -26,6 +27,7 @@
 #include "cache/follower.h"
 #include "cache/report.h"
 #include "health/gather.h"
+#include "health/processes.h"
 #include "health/why.h"
 
 #define SECTOR 512 /* of /proc/diskstats, whatever the device says */
@@ -80,6 +82,8 @@ static void room(const struct gather *g, struct sample *ret)
 		return;
 	ret->values[METRIC_CACHE_BYTES] =
 	    (int64_t)((uint64_t)v.f_blocks * v.f_frsize);
+	ret->values[METRIC_RAW_FREE] =
+	    (int64_t)((uint64_t)v.f_bavail * v.f_frsize);
 	ret->values[METRIC_CACHE_FREE] =
 	    (int64_t)((uint64_t)v.f_bavail * 100 /
 		      (v.f_blocks - v.f_bfree + v.f_bavail));
@@ -118,22 +122,49 @@ static void storage(const struct gather *g, struct sample *ret)
 }
 
 /* Of the stores that have answered lately, the one that differs most. */
-static void clock_offset(const struct gather *g, int64_t now,
-			 struct sample *ret)
+static int64_t clock_offset(const struct why *w)
 {
-	struct why w = {.now = now};
 	int64_t most = METRIC_UNKNOWN, diff;
 	unsigned i;
 
-	why_read_followers(g->cache, &w);
-	for (i = 0; i < w.nfollowers; i++) {
-		if (!w.followers[i].clock_told)
+	for (i = 0; i < w->nfollowers; i++) {
+		if (!w->followers[i].clock_told)
 			continue;
-		diff = llabs(w.followers[i].ahead);
+		diff = llabs(w->followers[i].ahead);
 		if (most == METRIC_UNKNOWN || diff > most)
 			most = diff;
 	}
-	ret->values[METRIC_CLOCK_OFFSET] = most;
+	return most;
+}
+
+/* Behind the first stage; the last one is another ps-cache. */
+static void queue(const struct why_stage *s, struct sample *ret)
+{
+	enum metric m =
+	    strcmp(s->name, "ps-compress") == 0	 ? METRIC_QUEUE_COMPRESS
+	    : strcmp(s->name, "ps-encrypt") == 0 ? METRIC_QUEUE_ENCRYPT
+	    : strcmp(s->name, "ps-upload") == 0	 ? METRIC_QUEUE_UPLOAD
+						 : METRIC_QUEUE_ACK;
+	int64_t fill;
+
+	if (s->queue_size == 0)
+		return;
+	fill = (int64_t)(s->queue * 100 / s->queue_size);
+	/* Not known is less than any. */
+	if (fill > ret->values[m])
+		ret->values[m] = fill;
+}
+
+static void chains(const struct gather *g, int64_t now, struct sample *ret)
+{
+	struct why w = {.now = now};
+	unsigned i, k;
+
+	why_read_followers(g->cache, &w);
+	ret->values[METRIC_CLOCK_OFFSET] = clock_offset(&w);
+	for (i = 0; i < w.nfollowers; i++)
+		for (k = 1; k < w.followers[i].n; k++)
+			queue(&w.followers[i].stages[k], ret);
 }
 
 int gather_cache(const struct gather *g, struct disks *disks, int64_t now,
@@ -148,7 +179,7 @@ int gather_cache(const struct gather *g, struct disks *disks, int64_t now,
 		return rc;
 	room(g, ret);
 	storage(g, ret);
-	clock_offset(g, now, ret);
+	chains(g, now, ret);
 	ret->values[METRIC_CACHE_FAILED] = c->failed;
 	ret->values[METRIC_RAW_ACCEPTED] =
 	    (int64_t)counter_get(c, COUNTER_ACCEPTED_BYTES);
@@ -253,13 +284,58 @@ static int pipeline_runs(const char *cache)
 	return runs;
 }
 
-int gather_service(const struct gather *g, const char *name)
+int gather_followed(const struct gather *g)
 {
-	if (strcmp(name, "receive") == 0)
+	return g->cache != NULL ? pipeline_runs(g->cache) : -1;
+}
+
+/* Between two tries nobody follows the cache, and yet the service runs. */
+static int pipeline_service(const struct gather *g)
+{
+	const struct process_ask q = {.program = "ps-pipeline",
+				      .places = {g->config, g->cache}};
+	int runs = gather_followed(g);
+
+	return runs == 0 ? process_runs(g->proc, &q) == 1 : runs;
+}
+
+int gather_service(const struct gather *g, enum service s)
+{
+	struct process_ask q = {.program = "ps-config",
+				.word = service_word(s),
+				.places = {g->config}};
+
+	switch (s) {
+	case SERVICE_RECEIVE:
 		return g->listen != NULL ? receive_runs(g->listen) : -1;
-	if (strcmp(name, "pipeline") == 0)
-		return g->cache != NULL ? pipeline_runs(g->cache) : -1;
-	return -1;
+	case SERVICE_PIPELINE:
+		return pipeline_service(g);
+	case SERVICE_CONFIG:
+		q.word = "serve";
+		break;
+	case SERVICE_AGENT:
+		q = (struct process_ask){
+		    .program = "ps-agent", .word = "run", .places = {g->agent}};
+		break;
+	default:
+		break;
+	}
+	return process_runs(g->proc, &q);
+}
+
+/* A unit that starts at boot is wanted by some target: systemd.unit(5). */
+static bool at_boot(const char *units, const char *unit)
+{
+	char pattern[PATH_MAX];
+	glob_t found;
+	int rc;
+
+	snprintf(pattern, sizeof(pattern), "%s/*.wants/%s.service", units,
+		 unit);
+	rc = glob(pattern, 0, NULL, &found);
+	if (rc == 0)
+		globfree(&found);
+	return rc != GLOB_NOMATCH;
 }
 
 /* Days until notAfter, down; METRIC_UNKNOWN. */
@@ -282,19 +358,28 @@ static int64_t cert_days(const char *path)
 
 void gather_services(const struct gather *g, int64_t now, struct sample *ret)
 {
-	char path[PATH_MAX];
-	struct stat st;
-	int64_t down = 0;
-	unsigned i;
+	int64_t down = 0, unboot = 0;
+	unsigned s, set = 0;
 
-	for (i = 0; i < g->nservices; i++)
-		down += gather_service(g, g->services[i]) == 0;
-	if (g->nservices > 0)
+	for (s = 0; s < SERVICES; s++) {
+		if ((g->services & (1u << s)) == 0)
+			continue;
+		if (gather_service(g, (enum service)s) == 0) {
+			down++;
+			set |= 1u << s;
+		}
+		unboot += g->units != NULL &&
+			  !at_boot(g->units, service_unit((enum service)s));
+	}
+	if (g->services != 0) {
 		ret->values[METRIC_SERVICES_DOWN] = down;
+		ret->values[METRIC_RAW_DOWN] = set;
+	}
+	if (g->services != 0 && g->units != NULL)
+		ret->values[METRIC_SERVICES_UNBOOT] = unboot;
 	if (g->cert != NULL)
 		ret->values[METRIC_CERT_DAYS] = cert_days(g->cert);
-	snprintf(path, sizeof(path), "%s/heartbeat", g->state);
-	if (stat(path, &st) == 0)
+	if (g->server != NULL)
 		ret->values[METRIC_HEARTBEAT_AGE] =
-		    now > st.st_mtime ? now - st.st_mtime : 0;
+		    gather_heartbeat_age(g->state, now);
 }

@@ -67,7 +67,7 @@ static const struct {
 		      "du -x"},
     [WHY_SLOW_DISK] = {"slow-disk", "ps-health why MACHINE DISK"},
     [WHY_SOURCE_SILENT] = {"source-silent",
-			   "on the source: ps-agent status, cxpsclient"},
+			   "on the source: ps-doctor, ps-agent status"},
 };
 
 const char *why_word(enum why_cause c)

@@ -44,21 +44,6 @@ run_pipeline() {
 	start ps-pipeline --config "$T/now.yaml" --stop-timeout 0 "$@" >>acks 2>>pipeline.err
 }
 
-@test "a limit on the rate" {
-	fill
-	settings_for <<<'upload: {limit-rate: 40K}'
-	run_pipeline
-	why rate-limit
-	# The figures of its first second are rough.
-	steady() {
-		ps-health why --config now.yaml --json >why.json || true
-		jq -e '.cause == "rate-limit" and .share > 0.5 and
-			.samples >= 8 and .eta_seconds > 60' why.json
-	}
-	wait_for steady || { cat why.json; false; }
-	jq -e '.disks[0].cause == "rate-limit"' why.json
-}
-
 @test "a pipeline that does not run" {
 	fill
 	settings_for </dev/null
@@ -86,47 +71,6 @@ run_pipeline() {
 	stop_all
 	run_pipeline
 	why store-unreachable
-}
-
-@test "a proxy that is not there" {
-	strict
-	ps-vault init s3://bucket/v
-	fill
-	sed -i '/^vault:/d' s1/ps.yaml
-	settings_for <<-'END'
-		vault: s3://bucket/v
-		proxy: http://127.0.0.1:1
-	END
-	run_pipeline
-	why proxy
-}
-
-@test "a clock that the store refuses" {
-	strict
-	ps-vault init s3://bucket/v
-	fill
-	control PUT settings '{"clock": 3600}'
-	sed -i '/^vault:/d' s1/ps.yaml
-	settings_for <<<'vault: s3://bucket/v'
-	run_pipeline
-	why clock
-	offset() { # offset LEVEL: what the alert says
-		ps-health sample --config now.yaml
-		ps-health check --json >check.json || true
-		[ "$(jq -r '.alerts[] | select(.code == "clock-offset") |
-			.level' check.json)" = "$1" ]
-	}
-	wait_for offset critical
-	[ "$(jq '.figures.clock_offset_seconds - 3600 | . > -60 and . < 60' \
-		check.json)" = true ]
-	# It has stopped: that does not pass by itself.
-	control PUT settings '{"clock": -400}'
-	run_pipeline
-	wait_for offset warning
-	control PUT settings '{"clock": 100}'
-	fill e
-	wait_for offset ''
-	[ "$(jq '.figures.clock_offset_seconds > 60' check.json)" = true ]
 }
 
 @test "a store at the end of a narrow line" {
@@ -159,43 +103,6 @@ run_pipeline() {
 	jq -e '.share > 0.3 and .backlog_bytes > 0' why.json
 	jq -e '.eta == "never at this rate"' why.json
 	kill -CONT "$pid"
-}
-
-@test "a full cache, a stopped receiver, an expired certificate" {
-	fill
-	settings_for </dev/null
-	run_pipeline
-	wait_for drained
-	ps-cache init -C s1/cache --keep-free 100 >/dev/null
-	why throttle
-	ps-cache init -C s1/cache --keep-free 1 >/dev/null
-	faketime -f -4000d ps-receive --new-cert --cert old.cert --key old.key
-	why certificate --cert old.cert
-	why receiver-down --listen 127.0.0.1:1
-}
-
-@test "a disk on hold, one that is slow, one that is silent" {
-	fill d
-	fill e
-	settings_for </dev/null
-	run_pipeline
-	wait_for drained
-	ps-cache hold -C s1/cache m e "somebody said so"
-	why held
-	jq -e '.evidence == "somebody said so"' why.json
-	[ "$(jq -r '.disks[] | select(.disk == "e") | .state' why.json)" = held ]
-	ps-health why --config now.yaml m d
-	fails_with 66 ps-health why --config now.yaml m x
-	ps-vault head --config now.yaml --machine m --disk e |
-		ps-cache seat -C s1/cache >/dev/null
-	faketime -f -30m ps-health sample --config now.yaml --services pipeline
-	why source-silent
-	[ "$(jq -r '.disks[0].state' why.json)" = disconnected ]
-	scribble disk.img 7 3
-	fill d
-	wait_for drained
-	why slow-disk
-	jq -e '.what | contains("disk e")' why.json
 }
 
 @test "a job that is silent for too long is an alert" {
