@@ -129,6 +129,21 @@ static void find_role(void)
 	doctor.source = role_has_agent(role);
 }
 
+/* Those of the list, unless one is named on the command line. */
+static void find_vaults(void)
+{
+	struct err e = {0};
+
+	doctor.settings = store_settings;
+	if (doctor.source ||
+	    (doctor.vault != NULL && !opt_from_conf(opts, "vault")))
+		return;
+	if (vaults_from_conf(&doctor.vaults, doctor.conf, &e) < 0)
+		tool_die(&e);
+	/* A list of one is taken for what it says, in all steps. */
+	vault_first(&doctor);
+}
+
 static void prepare(void)
 {
 	static char log_dir[4096];
@@ -156,6 +171,7 @@ static void prepare(void)
 			     "--agent-config FILE for a source");
 		tool_die(&e);
 	}
+	find_vaults();
 	if (doctor.log_dir == NULL && doctor.cache != NULL) {
 		snprintf(log_dir, sizeof(log_dir), "%s/.log", doctor.cache);
 		doctor.log_dir = log_dir;

@@ -17,6 +17,8 @@
 #include "base/conf.h"
 #include "base/opt.h"
 #include "health/roles.h"
+#include "pipeline/vaults.h"
+#include "vault/settings.h"
 
 #define DOCTOR_LINES 8
 #define DOCTOR_LINE_SIZE 240
@@ -50,7 +52,9 @@ struct finding {
 	unsigned n;
 	char next[2 * DOCTOR_LINE_SIZE]; /* what to do; empty: nothing */
 	double seconds;
-	double rate;   /* bytes per second that were measured; 0: none */
+	double rate; /* bytes per second that were measured; 0: none */
+	unsigned vaults_failed; /* of several vaults: bits */
+	double vault_rates[VAULTS_MAX];
 	unsigned down; /* bits of enum service that do not run */
 };
 
@@ -68,9 +72,12 @@ struct doctor {
 	const char *agent_path;
 	/* of a process server */
 	const char *cache, *vault, *listen, *cert, *passphrase, *health;
-	const char *vault_name; /* of its follower; NULL: it has none */
-	const char *log_dir;	/* of cxps.err and cxps.xfer */
-	uint64_t limit_rate;	/* of the upload, bytes a second; 0: none */
+	struct vaults vaults; /* when there are several; vault: the first */
+	struct store_settings settings; /* as store: and proxy: have them */
+	unsigned at;			/* which of them is looked at */
+	const char *vault_name;		/* of its follower; NULL: it has none */
+	const char *log_dir;		/* of cxps.err and cxps.xfer */
+	uint64_t limit_rate; /* of the upload, bytes a second; 0: none */
 	/* of both */
 	const char *host;     /* the process server as sources know it */
 	struct opt_list logs; /* files, where there is no journal */
@@ -91,6 +98,9 @@ struct doctor_step {
 	unsigned seconds;
 	void (*run)(const struct doctor *d, struct finding *f);
 };
+
+/* Takes over the first of d->vaults, if any; store_settings are set for it. */
+void vault_first(struct doctor *d);
 
 /* The steps in their order; *ret_n of them. */
 const struct doctor_step *doctor_steps(unsigned *ret_n);

@@ -139,12 +139,17 @@ void step_firewall(const struct doctor *d, struct finding *f)
 	struct looking l = {.f = f};
 	struct doctor_peer peer, store;
 	bool have = doctor_peer(d, &peer);
+	struct doctor one;
+	unsigned i;
 
 	if (have)
 		look(&l, !d->source, peer.host, peer.port);
-	if (!d->source && doctor_endpoint_place(d, &store) &&
-	    strcmp(store.host, "127.0.0.1") != 0)
-		look(&l, false, store.host, store.port);
+	for (i = 0; !d->source && i < vault_count(d); i++) {
+		vault_at(d, i, &one);
+		if (doctor_endpoint_place(&one, &store) &&
+		    strcmp(store.host, "127.0.0.1") != 0)
+			look(&l, false, store.host, store.port);
+	}
 	if (l.blocked > 0) {
 		find_failed(f, DOCTOR_CAUSE, "the firewall drops %s", l.first);
 		say_next(&l, have ? peer.port : "9443", f);

@@ -185,15 +185,22 @@ static void look_at(const struct doctor *d, enum service s, struct tally *t,
  */
 static bool was_refused(const struct doctor *d, struct finding *f)
 {
+	bool refused = false;
+	struct doctor one;
 	struct upload u;
+	unsigned i;
 
 	if (f->down != 1u << SERVICE_PIPELINE)
 		return false;
-	upload_read(d, &u);
-	if (strcmp(u.state, "failed") != 0 || u.error[0] == '\0')
-		return false;
-	find_shows(f, "its ps-upload ended: %s", u.error);
-	return true;
+	for (i = 0; i < vault_count(d); i++) {
+		vault_at(d, i, &one);
+		upload_read(&one, &u);
+		if (strcmp(u.state, "failed") != 0 || u.error[0] == '\0')
+			continue;
+		refused = true;
+		find_shows(f, "its ps-upload ended: %s", u.error);
+	}
+	return refused;
 }
 
 static void tell(const struct doctor *d, const struct tally *t,

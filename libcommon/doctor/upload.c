@@ -44,6 +44,7 @@ void upload_read(const struct doctor *d, struct upload *ret)
 		text_of(o, "state", ret->state, sizeof(ret->state));
 		text_of(o, "cause", ret->cause, sizeof(ret->cause));
 		text_of(o, "error", ret->error, sizeof(ret->error));
+		ret->segments = number_of(o, "segments");
 		ret->bytes = number_of(o, "bytes");
 		ret->rate = number_of(o, "rate");
 		ret->limit = number_of(o, "limit_rate");
