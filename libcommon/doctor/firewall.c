@@ -18,13 +18,33 @@ struct looking {
 	unsigned blocked;
 	char first[DOCTOR_LINE_SIZE];
 	struct packet packet;
-	const char *what; /* "inbound TCP 9443" */
+	const char *what;      /* "inbound TCP 9443" */
+	struct nat_found *nat; /* not NULL: only that is looked for */
 };
+
+static void show_nat(struct looking *l, const struct ruleset *r)
+{
+	const struct rule_line *line;
+	const struct chain *chain;
+	size_t at = 0;
+
+	while ((line = ruleset_nat(r, &at, &chain)) != NULL) {
+		l->nat->rules++;
+		l->nat->away += line->nat == NAT_TARGET &&
+				line->fit == FIT_YES &&
+				line->to_port != l->packet.port;
+		find_shows(l->f, "NAT, %s: %s", chain->name, line->text);
+	}
+}
 
 static void judge(struct looking *l, const struct ruleset *r)
 {
 	struct ruling ruling;
 
+	if (l->nat != NULL) {
+		show_nat(l, r);
+		return;
+	}
 	ruleset_judge(r, &ruling);
 	if (ruling.blocked) {
 		if (l->blocked++ == 0)
@@ -102,6 +122,16 @@ static void look(struct looking *l, bool inbound, const char *host,
 	l->what = what;
 	look_at_nft(l, look_at_iptables(l));
 	l->what = NULL;
+}
+
+void nat_look(const struct doctor *d, struct finding *f, struct nat_found *ret)
+{
+	struct looking l = {.f = f, .nat = ret};
+	struct doctor_peer peer;
+
+	*ret = (struct nat_found){0};
+	if (doctor_peer(d, &peer))
+		look(&l, !d->source, peer.host, peer.port);
 }
 
 static bool firewalld_runs(void)

@@ -52,6 +52,14 @@ bool find_denied(struct finding *f, const struct err *e);
 /* What an earlier step has found; NULL: it has not run. */
 const struct finding *finding_of(const struct doctor *d, const char *step);
 
+/* ---- address translation (firewall.c) ---- */
+
+struct nat_found {
+	unsigned rules; /* that touch our port: each is shown */
+	unsigned away;	/* that send what asks for it elsewhere, for sure */
+};
+void nat_look(const struct doctor *d, struct finding *f, struct nat_found *ret);
+
 /* ---- where things are (finding.c) ---- */
 
 /* Host and port of the process server as it is reached from here. */
