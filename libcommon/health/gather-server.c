@@ -289,38 +289,70 @@ int gather_followed(const struct gather *g)
 	return g->cache != NULL ? pipeline_runs(g->cache) : -1;
 }
 
-/* Between two tries nobody follows the cache, and yet the service runs. */
-static int pipeline_service(const struct gather *g)
+/* How the process of a service is known. */
+static struct process_ask process_of(const struct gather *g, enum service s)
 {
-	const struct process_ask q = {.program = "ps-pipeline",
-				      .places = {g->config, g->cache}};
-	int runs = gather_followed(g);
+	switch (s) {
+	case SERVICE_PIPELINE:
+		return (struct process_ask){
+		    "ps-pipeline", NULL, {g->config, g->cache}};
+	case SERVICE_CONFIG:
+		return (struct process_ask){"ps-config", "serve", {g->config}};
+	case SERVICE_HEARTBEAT:
+		return (struct process_ask){
+		    "ps-config", "heartbeat", {g->config}};
+	default:
+		return (struct process_ask){"ps-agent", "run", {g->agent}};
+	}
+}
 
-	return runs == 0 ? process_runs(g->proc, &q) == 1 : runs;
+/* What can be said without looking at processes. */
+static bool known_at_once(const struct gather *g, enum service s, int *ret)
+{
+	*ret = -1;
+	if (s == SERVICE_RECEIVE)
+		*ret = g->listen != NULL ? receive_runs(g->listen) : -1;
+	else if (s == SERVICE_PIPELINE)
+		*ret = gather_followed(g);
+	/* Between two tries nobody follows, and yet the service runs. */
+	return s == SERVICE_RECEIVE || (s == SERVICE_PIPELINE && *ret != 0);
+}
+
+/* The services of `set` that do not run. */
+static unsigned missing(const struct gather *g, unsigned set)
+{
+	struct process_ask asks[SERVICES];
+	unsigned s, n = 0, down = 0, up, whose[SERVICES];
+	int runs;
+
+	for (s = 0; s < SERVICES; s++) {
+		if ((set & (1u << s)) == 0)
+			continue;
+		if (known_at_once(g, (enum service)s, &runs)) {
+			down |= runs == 0 ? 1u << s : 0;
+			continue;
+		}
+		asks[n] = process_of(g, (enum service)s);
+		whose[n++] = s;
+	}
+	if (n == 0 || !process_scan(g->proc, asks, n, &up))
+		return down;
+	while (n-- > 0)
+		if ((up & (1u << n)) == 0)
+			down |= 1u << whose[n];
+	return down;
 }
 
 int gather_service(const struct gather *g, enum service s)
 {
-	struct process_ask q = {.program = "ps-config",
-				.word = service_word(s),
-				.places = {g->config}};
+	struct process_ask q;
+	unsigned found;
+	int runs;
 
-	switch (s) {
-	case SERVICE_RECEIVE:
-		return g->listen != NULL ? receive_runs(g->listen) : -1;
-	case SERVICE_PIPELINE:
-		return pipeline_service(g);
-	case SERVICE_CONFIG:
-		q.word = "serve";
-		break;
-	case SERVICE_AGENT:
-		q = (struct process_ask){
-		    .program = "ps-agent", .word = "run", .places = {g->agent}};
-		break;
-	default:
-		break;
-	}
-	return process_runs(g->proc, &q);
+	if (known_at_once(g, s, &runs))
+		return runs;
+	q = process_of(g, s);
+	return process_scan(g->proc, &q, 1, &found) ? found != 0 : -1;
 }
 
 /* A unit that starts at boot is wanted by some target: systemd.unit(5). */
@@ -358,22 +390,15 @@ static int64_t cert_days(const char *path)
 
 void gather_services(const struct gather *g, int64_t now, struct sample *ret)
 {
-	int64_t down = 0, unboot = 0;
-	unsigned s, set = 0;
+	unsigned s, down = missing(g, g->services);
+	int64_t unboot = 0;
 
-	for (s = 0; s < SERVICES; s++) {
-		if ((g->services & (1u << s)) == 0)
-			continue;
-		if (gather_service(g, (enum service)s) == 0) {
-			down++;
-			set |= 1u << s;
-		}
-		unboot += g->units != NULL &&
+	for (s = 0; s < SERVICES; s++)
+		unboot += (g->services & (1u << s)) != 0 && g->units != NULL &&
 			  !at_boot(g->units, service_unit((enum service)s));
-	}
 	if (g->services != 0) {
-		ret->values[METRIC_SERVICES_DOWN] = down;
-		ret->values[METRIC_RAW_DOWN] = set;
+		ret->values[METRIC_SERVICES_DOWN] = __builtin_popcount(down);
+		ret->values[METRIC_RAW_DOWN] = down;
 	}
 	if (g->services != 0 && g->units != NULL)
 		ret->values[METRIC_SERVICES_UNBOOT] = unboot;

@@ -72,18 +72,15 @@ static bool is_usual(const char *config)
 	       (env != NULL && strcmp(config, env) == 0);
 }
 
+/* Its arguments, when it has the name already. */
 static bool is_it(const char *proc, const char *pid,
 		  const struct process_ask *q)
 {
-	char text[ARGS_MAX];
 	bool named = false, ours = false, said = q->word == NULL;
-	size_t n = slurp(proc, pid, "comm", text, sizeof(text)), i;
+	char text[ARGS_MAX];
+	size_t n = slurp(proc, pid, "cmdline", text, sizeof(text)), i;
 	const char *at;
 
-	text[strcspn(text, "\n")] = '\0';
-	if (n == 0 || strcmp(text, q->program) != 0)
-		return false;
-	n = slurp(proc, pid, "cmdline", text, sizeof(text));
 	for (at = text; at < text + n; at += strlen(at) + 1) {
 		const char *equals = strchr(at, '=');
 		const char *value = equals != NULL ? equals + 1 : at;
@@ -96,17 +93,33 @@ static bool is_it(const char *proc, const char *pid,
 	return said && (ours || (!named && is_usual(q->places[0])));
 }
 
-int process_runs(const char *proc, const struct process_ask *q)
+static unsigned look_at(const char *proc, const char *pid,
+			const struct process_ask *q, unsigned n)
+{
+	char comm[64];
+	unsigned i, found = 0;
+
+	if (slurp(proc, pid, "comm", comm, sizeof(comm)) == 0)
+		return 0;
+	comm[strcspn(comm, "\n")] = '\0';
+	for (i = 0; i < n; i++)
+		if (strcmp(comm, q[i].program) == 0 && is_it(proc, pid, &q[i]))
+			found |= 1u << i;
+	return found;
+}
+
+bool process_scan(const char *proc, const struct process_ask *q, unsigned n,
+		  unsigned *ret)
 {
 	DIR *dir = opendir(proc);
 	struct dirent *it;
-	int found = 0;
 
+	*ret = 0;
 	if (dir == NULL)
-		return -1;
-	while (found == 0 && (it = readdir(dir)) != NULL)
+		return false;
+	while (*ret != (1u << n) - 1 && (it = readdir(dir)) != NULL)
 		if (isdigit((unsigned char)it->d_name[0]))
-			found = is_it(proc, it->d_name, q);
+			*ret |= look_at(proc, it->d_name, q, n);
 	closedir(dir);
-	return found;
+	return true;
 }

@@ -14,11 +14,13 @@ struct process_ask {
 };
 
 /*
- * Does such a process run? One whose arguments name a configuration or a
- * folder is ours when it is one of ours; one that names none has the usual
- * configuration, and is ours when the first place is that (or NULL). `proc` is
- * "/proc". 1, 0, or -1: the processes cannot be seen.
+ * Which of `n` such processes run? Bits, by one look at all of them. One whose
+ * arguments name a configuration or a folder is ours when it is one of ours;
+ * one that names none has the usual configuration, and is ours when the first
+ * place is that (or NULL). `proc` is
+ * "/proc". False: the processes cannot be seen.
  */
-int process_runs(const char *proc, const struct process_ask *q);
+bool process_scan(const char *proc, const struct process_ask *q, unsigned n,
+		  unsigned *ret);
 
 #endif

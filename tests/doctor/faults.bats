@@ -78,7 +78,11 @@ from_source() { ps-doctor --role source -c agent.yaml --json "$@"; }
 	mount -t tmpfs -o size=16m tmpfs s1/cache || skip "no mounts here"
 	cp -a s1/was/. s1/cache/
 	serve
+	faketime -f -60s ps-health sample --config s1/ps.yaml
 	head -c 14M /dev/zero >s1/cache/.junk
+	ps-health sample --config s1/ps.yaml
+	ps-health check --json >check.json || true
+	jq -e '.figures.cache_fill_bytes_per_second > 200000' check.json
 	both "full cache" throttle cache
 	[ "$(step cache '.evidence[0]' | grep -c 'free')" -eq 1 ]
 }

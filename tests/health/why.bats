@@ -100,6 +100,11 @@ run_pipeline() {
 	fill
 	faketime -f -2m ps-health sample --config now.yaml --services pipeline
 	why encrypt
+	# The sample sees the same: full before it, nothing behind.
+	ps-health sample --config now.yaml
+	ps-health check --json >check.json || true
+	jq -e '.figures | .queue_encrypt_percent >= 75 and
+		.queue_upload_percent <= 25' check.json
 	jq -e '.share > 0.3 and .backlog_bytes > 0' why.json
 	jq -e '.eta == "never at this rate"' why.json
 	kill -CONT "$pid"
@@ -139,6 +144,72 @@ run_pipeline() {
 	[ "$(grep -c '<polyline' page.html)" -gt 6 ]
 	grep -q 'a &lt;script&gt; &amp;' page.html
 	grep -q 'prefers-color-scheme:dark' page.html
+}
+
+# shot NAME WIDTH,HEIGHT [OPTION...]: the page as a reader sees it, as bare pixels
+shot() {
+	timeout 60 chromium --headless --no-sandbox --disable-gpu \
+		--hide-scrollbars --user-data-dir="$T/profile" \
+		--screenshot="$T/$1.png" --window-size="$2" "${@:3}" \
+		"file://$T/page.html" >chromium.log 2>&1 &&
+		python3 - "$1.png" <<-'END'
+			# The colour of the corner, and the column of the last pixel
+			# that has another one (PNG, ISO 15948: 8 bit, no interlace).
+			import struct, sys, zlib
+			b = open(sys.argv[1], "rb").read()
+			w, h, depth, kind = struct.unpack(">IIBB", b[16:26])
+			at, data = 8, b""
+			while at < len(b):
+			    n, name = struct.unpack(">I4s", b[at:at + 8])
+			    data += b[at + 8:at + 8 + n] if name == b"IDAT" else b""
+			    at += 12 + n
+			c = {2: 3, 6: 4}[kind]
+			data, n = zlib.decompress(data), w * c
+			before, last = bytearray(n), 0
+			for y in range(h):
+			    how, row = data[y * (n + 1)], bytearray(
+			        data[y * (n + 1) + 1:(y + 1) * (n + 1)])
+			    for i in range(n if how else 0):
+			        l = row[i - c] if i >= c else 0
+			        u, x = before[i], before[i - c] if i >= c else 0
+			        p = l + u - x
+			        a = min((abs(p - l), 0, l), (abs(p - u), 1, u),
+			                (abs(p - x), 2, x))[2]
+			        row[i] = row[i] + (0, l, u, (l + u) // 2, a)[how] & 255
+			    if y == 0:
+			        corner = bytes(row[:3])
+			    for k in range(w - 1, last, -1):
+			        if bytes(row[k * c:k * c + 3]) != corner:
+			            last = k
+			            break
+			    before = row
+			print("".join("%02x" % v for v in corner), last)
+		END
+}
+
+@test "the page in a browser: light, dark, and no wider than a telephone" {
+	command -v chromium >/dev/null || skip "chromium is not installed"
+	fill
+	settings_for </dev/null
+	ps-cache hold -C s1/cache m d 'a long reason: no place to put it in'
+	local i
+	for i in 300 60 3 2 1 0; do
+		faketime -f "-${i}m" ps-health sample --config now.yaml
+	done
+	ps-health report --config now.yaml --html page.html
+	local bg last
+	read -r bg last < <(shot light 400,150 \
+		--blink-settings=preferredColorScheme=1) || true
+	[ "$bg" = ffffff ] || { cat chromium.log; false; }
+	[ "$last" -gt 100 ]
+	read -r bg last < <(shot dark 400,150 \
+		--blink-settings=preferredColorScheme=0) || true
+	[ "$bg" = 14181d ]
+	[ "$last" -gt 100 ]
+	# What is wider than the window would be cut at its edge.
+	read -r bg last < <(shot phone 390,800) || true
+	[ "$last" -gt 300 ]
+	[ "$last" -lt 386 ]
 }
 
 @test "watch: lines when nobody looks, a screen that is given back" {
