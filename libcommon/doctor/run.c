@@ -103,17 +103,14 @@ static int await(pid_t pid, unsigned seconds, int *status)
 
 static void out_of_time(unsigned i, unsigned seconds, struct finding *f)
 {
-	char whose[DOCTOR_LINE_SIZE / 2]; /* when several are asked */
-
 	if (!steps[i].remote) {
 		find_skipped(f, "not done after %u s", seconds);
 		find_next(f, "something here hangs: look at the load, and for "
 			     "mounts that do not answer");
 		return;
 	}
-	snprintf(whose, sizeof(whose), "%.100s", f->what);
-	find_failed(f, DOCTOR_LIKELY, "%s%sno answer within %u s", whose,
-		    whose[0] != '\0' ? ": " : "", seconds);
+	find_failed(f, DOCTOR_LIKELY, "%s%sno answer within %u s", f->whom,
+		    f->whom[0] != '\0' ? ": " : "", seconds);
 	find_next(f, "somebody takes the question and does not answer: a "
 		     "firewall that drops, or a peer that hangs");
 }

@@ -142,19 +142,19 @@ static pid_t begin(const struct doctor *d, unsigned i, vault_look_fn *look,
 		   struct finding *one)
 {
 	struct doctor at;
-	pid_t pid = fork();
+	pid_t pid;
 
-	if (pid != 0) {
-		find_skipped(one, "not done");
+	/* Until the step has said something. */
+	find_skipped(one, "not done");
+	pid = fork();
+	if (pid != 0)
 		return pid;
-	}
-	find_passed(one, "%s", "");
 	vault_at(d, i, &at);
 	look(&at, one);
 	_exit(0);
 }
 
-/* While they run `what` says whose answer is still to come. */
+/* While they run `whom` says whose answer is still to come. */
 static void await(const struct doctor *d, pid_t *pids, struct finding *f)
 {
 	unsigned i, left, n = d->vaults.n;
@@ -168,9 +168,9 @@ static void await(const struct doctor *d, pid_t *pids, struct finding *f)
 			if (pids[i] <= 0)
 				continue;
 			left++;
-			if (len < sizeof(f->what))
+			if (len < sizeof(f->whom))
 				len += (size_t)snprintf(
-				    f->what + len, sizeof(f->what) - len,
+				    f->whom + len, sizeof(f->whom) - len,
 				    "%s%s", len > 0 ? ", " : "",
 				    d->vaults.list[i].name);
 		}

@@ -92,6 +92,22 @@ whose() {
 	step pushing '.evidence[]' | grep -q '^far: ps-upload is .*503'
 }
 
+@test "a vault that hangs is named" {
+	cat >mute.py <<-'END'
+		import socket, time
+		s = socket.create_server(("127.0.0.1", 0))
+		print(s.getsockname()[1], flush=True)
+		time.sleep(100)
+	END
+	start python3 mute.py >mute.port
+	wait_for test -s mute.port
+	echo 1 >s1/port
+	sed -i "s|endpoint: .*}|endpoint: \"http://127.0.0.1:$(cat mute.port)\"}|" \
+		s1/ps.yaml
+	fails_with 1 doctor --json --step-timeout 4 store
+	[ "$(jq -r .what out)" = "far: no answer within 4 s" ]
+}
+
 @test "a wrong list is told with its line" {
 	far 'colour: blue'
 	fails_with 78 doctor services
