@@ -25,7 +25,7 @@
 #define AGENT_YAML SYSCONFDIR "/ps-toolkit/agent.yaml"
 
 static struct doctor doctor = {.health = HEALTH_DIR};
-static const char *agent_yaml = AGENT_YAML, *role;
+static const char *agent_yaml = AGENT_YAML, *role, *services;
 static const char *bundle_path;
 static uint64_t bundle_logs = 10u << 20;
 static bool all, json, fix, yes;
@@ -36,7 +36,9 @@ static const struct opt opts[] = {
     {0, "json", OPT_FLAG, 0, &json, "print JSON", 0, 0, 0, 0, 0},
     {0, "role", OPT_CHOICE, "ROLE", &role,
      "what this machine is (found from what is configured)", 0, "doctor.role",
-     "server|source", 0, 0},
+     "server|" ROLE_NAMES, 0, 0},
+    {0, "services", OPT_TEXT, "NAME,...", &services,
+     "what should run, whatever the role is", 0, "health.services", 0, 0, 0},
     {0, "fix", OPT_FLAG, 0, &fix, "start what does not run, after asking", 0, 0,
      0, 0, 0},
     {0, "yes", OPT_FLAG, 0, &yes, "with --fix: do not ask", 0, 0, 0, 0, 0},
@@ -52,12 +54,19 @@ static const struct opt opts[] = {
     {0, "log", OPT_LIST, "FILE", &doctor.logs,
      "a log of the pipeline or the agent, where there is no journal", 0,
      "doctor.logs", 0, 0, 0},
-    {0, "restart-receive", OPT_TEXT, "COMMAND", &doctor.restart[0],
+    {0, "restart-receive", OPT_TEXT, "COMMAND",
+     &doctor.restart[SERVICE_RECEIVE],
      "--fix: starts ps-receive, instead of systemd", 0,
      "doctor.restart.receive", 0, 0, 0},
-    {0, "restart-pipeline", OPT_TEXT, "COMMAND", &doctor.restart[1],
-     "--fix: starts ps-pipeline", 0, "doctor.restart.pipeline", 0, 0, 0},
-    {0, "restart-agent", OPT_TEXT, "COMMAND", &doctor.restart[2],
+    {0, "restart-pipeline", OPT_TEXT, "COMMAND",
+     &doctor.restart[SERVICE_PIPELINE], "--fix: starts ps-pipeline", 0,
+     "doctor.restart.pipeline", 0, 0, 0},
+    {0, "restart-config", OPT_TEXT, "COMMAND", &doctor.restart[SERVICE_CONFIG],
+     "--fix: starts ps-config serve", 0, "doctor.restart.config", 0, 0, 0},
+    {0, "restart-heartbeat", OPT_TEXT, "COMMAND",
+     &doctor.restart[SERVICE_HEARTBEAT], "--fix: starts ps-config heartbeat", 0,
+     "doctor.restart.heartbeat", 0, 0, 0},
+    {0, "restart-agent", OPT_TEXT, "COMMAND", &doctor.restart[SERVICE_AGENT],
      "--fix: starts ps-agent", 0, "doctor.restart.agent", 0, 0, 0},
     {'c', "agent-config", OPT_FILE, "FILE", &agent_yaml,
      "configuration of the agent", "PS_AGENT_CONFIG", 0, 0, 0, 0},
@@ -94,11 +103,45 @@ static const struct opt_tool tool = {
 /* A cache makes a process server; else an agent's file makes a source. */
 static void find_role(void)
 {
+	const char *told = conf_get(doctor.conf, "health.role"), *bad;
+	unsigned set;
+
+	if (services != NULL && !services_parse(services, &set, &bad))
+		opt_misuse("there is no service '%.*s'", (int)strcspn(bad, ","),
+			   bad);
+	if (role == NULL)
+		role = told;
 	if (role == NULL)
 		role = doctor.cache == NULL && access(agent_yaml, R_OK) == 0
 			   ? "source"
 			   : "server";
-	doctor.source = strcmp(role, "source") == 0;
+	if (strcmp(role, "server") == 0)
+		role = told != NULL ? told : ROLE_DEFAULT;
+	if (role_find(role) == NULL) {
+		struct err e = {0};
+
+		(void)err_set(&e, PS_CONFIG,
+			      "health.role: there is no role '%s'", role);
+		err_hint(&e, "one of: " ROLE_NAMES);
+		tool_die(&e);
+	}
+	doctor.services = role_services(doctor.conf, role, services);
+	doctor.source = role_has_agent(role);
+}
+
+/* Those of the list, unless one is named on the command line. */
+static void find_vaults(void)
+{
+	struct err e = {0};
+
+	doctor.settings = store_settings;
+	if (doctor.source ||
+	    (doctor.vault != NULL && !opt_from_conf(opts, "vault")))
+		return;
+	if (vaults_from_conf(&doctor.vaults, doctor.conf, &e) < 0)
+		tool_die(&e);
+	/* A list of one is taken for what it says, in all steps. */
+	vault_first(&doctor);
 }
 
 static void prepare(void)
@@ -128,6 +171,7 @@ static void prepare(void)
 			     "--agent-config FILE for a source");
 		tool_die(&e);
 	}
+	find_vaults();
 	if (doctor.log_dir == NULL && doctor.cache != NULL) {
 		snprintf(log_dir, sizeof(log_dir), "%s/.log", doctor.cache);
 		doctor.log_dir = log_dir;
@@ -268,9 +312,11 @@ static bool mend(void)
 	for (s = 0; s < SERVICES; s++) {
 		struct err e = {0};
 
-		if ((down & (1u << s)) == 0 || !asked(doctor_service_name(s)))
+		if ((down & (1u << s)) == 0 ||
+		    !asked(service_name((enum service)s)))
 			continue;
-		if (doctor_restart(&doctor, s, words, sizeof(words), &e) < 0) {
+		if (doctor_restart(&doctor, (enum service)s, words,
+				   sizeof(words), &e) < 0) {
 			(void)tool_fail(&e);
 			continue;
 		}

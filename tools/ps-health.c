@@ -23,12 +23,14 @@
 #include "health/view.h"
 #include "ps-health.h"
 
+#define SYSTEMD_RUNS "/run/systemd/system"
+#define UNITS "/etc/systemd/system"
 #define STATE_DIR LOCALSTATEDIR "/lib/ps-toolkit/health"
 #define AGENT_YAML SYSCONFDIR "/ps-toolkit/agent.yaml"
 
 static const char *state_dir = STATE_DIR, *cache, *cert, *listen_at;
 static const char *agent_yaml = AGENT_YAML;
-static const char *services = "receive,pipeline", *format = "text";
+static const char *role, *services, *format = "text";
 static const char *key_file;
 static const char *rule = "every", *notify, *output;
 static uint64_t window = RULES_WINDOW_MIN * 60, ack_for = 4 * 3600;
@@ -51,8 +53,11 @@ static const struct opt opts[] = {
      "key", 0, 0, 0},
     {0, "listen", OPT_TEXT, "[ADDR:]PORT", &listen_at,
      "sample, why: where ps-receive listens", 0, "receive.listen", 0, 0, 0},
+    {0, "role", OPT_CHOICE, "ROLE", &role,
+     "sample, check: what this server is; says what should run", 0,
+     "health.role", ROLE_NAMES, 0, 0},
     {0, "services", OPT_TEXT, "NAME,...", &services,
-     "sample: what should run (default: receive,pipeline)", 0,
+     "sample, check: what should run, whatever the role is", 0,
      "health.services", 0, 0, 0},
     {0, "window", OPT_DURATION, "TIME", &window,
      "check: the time that is judged (default: 15m)", 0, "health.window", 0, 60,
@@ -87,7 +92,7 @@ static const struct opt_cmd cmds[] = {
     {"why", "name what holds replication back; exit status 1 when behind"},
     {"watch", "the same on a screen, until q is pressed"},
     {"report", "one page with state, alerts and the last 72 hours"},
-    {"stamp", "a scheduled job was done: prune, verify, drill, key-kit"},
+    {"stamp", "done: prune, verify, drill, key-kit; or a heartbeat"},
     {"ack", "an alert is known: it no longer counts for a while"},
     {"events", "what happened in the last 72 hours"},
     {0}};
@@ -95,14 +100,15 @@ static const struct opt_cmd cmds[] = {
 static const struct opt_tool tool = {
     .name = "ps-health",
     .about = "How a process server is: samples, alerts, and what to do.",
-    .synopsis = "sample [--state DIR] [-C DIR]\n"
-		"check [--state DIR] [-f FORMAT] [--window TIME] [--rule RULE] "
+    .synopsis = "sample [--state DIR] [-C DIR] [--role ROLE]\n"
+		"check [--state DIR] [--role ROLE] [-f FORMAT] [--window TIME] "
+		"[--rule RULE] "
 		"[--on-change] [--notify COMMAND] [-o FILE]\n"
 		"why [--state DIR] [-C DIR | -c FILE] [--json] [MACHINE "
 		"[DISK]]\n"
 		"watch [--state DIR] [-C DIR | -c FILE] [--interval TIME]\n"
 		"report [--state DIR] [-C DIR] --html FILE\n"
-		"stamp [--state DIR] prune|verify|drill|key-kit\n"
+		"stamp [--state DIR] prune|verify|drill|key-kit|heartbeat\n"
 		"ack [--state DIR] [--for TIME] ALERT\n"
 		"events [--state DIR] [--json]\n",
     .opts = opts,
@@ -142,21 +148,6 @@ static void warn_aside(const char *name)
 
 /* ---- sample ---- */
 
-static void take_services(struct gather *g, char *list)
-{
-	char *word, *rest = list;
-
-	while ((word = strsep(&rest, ",")) != NULL) {
-		if (*word == '\0')
-			continue;
-		if (strcmp(word, "receive") != 0 &&
-		    strcmp(word, "pipeline") != 0)
-			opt_misuse("there is no service '%s'", word);
-		if (g->nservices < GATHER_SERVICES_MAX)
-			g->services[g->nservices++] = word;
-	}
-}
-
 /* The sample before this one, at most GATHER_GAP_S ago. */
 static const struct sample *last_sample(struct ring *r, int64_t now,
 					struct sample *ret)
@@ -169,6 +160,17 @@ static const struct sample *last_sample(struct ring *r, int64_t now,
 	return NULL;
 }
 
+static unsigned required(void)
+{
+	const char *bad;
+	unsigned set;
+
+	if (services != NULL && !services_parse(services, &set, &bad))
+		opt_misuse("there is no service '%.*s'", (int)strcspn(bad, ","),
+			   bad);
+	return role_services(opt_conf(), role, services);
+}
+
 static struct gather what_to_look_at(void)
 {
 	return (struct gather){.proc = "/proc",
@@ -176,7 +178,12 @@ static struct gather what_to_look_at(void)
 			       .cert = cert,
 			       .listen = listen_at,
 			       .state = state_dir,
-			       .key = key_file};
+			       .key = key_file,
+			       .config = conf_path(opt_conf()),
+			       .agent = agent_yaml,
+			       .server = role_config_server(opt_conf()),
+			       .units = access(SYSTEMD_RUNS, F_OK) == 0 ? UNITS
+									: NULL};
 }
 
 static int sample_into(struct ring *r, struct disks *d, struct err *e)
@@ -184,17 +191,13 @@ static int sample_into(struct ring *r, struct disks *d, struct err *e)
 	struct gather g = what_to_look_at();
 	int64_t now = time_now_ns() / NS_PER_S;
 	struct sample s, before;
-	char *list = strdup(services);
 	struct err late = {0};
 	int rc, put;
 
-	if (list == NULL)
-		return err_sys(e, PS_TEMPFAIL, "services");
-	take_services(&g, list);
+	g.services = required();
 	rc = gather_sample(&g, last_sample(r, now, &before), d, now, &s, e);
 	/* A cache that cannot be looked at is no reason to know nothing. */
 	put = ring_put(r, &s, &late);
-	free(list);
 	if (rc == 0 && put < 0 && e != NULL)
 		*e = late;
 	return rc < 0 ? rc : put;
@@ -209,6 +212,9 @@ static int cmd_sample(int dirfd, struct err *e)
 
 	if (key_file != NULL)
 		secret_harden_process();
+	if (rc == 0)
+		rc = gather_expect_heartbeat(
+		    dirfd, role_config_server(opt_conf()) != NULL, e);
 	if (rc == 0)
 		rc = ring_open(&r, dirfd, true, aside, sizeof(aside), e);
 	if (rc < 0)
@@ -349,6 +355,7 @@ static int cmd_check(int dirfd, int *ret_code, struct err *e)
 	rules_default(&rules);
 	rules.minutes = (int64_t)window / 60;
 	rules.mean = strcmp(rule, "mean") == 0;
+	rules.services = required();
 	if (json)
 		format = "json";
 	rc = rules_read(&rules, opt_conf(), e);
@@ -452,6 +459,7 @@ static int prepare_look(struct looking *l, const char *cmd, int dirfd,
 	rules_default(&l->rules);
 	l->rules.minutes = (int64_t)window / 60;
 	l->rules.mean = strcmp(rule, "mean") == 0;
+	l->rules.services = required();
 	return rules_read(&l->rules, opt_conf(), e);
 }
 

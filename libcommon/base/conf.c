@@ -271,7 +271,7 @@ unsigned conf_line(const struct conf *c, const char *key)
 
 const char *conf_path(const struct conf *c)
 {
-	return c->path;
+	return c != NULL ? c->path : NULL;
 }
 
 const char *conf_key(const struct conf *c, size_t i)

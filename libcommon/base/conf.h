@@ -23,6 +23,7 @@ void conf_free(struct conf *c);
 const char *conf_get(const struct conf *c, const char *key);
 /* Line of a key in the file, for messages; 0 when it is not there. */
 unsigned conf_line(const struct conf *c, const char *key);
+/* NULL when there is none. */
 const char *conf_path(const struct conf *c);
 
 /* Keys in the order of the file; NULL after the last. */

@@ -244,6 +244,7 @@ void step_address(const struct doctor *d, struct finding *f)
 {
 	struct addresses a;
 	struct tally t = {0};
+	struct nat_found nat;
 	bool hosts, listen;
 
 	if (!read_addresses(&a)) {
@@ -253,16 +254,27 @@ void step_address(const struct doctor *d, struct finding *f)
 	show_addresses(&a, &t, f);
 	hosts = wrong_hosts(&a, f);
 	listen = listens_elsewhere(d, &a, f);
+	nat_look(d, f, &nat);
 	if (listen) {
 		find_failed(f, DOCTOR_CAUSE,
 			    "ps-receive is to listen on an address that is not "
 			    "here");
 		find_next(f, "mend receive.listen in ps.yaml, or give the "
 			     "machine this address");
+	} else if (nat.away > 0 && !d->source) {
+		find_failed(f, DOCTOR_LIKELY,
+			    "a rule of NAT here sends what asks for our port "
+			    "elsewhere");
+		find_next(f, "take it out: sources must reach ps-receive "
+			     "itself, without NAT");
 	} else if (hosts) {
 		find_failed(f, DOCTOR_PARTLY,
 			    "/etc/hosts and the interfaces differ");
 		find_next(f, "mend the line of this host in /etc/hosts");
+	} else if (nat.rules > 0) {
+		find_warned(f, "NAT on this machine touches our port");
+		find_next(f, "sources should reach the process server by its "
+			     "own address, without NAT");
 	} else if (!d->source && t.dynamic > 0 && t.fixed == 0) {
 		find_warned(f, "the address is leased, not static");
 		find_next(f, "give the process server a static address (or a "

@@ -27,6 +27,7 @@ static int judge(const struct doctor *d, int dirfd, struct health *h,
 	int rc, found;
 
 	rules_default(&rules);
+	rules.services = d->services;
 	rc = rules_read(&rules, d->conf, e);
 	if (rc < 0)
 		return rc;

@@ -15,11 +15,12 @@
 #include "vault/settings.h"
 
 #define WAIT_S 8
+#define WAIT_EACH_S 3 /* of several stores */
 
 struct clocks {
 	unsigned asked, silent;
 	int64_t worst; /* seconds, without sign */
-	char whose[300];
+	char whose[400];
 };
 
 static void told(struct clocks *k, const char *whose, int64_t ahead,
@@ -85,20 +86,23 @@ static void ask_store(const struct doctor *d, struct clocks *k,
 		      struct finding *f)
 {
 	struct web_request q = {.method = "GET", .what = "clock", .once = true};
-	char url[1024], plain[256], whose[300];
+	bool several = d->vaults.n > 1;
+	char url[1024], plain[256], whose[400];
 	struct web *w = NULL;
 	struct err e = {0};
 
 	if (!doctor_endpoint(d, url, sizeof(url)))
 		return;
 	doctor_plain_url(url, plain, sizeof(plain));
-	store_settings.retry_for = WAIT_S;
+	store_settings.retry_for = several ? WAIT_EACH_S : WAIT_S;
 	q.url = url;
 	/* A refusal is dated as well. */
 	if (store_web(&w, &e) == 0)
 		(void)web_do(w, &q, &e);
 	if (q.answer.date != 0) {
-		snprintf(whose, sizeof(whose), "the store (%s)", plain);
+		snprintf(whose, sizeof(whose), "the store%s%s (%s)",
+			 several ? " " : "", several ? d->vault_name : "",
+			 plain);
 		told(k, whose, q.answer.date - time_now_ns() / NS_PER_S, f);
 	} else {
 		k->silent++;
@@ -137,6 +141,8 @@ void step_clock(const struct doctor *d, struct finding *f)
 	struct clocks k = {0};
 	struct timex tx = {0};
 	int state = adjtimex(&tx);
+	struct doctor one;
+	unsigned i;
 
 	if (state >= 0 &&
 	    (state == TIME_ERROR || (tx.status & STA_UNSYNC) != 0))
@@ -145,7 +151,9 @@ void step_clock(const struct doctor *d, struct finding *f)
 	/* On a process server that one is our own clock. */
 	if (d->source || d->host != NULL)
 		ask_server(d, &k, f);
-	if (!d->source)
-		ask_store(d, &k, f);
+	for (i = 0; !d->source && i < vault_count(d); i++) {
+		vault_at(d, i, &one);
+		ask_store(&one, &k, f);
+	}
 	judge(&k, f);
 }

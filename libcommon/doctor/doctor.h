@@ -16,6 +16,9 @@
 #include "agent/agent-conf.h"
 #include "base/conf.h"
 #include "base/opt.h"
+#include "health/roles.h"
+#include "pipeline/vaults.h"
+#include "vault/settings.h"
 
 #define DOCTOR_LINES 8
 #define DOCTOR_LINE_SIZE 240
@@ -49,15 +52,11 @@ struct finding {
 	unsigned n;
 	char next[2 * DOCTOR_LINE_SIZE]; /* what to do; empty: nothing */
 	double seconds;
-	double rate;   /* bytes per second that were measured; 0: none */
-	unsigned down; /* bits of enum doctor_service that do not run */
-};
-
-enum doctor_service {
-	SERVICE_RECEIVE,
-	SERVICE_PIPELINE,
-	SERVICE_AGENT,
-	SERVICES
+	double rate; /* bytes per second that were measured; 0: none */
+	char whom[DOCTOR_LINE_SIZE / 2]; /* of several, who is waited for */
+	unsigned vaults_failed;		 /* of several vaults: bits */
+	double vault_rates[VAULTS_MAX];
+	unsigned down; /* bits of enum service that do not run */
 };
 
 #define DOCTOR_STEPS_MAX 24
@@ -66,14 +65,19 @@ struct redact;
 
 /* What is examined. Texts are borrowed; NULL: not configured. */
 struct doctor {
-	bool source; /* a machine that is protected, not a process server */
+	bool source;	   /* a machine with an agent, not a process server */
+	unsigned services; /* that must run here, bits */
 	const struct conf *conf;	/* ps.yaml; NULL or empty: none */
 	const char *config;		/* its path; NULL: none */
 	const struct agent_conf *agent; /* agent.yaml, of a source */
 	const char *agent_path;
 	/* of a process server */
 	const char *cache, *vault, *listen, *cert, *passphrase, *health;
-	const char *log_dir; /* of cxps.err and cxps.xfer */
+	struct vaults vaults; /* when there are several; vault: the first */
+	struct store_settings settings; /* as store: and proxy: have them */
+	unsigned at;			/* which of them is looked at */
+	const char *vault_name;		/* of its follower; NULL: it has none */
+	const char *log_dir;		/* of cxps.err and cxps.xfer */
 	uint64_t limit_rate; /* of the upload, bytes a second; 0: none */
 	/* of both */
 	const char *host;     /* the process server as sources know it */
@@ -95,6 +99,9 @@ struct doctor_step {
 	unsigned seconds;
 	void (*run)(const struct doctor *d, struct finding *f);
 };
+
+/* Takes over the first of d->vaults, if any; store_settings are set for it. */
+void vault_first(struct doctor *d);
 
 /* The steps in their order; *ret_n of them. */
 const struct doctor_step *doctor_steps(unsigned *ret_n);
@@ -121,9 +128,7 @@ void doctor_free(struct doctor *d);
  * Starts what does not run again: a unit of systemd, else the command that is
  * configured. `words` gets what was done or why it could not be.
  */
-int doctor_restart(const struct doctor *d, enum doctor_service s, char *words,
+int doctor_restart(const struct doctor *d, enum service s, char *words,
 		   size_t size, struct err *e);
-/* "ps-receive" */
-const char *doctor_service_name(enum doctor_service s);
 
 #endif

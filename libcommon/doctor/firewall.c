@@ -18,13 +18,33 @@ struct looking {
 	unsigned blocked;
 	char first[DOCTOR_LINE_SIZE];
 	struct packet packet;
-	const char *what; /* "inbound TCP 9443" */
+	const char *what;      /* "inbound TCP 9443" */
+	struct nat_found *nat; /* not NULL: only that is looked for */
 };
+
+static void show_nat(struct looking *l, const struct ruleset *r)
+{
+	const struct rule_line *line;
+	const struct chain *chain;
+	size_t at = 0;
+
+	while ((line = ruleset_nat(r, &at, &chain)) != NULL) {
+		l->nat->rules++;
+		l->nat->away += line->nat == NAT_TARGET &&
+				line->fit == FIT_YES &&
+				line->to_port != l->packet.port;
+		find_shows(l->f, "NAT, %s: %s", chain->name, line->text);
+	}
+}
 
 static void judge(struct looking *l, const struct ruleset *r)
 {
 	struct ruling ruling;
 
+	if (l->nat != NULL) {
+		show_nat(l, r);
+		return;
+	}
 	ruleset_judge(r, &ruling);
 	if (ruling.blocked) {
 		if (l->blocked++ == 0)
@@ -104,6 +124,16 @@ static void look(struct looking *l, bool inbound, const char *host,
 	l->what = NULL;
 }
 
+void nat_look(const struct doctor *d, struct finding *f, struct nat_found *ret)
+{
+	struct looking l = {.f = f, .nat = ret};
+	struct doctor_peer peer;
+
+	*ret = (struct nat_found){0};
+	if (doctor_peer(d, &peer))
+		look(&l, !d->source, peer.host, peer.port);
+}
+
 static bool firewalld_runs(void)
 {
 	const char *const argv[] = {"firewall-cmd", "--state", NULL};
@@ -139,12 +169,17 @@ void step_firewall(const struct doctor *d, struct finding *f)
 	struct looking l = {.f = f};
 	struct doctor_peer peer, store;
 	bool have = doctor_peer(d, &peer);
+	struct doctor one;
+	unsigned i;
 
 	if (have)
 		look(&l, !d->source, peer.host, peer.port);
-	if (!d->source && doctor_endpoint_place(d, &store) &&
-	    strcmp(store.host, "127.0.0.1") != 0)
-		look(&l, false, store.host, store.port);
+	for (i = 0; !d->source && i < vault_count(d); i++) {
+		vault_at(d, i, &one);
+		if (doctor_endpoint_place(&one, &store) &&
+		    strcmp(store.host, "127.0.0.1") != 0)
+			look(&l, false, store.host, store.port);
+	}
 	if (l.blocked > 0) {
 		find_failed(f, DOCTOR_CAUSE, "the firewall drops %s", l.first);
 		say_next(&l, have ? peer.port : "9443", f);

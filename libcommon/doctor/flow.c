@@ -11,8 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <jansson.h>
-
 #include "base/units.h"
 #include "cache/counters.h"
 #include "cache/report.h"
@@ -21,9 +19,6 @@
 #include "vault/probe.h"
 #include "vault/settings.h"
 
-/* What ps-upload tells of itself: ps-pipeline lets it write this. */
-#define UPLOAD_REPORT ".upload"
-#define REPORT_MAX 65536u
 #define LOOK_S 8
 /* What waits has to be stored within this: the published threshold. */
 #define DRAIN_S (30 * 60)
@@ -31,50 +26,6 @@
 /* A line should have some room above the mean churn. */
 #define ROOM 1.3
 #define PROBE_BYTES (16u << 20)
-
-/* ---- what ps-upload says of itself ---- */
-
-struct upload {
-	bool told;
-	char state[16], cause[32], error[200];
-	uint64_t bytes, rate, limit;
-};
-
-static void text_of(const json_t *o, const char *key, char *out, size_t size)
-{
-	const char *text = json_string_value(json_object_get(o, key));
-
-	snprintf(out, size, "%s", text != NULL ? text : "");
-}
-
-static uint64_t number_of(const json_t *o, const char *key)
-{
-	double n = json_number_value(json_object_get(o, key));
-
-	return n > 0 && n < 1e18 ? (uint64_t)n : 0;
-}
-
-static void read_upload(const struct doctor *d, struct upload *ret)
-{
-	char path[PATH_MAX], *text;
-	json_t *o;
-
-	*ret = (struct upload){0};
-	snprintf(path, sizeof(path), "%s/" UPLOAD_REPORT, d->cache);
-	text = doctor_read(path, REPORT_MAX, NULL);
-	o = text != NULL ? json_loads(text, 0, NULL) : NULL;
-	ret->told = json_is_object(o);
-	if (ret->told) {
-		text_of(o, "state", ret->state, sizeof(ret->state));
-		text_of(o, "cause", ret->cause, sizeof(ret->cause));
-		text_of(o, "error", ret->error, sizeof(ret->error));
-		ret->bytes = number_of(o, "bytes");
-		ret->rate = number_of(o, "rate");
-		ret->limit = number_of(o, "limit_rate");
-	}
-	json_decref(o);
-	free(text);
-}
 
 /* ---- what ps-upload has read ---- */
 
@@ -153,46 +104,130 @@ static int look(const struct doctor *d, struct now *ret, struct err *e)
 	return rc;
 }
 
-/* Looks again until something moves. */
+/* What the uploaders of all vaults say. */
+struct uploads {
+	struct upload of[VAULTS_MAX];
+	unsigned n;
+};
+
+static void read_uploads(const struct doctor *d, struct uploads *ret)
+{
+	struct doctor one;
+
+	for (ret->n = 0; ret->n < vault_count(d); ret->n++) {
+		vault_at(d, ret->n, &one);
+		upload_read(&one, &ret->of[ret->n]);
+	}
+}
+
+static bool sends(const struct upload *was, const struct upload *is)
+{
+	/* Requests that fail have bytes, too. */
+	return is->told && was->told &&
+	       (is->segments > was->segments ||
+		(is->error[0] == '\0' && is->bytes > was->bytes));
+}
+
+static bool one_sends(const struct uploads *was, const struct uploads *is)
+{
+	unsigned i;
+
+	for (i = 0; i < is->n; i++)
+		if (sends(&was->of[i], &is->of[i]))
+			return true;
+	return false;
+}
+
+/* Looks again until something moves: 1, 0 when nothing does, -CODE. */
 static int watch(const struct doctor *d, const struct now *before,
-		 struct now *after, struct err *e)
+		 struct now *after, struct uploads *was, struct uploads *is,
+		 struct err *e)
 {
 	const struct timespec nap = {.tv_nsec = 250 * 1000 * 1000};
 	int64_t until = mono_now_ns() + LOOK_S * NS_PER_S;
 	struct readers begun = readers_now(), r;
-	struct upload was, is;
 	int rc;
 
-	read_upload(d, &was);
+	read_uploads(d, was);
 	do {
 		nanosleep(&nap, NULL);
 		rc = look(d, after, e);
-		read_upload(d, &is);
+		read_uploads(d, is);
 		r = readers_now();
 		/* What one reads when it begins is not the stream. */
 		if (r.who != begun.who)
 			begun = r;
 		if (rc < 0 || after->stored > before->stored ||
 		    after->acked > before->acked || after->pending == 0 ||
-		    (is.told && was.told && is.bytes > was.bytes) ||
+		    one_sends(was, is) ||
 		    (r.who == begun.who && r.bytes > begun.bytes))
 			return rc < 0 ? rc : 1;
 	} while (mono_now_ns() < until);
 	return 0;
 }
 
-static void stuck(const struct doctor *d, const char *pending,
-		  struct finding *f)
+/* "far: " before what is said of one of several. */
+static const char *prefix(const struct doctor *d, unsigned i, char out[80])
 {
-	struct upload u;
+	snprintf(out, 80, "%s%s", d->vaults.n > 1 ? d->vaults.list[i].name : "",
+		 d->vaults.n > 1 ? ": " : "");
+	return out;
+}
 
-	read_upload(d, &u);
-	find_failed(f, DOCTOR_SIGN, "%s wait, and nothing was stored for %d s",
-		    pending, LOOK_S);
-	if (u.told)
-		find_shows(f, "ps-upload is %s%s%s%s%s", u.state,
-			   u.cause[0] != '\0' ? ", held by " : "", u.cause,
-			   u.error[0] != '\0' ? ": " : "", u.error);
+static void show_uploads(const struct doctor *d, const struct uploads *is,
+			 struct finding *f)
+{
+	char whose[80];
+	unsigned i;
+
+	for (i = 0; i < is->n; i++) {
+		const struct upload *u = &is->of[i];
+
+		if (u->told)
+			find_shows(f, "%sps-upload is %s%s%s%s%s",
+				   prefix(d, i, whose), u->state,
+				   u->cause[0] != '\0' ? ", held by " : "",
+				   u->cause, u->error[0] != '\0' ? ": " : "",
+				   u->error);
+	}
+}
+
+/* Of several vaults one that takes nothing, while others do; NULL: none. */
+static const char *left_behind(const struct doctor *d,
+			       const struct uploads *was,
+			       const struct uploads *is)
+{
+	unsigned i;
+
+	for (i = 0; d->vaults.n > 1 && i < is->n; i++)
+		if (is->of[i].told && is->of[i].error[0] != '\0' &&
+		    !sends(&was->of[i], &is->of[i]))
+			return d->vaults.list[i].name;
+	return NULL;
+}
+
+static void tell_pushing(const struct doctor *d, const struct now *after,
+			 const struct uploads *was, const struct uploads *is,
+			 bool moves, struct finding *f)
+{
+	const char *behind = left_behind(d, was, is);
+	char pending[32];
+
+	format_size(after->pending, pending, sizeof(pending));
+	find_shows(f, "%llu segments wait, %s",
+		   (unsigned long long)after->segments, pending);
+	if (moves && behind == NULL) {
+		find_passed(f, "data go to the vault, %s wait", pending);
+		return;
+	}
+	show_uploads(d, is, f);
+	if (moves)
+		find_failed(f, DOCTOR_SIGN, "data go on, but not to %s",
+			    behind);
+	else
+		find_failed(f, DOCTOR_SIGN,
+			    "%s wait, and nothing was stored for %d s", pending,
+			    LOOK_S);
 	find_next(f, "the steps below look at the store, the way to it, and "
 		     "the line");
 }
@@ -200,9 +235,9 @@ static void stuck(const struct doctor *d, const char *pending,
 void step_pushing(const struct doctor *d, struct finding *f)
 {
 	const struct finding *services = finding_of(d, "services");
+	struct uploads was, is;
 	struct now before, after;
 	struct err e = {0};
-	char pending[32];
 	int rc;
 
 	if (d->cache == NULL) {
@@ -219,19 +254,13 @@ void step_pushing(const struct doctor *d, struct finding *f)
 		return;
 	}
 	if (rc == 0)
-		rc = watch(d, &before, &after, &e);
+		rc = watch(d, &before, &after, &was, &is, &e);
 	if (rc < 0) {
 		if (!find_denied(f, &e))
 			find_error(f, DOCTOR_SIGN, &e);
 		return;
 	}
-	format_size(after.pending, pending, sizeof(pending));
-	find_shows(f, "%llu segments wait, %s",
-		   (unsigned long long)after.segments, pending);
-	if (rc == 0)
-		stuck(d, pending, f);
-	else
-		find_passed(f, "data go to the vault, %s wait", pending);
+	tell_pushing(d, &after, &was, &is, rc > 0, f);
 }
 
 /* ---- the line against the need ---- */
@@ -294,12 +323,11 @@ static void ignore_step(void *ctx, const char *step, bool ok, const char *words)
 /* The small object of the step before says enough when it is fast enough. */
 static void measure(const struct doctor *d, struct line *l)
 {
-	const struct finding *store = finding_of(d, "store");
 	double rate = 0;
 
-	if (store != NULL && store->verdict == DOCTOR_FAILED)
+	if (vault_failed(d, "store"))
 		return;
-	l->measured = store != NULL ? store->rate : 0;
+	l->measured = vault_rate(d, "store");
 	if (l->measured > l->need * 4 && l->measured > 0)
 		return;
 	store_settings.retry_for = 8;
@@ -347,7 +375,7 @@ static void limit_of(const struct doctor *d, struct line *l)
 {
 	struct upload u;
 
-	read_upload(d, &u);
+	upload_read(d, &u);
 	l->limit =
 	    u.told && u.limit > 0 ? (double)u.limit : (double)d->limit_rate;
 }
@@ -368,7 +396,7 @@ static void bandwidth_of_source(const struct doctor *d, struct finding *f)
 		      "ps-agent status, column BACKLOG");
 }
 
-void step_bandwidth(const struct doctor *d, struct finding *f)
+static void look_at_line(const struct doctor *d, struct finding *f)
 {
 	struct line l = {0};
 	struct err e = {0};
@@ -376,14 +404,6 @@ void step_bandwidth(const struct doctor *d, struct finding *f)
 	char text[64];
 	bool known;
 
-	if (d->source) {
-		bandwidth_of_source(d, f);
-		return;
-	}
-	if (d->vault == NULL || d->cache == NULL) {
-		find_skipped(f, "no vault or no cache in ps.yaml");
-		return;
-	}
 	known = churn(d, &l.churn);
 	if (look(d, &now, &e) < 0) {
 		if (!find_denied(f, &e))
@@ -401,4 +421,14 @@ void step_bandwidth(const struct doctor *d, struct finding *f)
 	limit_of(d, &l);
 	measure(d, &l);
 	tell_line(&l, f);
+}
+
+void step_bandwidth(const struct doctor *d, struct finding *f)
+{
+	if (d->source)
+		bandwidth_of_source(d, f);
+	else if (d->vault == NULL || d->cache == NULL)
+		find_skipped(f, "no vault or no cache in ps.yaml");
+	else
+		vault_each(d, f, look_at_line);
 }

@@ -89,8 +89,9 @@ static void take_words(const struct packet *p, const char *table, char **words,
 		       unsigned n, struct rule_line *l)
 {
 	static const char *const silent[] = {
-	    "-m",	    "--match",	   "--comment", "--reject-with",
-	    "--log-prefix", "--log-level", NULL};
+	    "-m",	    "--match",	   "--comment",	 "--reject-with",
+	    "--log-prefix", "--log-level", "--to-ports", "--to-destination",
+	    "--to-source",  NULL};
 	static const char *const flags[] = {"--syn", NULL};
 	bool negated = false;
 	unsigned i;
@@ -137,6 +138,43 @@ static void take_words(const struct packet *p, const char *table, char **words,
 	}
 }
 
+/* What is behind the last ':' of "ADDR:PORT", or all of "PORT". */
+static unsigned port_of(const char *text)
+{
+	const char *colon = strrchr(text, ':');
+	unsigned long v = strtoul(colon != NULL ? colon + 1 : text, NULL, 10);
+
+	return v < 65536 && (colon != NULL || strchr(text, '.') == NULL)
+		   ? (unsigned)v
+		   : 0;
+}
+
+/* The targets of iptables-extensions(8) that change addresses. */
+static void take_nat(const struct packet *p, char **words, unsigned n,
+		     struct rule_line *l)
+{
+	unsigned i;
+
+	for (i = 0; i + 1 < n; i++) {
+		const char *word = words[i], *value = words[i + 1];
+
+		if (strcmp(word, "-j") == 0 &&
+		    (strcmp(value, "MASQUERADE") == 0 ||
+		     strcmp(value, "SNAT") == 0))
+			l->nat = NAT_SOURCE;
+		else if (strcmp(word, "-j") == 0 &&
+			 (strcmp(value, "REDIRECT") == 0 ||
+			  strcmp(value, "DNAT") == 0))
+			l->nat = NAT_TARGET;
+		else if (strcmp(word, "--to-ports") == 0 ||
+			 strcmp(word, "--to-destination") == 0)
+			l->to_port = port_of(value);
+		else if (strcmp(word, "--dport") == 0 ||
+			 strcmp(word, "--dports") == 0)
+			l->names_port = fits_port(value, p->port) == FIT_YES;
+	}
+}
+
 static bool our_hook(const struct packet *p, const char *table,
 		     const char *chain)
 {
@@ -176,6 +214,7 @@ static int take_line(struct ruleset *r, const char *table, char *line,
 	if (l == NULL)
 		return err_sys(e, PS_TEMPFAIL, "rules");
 	snprintf(l->text, sizeof(l->text), "%s", text);
+	take_nat(&r->p, words + 2, n - 2, l);
 	take_words(&r->p, table, words + 2, n - 2, l);
 	return 0;
 }

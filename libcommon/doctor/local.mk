@@ -23,4 +23,6 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/doctor/source.c \
 	libcommon/doctor/steps.h \
 	libcommon/doctor/store.c \
+	libcommon/doctor/upload.c \
+	libcommon/doctor/vaults.c \
 	libcommon/doctor/view.c libcommon/doctor/view.h

@@ -278,6 +278,44 @@ static void take_map(const struct reader *rd, const json_t *vmap,
 	}
 }
 
+/* masquerade, snat; redirect, dnat, which may name a port. */
+static bool take_nat(const json_t *stmt, struct rule_line *l)
+{
+	static const struct {
+		const char *word;
+		enum nat nat;
+	} words[] = {{"masquerade", NAT_SOURCE},
+		     {"snat", NAT_SOURCE},
+		     {"redirect", NAT_TARGET},
+		     {"dnat", NAT_TARGET}};
+	const json_t *it = NULL;
+	json_int_t port;
+	unsigned i;
+
+	for (i = 0; it == NULL && i < sizeof(words) / sizeof(words[0]); i++) {
+		it = json_object_get(stmt, words[i].word);
+		if (it == NULL)
+			continue;
+		l->nat = words[i].nat;
+		add(l->text, words[i].word);
+	}
+	if (it == NULL)
+		return false;
+	port = json_integer_value(json_object_get(it, "port"));
+	l->to_port = port > 0 && port < 65536 ? (unsigned)port : 0;
+	if (json_is_object(it))
+		add_json(l->text, it);
+	return true;
+}
+
+static bool is_port(const json_t *match)
+{
+	const json_t *left = json_object_get(match, "left");
+
+	return strcmp(text_of(json_object_get(left, "payload"), "field"),
+		      "dport") == 0;
+}
+
 static bool harmless(const json_t *stmt)
 {
 	static const char *const words[] = {
@@ -303,12 +341,16 @@ static void take_rule(const struct reader *rd, const json_t *rule,
 		const json_t *vmap = json_object_get(stmt, "vmap");
 
 		if (match != NULL) {
-			l.fit = fit_and(l.fit, fits_match(rd, match));
+			enum fit fit = fits_match(rd, match);
+
+			l.fit = fit_and(l.fit, fit);
+			l.names_port |= is_port(match) && fit == FIT_YES;
 			add_match(l.text, match);
 		} else if (vmap != NULL) {
 			take_map(rd, vmap, table, &l, c);
 			return;
-		} else if (take_verdict(stmt, table, &l)) {
+		} else if (take_verdict(stmt, table, &l) ||
+			   take_nat(stmt, &l)) {
 			break;
 		} else if (!harmless(stmt)) {
 			l.fit = fit_and(l.fit, FIT_MAYBE);

@@ -170,6 +170,15 @@ static void take_processes(struct places *ps)
 		closedir(dir);
 }
 
+/* Where the proxy of our own settings stands. */
+static const char *place_of(const struct doctor *d)
+{
+	bool own = d->vaults.n > 0 && d->vaults.list[d->at].proxy != NULL;
+
+	return own || conf_get(d->conf, "proxy") != NULL ? conf_path(d->conf)
+							 : "--proxy";
+}
+
 static void take_all(const struct doctor *d, struct places *ps)
 {
 	const char *const names[] = {ps->http ? "http_proxy" : "https_proxy",
@@ -178,9 +187,7 @@ static void take_all(const struct doctor *d, struct places *ps)
 	char where[64];
 	unsigned i;
 
-	add(ps,
-	    conf_get(d->conf, "proxy") != NULL ? conf_path(d->conf) : "--proxy",
-	    store_settings.proxy, false);
+	add(ps, place_of(d), store_settings.proxy, false);
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (names[i] == NULL)
 			continue;
@@ -294,8 +301,7 @@ static unsigned differing(const struct places *ps, const struct place *u)
 static void tell(const struct doctor *d, const struct places *ps,
 		 struct finding *f)
 {
-	const struct finding *store = finding_of(d, "store");
-	bool down = store != NULL && store->verdict == DOCTOR_FAILED;
+	bool down = vault_failed(d, "store");
 	const struct place *u = used(ps);
 	const char *why = u != NULL ? trouble(u->value) : NULL;
 	unsigned differ = differing(ps, u);
@@ -325,7 +331,7 @@ static void tell(const struct doctor *d, const struct places *ps,
 	}
 }
 
-void step_proxy(const struct doctor *d, struct finding *f)
+static void look_at(const struct doctor *d, struct finding *f)
 {
 	struct doctor_peer store;
 	struct places ps = {0};
@@ -347,4 +353,9 @@ void step_proxy(const struct doctor *d, struct finding *f)
 		return;
 	}
 	tell(d, &ps, f);
+}
+
+void step_proxy(const struct doctor *d, struct finding *f)
+{
+	vault_each(d, f, look_at);
 }

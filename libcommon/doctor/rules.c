@@ -173,3 +173,30 @@ void ruleset_judge(const struct ruleset *r, struct ruling *ret)
 		if (r->chains[i].base)
 			judge_chain(r, &r->chains[i], ret);
 }
+
+/* ---- address translation ---- */
+
+static bool touches(const struct ruleset *r, const struct rule_line *l)
+{
+	if (l->nat == NAT_TARGET && l->to_port == r->p.port)
+		return true;
+	if (l->nat == NAT_NONE || l->fit == FIT_NO)
+		return false;
+	return l->names_port || l->nat == NAT_TARGET;
+}
+
+const struct rule_line *ruleset_nat(const struct ruleset *r, size_t *at,
+				    const struct chain **ret_chain)
+{
+	size_t i, k, seen = 0;
+
+	for (i = 0; i < r->n; i++)
+		for (k = 0; k < r->chains[i].n; k++) {
+			if (seen++ < *at || !touches(r, &r->chains[i].lines[k]))
+				continue;
+			*at = seen;
+			*ret_chain = &r->chains[i];
+			return &r->chains[i].lines[k];
+		}
+	return NULL;
+}

@@ -32,6 +32,9 @@ enum verb {
 	VERB_GOTO,
 };
 
+/* A rule that changes addresses: of who sends, or of where it goes. */
+enum nat { NAT_NONE, NAT_SOURCE, NAT_TARGET };
+
 #define CHAIN_NAME 128
 #define RULE_TEXT 160
 
@@ -39,6 +42,9 @@ struct rule_line {
 	enum fit fit;
 	enum verb verb;
 	char target[CHAIN_NAME]; /* of jump and goto: TABLE/CHAIN */
+	enum nat nat;
+	bool names_port;  /* its conditions name the packet's port */
+	unsigned to_port; /* of NAT_TARGET; 0: it leaves the port */
 	char text[RULE_TEXT];
 };
 
@@ -75,6 +81,14 @@ struct ruling {
 
 /* What becomes of the packet. */
 void ruleset_judge(const struct ruleset *r, struct ruling *ret);
+
+/*
+ * The next rule of address translation that touches the packet's port: it
+ * names it, leads to it, or sends all ports elsewhere. `at` begins at 0. NULL:
+ * there is none left; *ret_chain is where it stands.
+ */
+const struct rule_line *ruleset_nat(const struct ruleset *r, size_t *at,
+				    const struct chain **ret_chain);
 
 /* Reads `nft -j list ruleset`; -PS_DATA: it is none. */
 int nft_parse(struct ruleset *r, const char *json, struct err *e);

@@ -109,7 +109,8 @@ static void out_of_time(unsigned i, unsigned seconds, struct finding *f)
 			     "mounts that do not answer");
 		return;
 	}
-	find_failed(f, DOCTOR_LIKELY, "no answer within %u s", seconds);
+	find_failed(f, DOCTOR_LIKELY, "%s%sno answer within %u s", f->whom,
+		    f->whom[0] != '\0' ? ": " : "", seconds);
 	find_next(f, "somebody takes the question and does not answer: a "
 		     "firewall that drops, or a peer that hangs");
 }

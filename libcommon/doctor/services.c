@@ -1,14 +1,12 @@
 /* What has to run, whether it starts at boot, and how it is started again. */
 #include "config.h"
 
-#include <ctype.h>
-#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/state.h"
@@ -16,17 +14,9 @@
 #include "doctor/command.h"
 #include "doctor/steps.h"
 #include "health/gather.h"
+#include "health/rules.h"
 
 #define RESTART_S 60
-#define HEARTBEAT_MAX_S (15 * 60)
-
-const char *doctor_service_name(enum doctor_service s)
-{
-	static const char *const names[] = {"ps-receive", "ps-pipeline",
-					    "ps-agent"};
-
-	return names[s];
-}
 
 /* ---- systemd ---- */
 
@@ -59,14 +49,14 @@ static void value_of(const char *text, const char *name, char *out, size_t size)
 			 at + n + 1);
 }
 
-static void ask_systemd(enum doctor_service s, struct unit *ret)
+static void ask_systemd(enum service s, struct unit *ret)
 {
 	const char *const argv[] = {
 	    "systemctl",
 	    "show",
 	    "-p",
 	    "LoadState,ActiveState,UnitFileState,Result,ExecMainStatus",
-	    doctor_service_name(s),
+	    service_unit(s),
 	    NULL};
 	struct command c = {.argv = argv, .seconds = 5, .max = 4096};
 	char load[32], *text;
@@ -100,106 +90,56 @@ static int agent_runs(const struct agent_conf *c)
 	snprintf(path, sizeof(path), "%s/" LOCK_FILE, c->state);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
-		return access(c->state, X_OK) == 0 ? 0 : -1;
+		return access(c->state, X_OK) == 0 || errno == ENOENT ? 0 : -1;
 	rc = fcntl(fd, F_OFD_GETLK, &lock);
 	close(fd);
 	return rc < 0 ? -1 : lock.l_type != F_UNLCK;
 }
 
-/* Is `arg`, seen from the process, the same file or folder as `mine`? */
-static bool same_place(const char *pid, const char *arg, const char *mine)
-{
-	char path[PATH_MAX];
-	struct stat a, b;
-
-	if (mine == NULL || stat(mine, &a) < 0)
-		return false;
-	snprintf(path, sizeof(path), "/proc/%s/%s/%s", pid,
-		 arg[0] == '/' ? "root" : "cwd", arg);
-	return stat(path, &b) == 0 && a.st_dev == b.st_dev &&
-	       a.st_ino == b.st_ino;
-}
-
-/* A ps-pipeline of our configuration or cache, or of the default one. */
-static bool is_our_pipeline(const struct doctor *d, const char *pid)
-{
-	char path[64], *text, *at;
-	bool named = false, ours = false;
-	size_t n = 0;
-
-	snprintf(path, sizeof(path), "/proc/%.20s/comm", pid);
-	text = doctor_read(path, 64, NULL);
-	if (text == NULL || strcmp(text, "ps-pipeline\n") != 0) {
-		free(text);
-		return false;
-	}
-	free(text);
-	snprintf(path, sizeof(path), "/proc/%.20s/cmdline", pid);
-	text = doctor_read(path, 65536, &n);
-	for (at = text; at != NULL && at < text + n; at += strlen(at) + 1) {
-		const char *arg =
-		    strchr(at, '=') != NULL ? strchr(at, '=') + 1 : at;
-
-		named |= strncmp(at, "--config", 8) == 0 ||
-			 strncmp(at, "--cache", 7) == 0 ||
-			 strncmp(at, "-C", 2) == 0;
-		ours |= same_place(pid, arg, d->config) ||
-			same_place(pid, arg, d->cache);
-	}
-	free(text);
-	return ours || !named;
-}
-
-/* Between two tries nobody follows the cache, and yet the service runs. */
-static bool pipeline_waits(const struct doctor *d)
-{
-	DIR *dir = opendir("/proc");
-	struct dirent *it;
-	bool found = false;
-
-	while (dir != NULL && !found && (it = readdir(dir)) != NULL)
-		if (isdigit((unsigned char)it->d_name[0]))
-			found = is_our_pipeline(d, it->d_name);
-	if (dir != NULL)
-		closedir(dir);
-	return found;
-}
-
-static int runs(const struct doctor *d, enum doctor_service s)
+static int runs(const struct doctor *d, enum service s)
 {
 	struct gather g = {.proc = "/proc",
 			   .cache = d->cache,
 			   .listen = d->listen,
+			   .config = d->config,
 			   .state = d->health};
 
-	if (s == SERVICE_AGENT)
+	if (s == SERVICE_AGENT && d->agent != NULL)
 		return agent_runs(d->agent);
-	return gather_service(&g,
-			      s == SERVICE_RECEIVE ? "receive" : "pipeline");
+	return gather_service(&g, s);
 }
 
-static const char *how_known(const struct doctor *d, enum doctor_service s,
-			     char *out, size_t size)
+static bool between_tries(const struct doctor *d)
+{
+	const struct gather g = {.cache = d->cache};
+
+	return gather_followed(&g) == 0;
+}
+
+static const char *how_known(const struct doctor *d, enum service s, char *out,
+			     size_t size)
 {
 	if (s == SERVICE_RECEIVE)
 		snprintf(out, size, "nothing listens on %s", d->listen);
 	else if (s == SERVICE_PIPELINE)
 		snprintf(out, size, "nobody follows the cache %s", d->cache);
-	else
+	else if (s == SERVICE_AGENT && d->agent != NULL)
 		snprintf(out, size, "nobody holds %s/" LOCK_FILE,
 			 d->agent->state);
+	else
+		snprintf(out, size, "no such process");
 	return out;
 }
 
 struct tally {
 	unsigned asked, up, down, unknown, unboot;
-	char names[64]; /* of those that do not run */
+	char names[96]; /* of those that do not run */
 };
 
-static void look_at(const struct doctor *d, enum doctor_service s,
-		    struct tally *t, struct finding *f)
+static void look_at(const struct doctor *d, enum service s, struct tally *t,
+		    struct finding *f)
 {
-	const char *name = doctor_service_name(s);
+	const char *name = service_name(s);
 	int up = runs(d, s);
 	char how[200];
 	struct unit u;
@@ -208,16 +148,13 @@ static void look_at(const struct doctor *d, enum doctor_service s,
 	if (up < 0 && u.known)
 		up = strcmp(u.state, "active") == 0;
 	t->asked++;
-	if (up == 0 && s == SERVICE_PIPELINE && pipeline_waits(d)) {
+	if (up == 1) {
 		t->up++;
-		find_shows(f,
-			   "%s runs, and waits before its next try: its "
-			   "chain of programs ended",
-			   name);
-		up = 1;
-	} else if (up == 1) {
-		t->up++;
-		find_shows(f, "%s runs", name);
+		find_shows(f, "%s runs%s", name,
+			   s == SERVICE_PIPELINE && between_tries(d)
+			       ? ", and waits before its next try: its chain "
+				 "of programs ended"
+			       : "");
 	} else if (up == 0) {
 		f->down |= 1u << s;
 		t->down++;
@@ -233,27 +170,52 @@ static void look_at(const struct doctor *d, enum doctor_service s,
 						: "its files cannot be read");
 	}
 	if (u.known && up != 1)
-		find_shows(f, "systemd: %s.service is %s (%s, status %s)", name,
-			   u.state, u.result, u.status);
+		find_shows(f, "systemd: %s.service is %s (%s, status %s)",
+			   service_unit(s), u.state, u.result, u.status);
 	if (u.known && !u.enabled) {
 		t->unboot++;
 		find_shows(f, "systemd: %s.service does not start at boot (%s)",
-			   name, u.boot);
+			   service_unit(s), u.boot);
 	}
 }
 
-static void tell(const struct tally *t, struct finding *f)
+/*
+ * ps-pipeline ends for good when the store refuses it: by a wrong clock, a
+ * credential. Why it did is what explains the fault.
+ */
+static bool was_refused(const struct doctor *d, struct finding *f)
+{
+	bool refused = false;
+	struct doctor one;
+	struct upload u;
+	unsigned i;
+
+	if (f->down != 1u << SERVICE_PIPELINE)
+		return false;
+	for (i = 0; i < vault_count(d); i++) {
+		vault_at(d, i, &one);
+		upload_read(&one, &u);
+		if (strcmp(u.state, "failed") != 0 || u.error[0] == '\0')
+			continue;
+		refused = true;
+		find_shows(f, "its ps-upload ended: %s", u.error);
+	}
+	return refused;
+}
+
+static void tell(const struct doctor *d, const struct tally *t,
+		 struct finding *f)
 {
 	if (t->down > 0) {
-		find_failed(f, DOCTOR_CAUSE, "not running: %s", t->names);
+		find_failed(f, was_refused(d, f) ? DOCTOR_LIKELY : DOCTOR_CAUSE,
+			    "not running: %s", t->names);
 		find_next(f,
 			  "ps-doctor --fix starts what is down; if it ends "
 			  "again, its last words are in the log%s",
 			  have_systemd() ? " (journalctl -u NAME)" : "");
 	} else if (t->unboot > 0) {
 		find_warned(f, "all run, not all start at boot");
-		find_next(f, "systemctl enable ps-receive ps-pipeline (on a "
-			     "source: ps-agent)");
+		find_next(f, "systemctl enable those that the evidence names");
 	} else if (t->up == 0) {
 		find_skipped(f, "cannot tell what runs");
 	} else {
@@ -266,26 +228,21 @@ static void tell(const struct tally *t, struct finding *f)
 
 void step_services(const struct doctor *d, struct finding *f)
 {
-	const char *list = conf_get(d->conf, "health.services");
 	struct tally t = {0};
+	unsigned s;
 
-	if (d->source) {
-		look_at(d, SERVICE_AGENT, &t, f);
-	} else {
-		if (list == NULL || strstr(list, "receive") != NULL)
-			look_at(d, SERVICE_RECEIVE, &t, f);
-		if (list == NULL || strstr(list, "pipeline") != NULL)
-			look_at(d, SERVICE_PIPELINE, &t, f);
-	}
-	tell(&t, f);
+	for (s = 0; s < SERVICES; s++)
+		if ((d->services & (1u << s)) != 0)
+			look_at(d, (enum service)s, &t, f);
+	tell(d, &t, f);
 }
 
 /* ---- start again ---- */
 
-int doctor_restart(const struct doctor *d, enum doctor_service s, char *words,
+int doctor_restart(const struct doctor *d, enum service s, char *words,
 		   size_t size, struct err *e)
 {
-	const char *name = doctor_service_name(s), *own = d->restart[s];
+	const char *name = service_unit(s), *own = d->restart[s];
 	const char *const unit[] = {"systemctl", "restart", name, NULL};
 	const char *const shell[] = {"/bin/sh", "-c", own, NULL};
 	struct command c = {.argv = own != NULL ? shell : unit,
@@ -304,7 +261,7 @@ int doctor_restart(const struct doctor *d, enum doctor_service s, char *words,
 		err_hint(e,
 			 "start it by hand, or give doctor.restart.%s in "
 			 "ps.yaml",
-			 name + strlen("ps-"));
+			 service_word(s));
 		return rc;
 	}
 	rc = command_run(&c, &text, &status, e);
@@ -325,23 +282,40 @@ int doctor_restart(const struct doctor *d, enum doctor_service s, char *words,
 
 void step_heartbeat(const struct doctor *d, struct finding *f)
 {
-	int64_t age, now = time_now_ns() / NS_PER_S;
-	char path[PATH_MAX], words[32];
-	struct stat st;
+	const char *server = role_config_server(d->conf);
+	const struct rule *rule;
+	struct rules rules;
+	struct err e = {0};
+	char words[32];
+	int64_t age;
 
-	snprintf(path, sizeof(path), "%s/heartbeat", d->health);
-	if (stat(path, &st) < 0) {
+	if (server == NULL) {
 		find_skipped(f, "no configuration server in ps.yaml");
 		return;
 	}
-	age = now > st.st_mtime ? now - st.st_mtime : 0;
-	format_duration((double)age, words, sizeof(words));
-	if (age < HEARTBEAT_MAX_S) {
-		find_passed(f, "the last one was %s ago", words);
+	rules_default(&rules);
+	if (rules_read(&rules, d->conf, &e) < 0) {
+		find_error(f, DOCTOR_SIGN, &e);
 		return;
 	}
-	find_failed(f, DOCTOR_SIGN, "806: no heartbeat for %s", words);
-	find_shows(f, "%s is that old", path);
+	rule = rules_find(&rules, "heartbeat");
+	age = gather_heartbeat_age(d->health, time_now_ns() / NS_PER_S);
+	if (age == METRIC_UNKNOWN) {
+		find_failed(f, DOCTOR_SIGN, "no heartbeat to %s yet", server);
+		find_next(f, "ps-config heartbeat makes it; ps-health sample "
+			     "watches it");
+		return;
+	}
+	format_duration((double)age, words, sizeof(words));
+	if (rule_level(rule, age) == LEVEL_OK) {
+		find_passed(f, "%s answered %s ago", server, words);
+		return;
+	}
+	find_failed(f, DOCTOR_SIGN, "806: no heartbeat to %s for %s", server,
+		    words);
+	find_shows(f, "%s/heartbeat is its last success", d->health);
 	find_next(f,
-		  "check the way to the configuration server, and its state");
+		  "see what ps-config heartbeat says: journalctl -u "
+		  "ps-heartbeat; then the way to %s, and its state",
+		  server);
 }

@@ -52,6 +52,14 @@ bool find_denied(struct finding *f, const struct err *e);
 /* What an earlier step has found; NULL: it has not run. */
 const struct finding *finding_of(const struct doctor *d, const char *step);
 
+/* ---- address translation (firewall.c) ---- */
+
+struct nat_found {
+	unsigned rules; /* that touch our port: each is shown */
+	unsigned away;	/* that send what asks for it elsewhere, for sure */
+};
+void nat_look(const struct doctor *d, struct finding *f, struct nat_found *ret);
+
 /* ---- where things are (finding.c) ---- */
 
 /* Host and port of the process server as it is reached from here. */
@@ -67,6 +75,33 @@ bool doctor_endpoint(const struct doctor *d, char *url, size_t size);
 bool doctor_endpoint_place(const struct doctor *d, struct doctor_peer *ret);
 /* A URL for people: without user, password, query. */
 void doctor_plain_url(const char *url, char *out, size_t size);
+
+/* ---- several vaults (vaults.c) ---- */
+
+/* At least one, even when none is configured. */
+unsigned vault_count(const struct doctor *d);
+/*
+ * The doctor of one vault alone, `i` of vault_count(); store_settings are set
+ * for it, too. With less than two it is `d`.
+ */
+void vault_at(const struct doctor *d, unsigned i, struct doctor *ret);
+/*
+ * Looks at each vault in a process of its own, at once: each has its own
+ * credentials. What is found becomes one finding that names the worst.
+ */
+typedef void vault_look_fn(const struct doctor *d, struct finding *f);
+void vault_each(const struct doctor *d, struct finding *f, vault_look_fn *look);
+/* What an earlier step has found of the vault of `d`. */
+bool vault_failed(const struct doctor *d, const char *step);
+double vault_rate(const struct doctor *d, const char *step);
+
+/* What ps-upload says of itself in the cache, for the vault of `d`. */
+struct upload {
+	bool told; /* there is such a report */
+	char state[16], cause[32], error[200];
+	uint64_t segments, bytes, rate, limit;
+};
+void upload_read(const struct doctor *d, struct upload *ret);
 
 /*
  * A text file whole, at most `max` bytes of its end; NULL with errno. For

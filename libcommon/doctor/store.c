@@ -78,15 +78,11 @@ static void judge(const struct doctor *d, struct finding *f,
 			     "step");
 }
 
-void step_store(const struct doctor *d, struct finding *f)
+static void look_at(const struct doctor *d, struct finding *f)
 {
 	struct err e = {0};
 	char plain[200];
 
-	if (d->vault == NULL) {
-		find_skipped(f, "no vault in ps.yaml");
-		return;
-	}
 	show_service(d, f);
 	if (store_settings.retry_for == 0 || store_settings.retry_for > RETRY_S)
 		store_settings.retry_for = RETRY_S;
@@ -97,4 +93,12 @@ void step_store(const struct doctor *d, struct finding *f)
 	doctor_plain_url(d->vault, plain, sizeof(plain));
 	find_passed(f, "%s: written, read, %.0f Mbit/s", plain,
 		    f->rate * 8 / 1e6);
+}
+
+void step_store(const struct doctor *d, struct finding *f)
+{
+	if (d->vault == NULL)
+		find_skipped(f, "no vault in ps.yaml");
+	else
+		vault_each(d, f, look_at);
 }

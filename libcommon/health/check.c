@@ -7,6 +7,7 @@
 #include "base/units.h"
 #include "health/check.h"
 #include "health/churn.h"
+#include "health/roles.h"
 
 /* Older than that the newest sample says nothing about now. */
 #define STALE_S 600
@@ -78,6 +79,20 @@ static void headline(const struct rule *rule, int64_t value, struct alert *a)
 	a->next = rule->next;
 }
 
+/* Those of the newest sample, by name. */
+static void name_services(const struct rules *r, const struct sample *newest,
+			  struct alert *a)
+{
+	int64_t down = newest->values[METRIC_RAW_DOWN];
+	size_t n = strlen(a->evidence);
+	char names[80];
+
+	if (down == METRIC_UNKNOWN)
+		return;
+	services_names((unsigned)down & r->services, names, sizeof(names));
+	snprintf(a->evidence + n, sizeof(a->evidence) - n, ": %s", names);
+}
+
 static void evidence(const struct rules *r, const struct rule *rule,
 		     const struct judgement *j, struct alert *a)
 {
@@ -118,6 +133,8 @@ static int judge_server(struct health *h, const struct rules *rules,
 			return no_memory(e);
 		headline(rule, j.value, a);
 		evidence(rules, rule, &j, a);
+		if (rule->metric == METRIC_SERVICES_DOWN)
+			name_services(rules, &samples[n - 1], a);
 	}
 	return 0;
 }
@@ -410,6 +427,21 @@ static unsigned in_window(const struct rules *rules,
 	return count;
 }
 
+/* Only what has to run here counts. */
+static void count_services(const struct rules *rules, struct sample *samples,
+			   size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		int64_t *v = samples[i].values;
+
+		if (v[METRIC_RAW_DOWN] != METRIC_UNKNOWN)
+			v[METRIC_SERVICES_DOWN] = __builtin_popcount(
+			    (unsigned)v[METRIC_RAW_DOWN] & rules->services);
+	}
+}
+
 static int judge(struct health *h, const struct disks *disks,
 		 const struct rules *rules, const struct sample *samples,
 		 size_t n, struct err *e)
@@ -451,6 +483,8 @@ int check_run(struct ring *ring, const struct disks *disks,
 	if (ring != NULL)
 		rc = ring_window(ring, now / 60 - RING_MINUTES + 1, now / 60,
 				 samples, e);
+	if (rc >= 0)
+		count_services(rules, samples, (size_t)rc);
 	if (rc >= 0)
 		rc = judge(ret, disks, rules, samples, (size_t)rc, e);
 	free(samples);

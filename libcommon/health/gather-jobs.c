@@ -1,6 +1,7 @@
 /* When the scheduled jobs were last done. */
 #include "config.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -16,25 +17,30 @@
 
 #define ID_TEXT (2 * SEG_KEY_ID_LEN + 1)
 
-const char *const gather_jobs[GATHER_JOBS] = {"prune", "verify", "drill",
-					      "key-kit"};
+#define SINCE "heartbeat.since"
+
+/* Their files; a name is what stands behind the dot, if any. */
+static const char *const files[GATHER_JOBS + 1] = {
+    "job.prune", "job.verify", "job.drill", "job.key-kit", "heartbeat"};
 
 int gather_job(const char *name)
 {
 	int i;
 
-	for (i = 0; i < GATHER_JOBS; i++)
-		if (strcmp(gather_jobs[i], name) == 0)
+	for (i = 0; i <= GATHER_JOBS; i++) {
+		const char *dot = strchr(files[i], '.');
+
+		if (strcmp(dot != NULL ? dot + 1 : files[i], name) == 0)
 			return i;
+	}
 	return -1;
 }
 
 int gather_stamp(int dirfd, int job, struct err *e)
 {
-	char name[32];
+	const char *name = files[job];
 	int fd, rc;
 
-	snprintf(name, sizeof(name), "job.%s", gather_jobs[job]);
 	fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
 		    0644);
 	if (fd < 0)
@@ -51,8 +57,7 @@ void gather_job_ages(const struct gather *g, int64_t now, struct sample *ret)
 	int i;
 
 	for (i = 0; i < GATHER_JOBS; i++) {
-		snprintf(path, sizeof(path), "%s/job.%s", g->state,
-			 gather_jobs[i]);
+		snprintf(path, sizeof(path), "%s/%s", g->state, files[i]);
 		if (stat(path, &st) == 0)
 			ret->values[METRIC_JOB_PRUNE + i] =
 			    now > st.st_mtime ? now - st.st_mtime : 0;
@@ -102,4 +107,46 @@ void gather_kit(const struct gather *g, int64_t now, struct sample *ret)
 						 : age > 0		 ? age
 									 : 1;
 	keyring_free(keys);
+}
+
+/* ---- the heartbeat ---- */
+
+int gather_expect_heartbeat(int dirfd, bool expected, struct err *e)
+{
+	int fd;
+
+	if (!expected) {
+		if (unlinkat(dirfd, SINCE, 0) < 0 && errno != ENOENT)
+			return err_sys(e, 0, SINCE);
+		return 0;
+	}
+	fd =
+	    openat(dirfd, SINCE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd < 0 && errno != EEXIST)
+		return err_sys(e, 0, SINCE);
+	if (fd >= 0) {
+		(void)futimens(fd, NULL);
+		close(fd);
+	}
+	return 0;
+}
+
+static int64_t changed(const char *state, const char *name)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/%s", state, name);
+	return stat(path, &st) == 0 ? st.st_mtime : 0;
+}
+
+int64_t gather_heartbeat_age(const char *state, int64_t now)
+{
+	int64_t at = changed(state, files[GATHER_HEARTBEAT]);
+	int64_t since = changed(state, SINCE);
+
+	at = at > since ? at : since;
+	if (at == 0)
+		return METRIC_UNKNOWN;
+	return now > at ? now - at : 0;
 }

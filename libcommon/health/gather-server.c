@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <limits.h>
 #include <netdb.h>
 #include <poll.h>
@@ -26,6 +27,7 @@
 #include "cache/follower.h"
 #include "cache/report.h"
 #include "health/gather.h"
+#include "health/processes.h"
 #include "health/why.h"
 
 #define SECTOR 512 /* of /proc/diskstats, whatever the device says */
@@ -80,6 +82,8 @@ static void room(const struct gather *g, struct sample *ret)
 		return;
 	ret->values[METRIC_CACHE_BYTES] =
 	    (int64_t)((uint64_t)v.f_blocks * v.f_frsize);
+	ret->values[METRIC_RAW_FREE] =
+	    (int64_t)((uint64_t)v.f_bavail * v.f_frsize);
 	ret->values[METRIC_CACHE_FREE] =
 	    (int64_t)((uint64_t)v.f_bavail * 100 /
 		      (v.f_blocks - v.f_bfree + v.f_bavail));
@@ -132,22 +136,49 @@ static void single_writers(const struct gather *g, int64_t now,
 }
 
 /* Of the stores that have answered lately, the one that differs most. */
-static void clock_offset(const struct gather *g, int64_t now,
-			 struct sample *ret)
+static int64_t clock_offset(const struct why *w)
 {
-	struct why w = {.now = now};
 	int64_t most = METRIC_UNKNOWN, diff;
 	unsigned i;
 
-	why_read_followers(g->cache, &w);
-	for (i = 0; i < w.nfollowers; i++) {
-		if (!w.followers[i].clock_told)
+	for (i = 0; i < w->nfollowers; i++) {
+		if (!w->followers[i].clock_told)
 			continue;
-		diff = llabs(w.followers[i].ahead);
+		diff = llabs(w->followers[i].ahead);
 		if (most == METRIC_UNKNOWN || diff > most)
 			most = diff;
 	}
-	ret->values[METRIC_CLOCK_OFFSET] = most;
+	return most;
+}
+
+/* Behind the first stage; the last one is another ps-cache. */
+static void queue(const struct why_stage *s, struct sample *ret)
+{
+	enum metric m =
+	    strcmp(s->name, "ps-compress") == 0	 ? METRIC_QUEUE_COMPRESS
+	    : strcmp(s->name, "ps-encrypt") == 0 ? METRIC_QUEUE_ENCRYPT
+	    : strcmp(s->name, "ps-upload") == 0	 ? METRIC_QUEUE_UPLOAD
+						 : METRIC_QUEUE_ACK;
+	int64_t fill;
+
+	if (s->queue_size == 0)
+		return;
+	fill = (int64_t)(s->queue * 100 / s->queue_size);
+	/* Not known is less than any. */
+	if (fill > ret->values[m])
+		ret->values[m] = fill;
+}
+
+static void chains(const struct gather *g, int64_t now, struct sample *ret)
+{
+	struct why w = {.now = now};
+	unsigned i, k;
+
+	why_read_followers(g->cache, &w);
+	ret->values[METRIC_CLOCK_OFFSET] = clock_offset(&w);
+	for (i = 0; i < w.nfollowers; i++)
+		for (k = 1; k < w.followers[i].n; k++)
+			queue(&w.followers[i].stages[k], ret);
 }
 
 int gather_cache(const struct gather *g, struct disks *disks, int64_t now,
@@ -162,7 +193,7 @@ int gather_cache(const struct gather *g, struct disks *disks, int64_t now,
 		return rc;
 	room(g, ret);
 	storage(g, ret);
-	clock_offset(g, now, ret);
+	chains(g, now, ret);
 	ret->values[METRIC_CACHE_FAILED] = c->failed;
 	single_writers(g, now, ret);
 	ret->values[METRIC_RAW_ACCEPTED] =
@@ -268,13 +299,90 @@ static int pipeline_runs(const char *cache)
 	return runs;
 }
 
-int gather_service(const struct gather *g, const char *name)
+int gather_followed(const struct gather *g)
 {
-	if (strcmp(name, "receive") == 0)
-		return g->listen != NULL ? receive_runs(g->listen) : -1;
-	if (strcmp(name, "pipeline") == 0)
-		return g->cache != NULL ? pipeline_runs(g->cache) : -1;
-	return -1;
+	return g->cache != NULL ? pipeline_runs(g->cache) : -1;
+}
+
+/* How the process of a service is known. */
+static struct process_ask process_of(const struct gather *g, enum service s)
+{
+	switch (s) {
+	case SERVICE_PIPELINE:
+		return (struct process_ask){
+		    "ps-pipeline", NULL, {g->config, g->cache}};
+	case SERVICE_CONFIG:
+		return (struct process_ask){"ps-config", "serve", {g->config}};
+	case SERVICE_HEARTBEAT:
+		return (struct process_ask){
+		    "ps-config", "heartbeat", {g->config}};
+	default:
+		return (struct process_ask){"ps-agent", "run", {g->agent}};
+	}
+}
+
+/* What can be said without looking at processes. */
+static bool known_at_once(const struct gather *g, enum service s, int *ret)
+{
+	*ret = -1;
+	if (s == SERVICE_RECEIVE)
+		*ret = g->listen != NULL ? receive_runs(g->listen) : -1;
+	else if (s == SERVICE_PIPELINE)
+		*ret = gather_followed(g);
+	/* Between two tries nobody follows, and yet the service runs. */
+	return s == SERVICE_RECEIVE || (s == SERVICE_PIPELINE && *ret != 0);
+}
+
+/* The services of `set` that do not run. */
+static unsigned missing(const struct gather *g, unsigned set)
+{
+	struct process_ask asks[SERVICES];
+	unsigned s, n = 0, down = 0, up, whose[SERVICES];
+	int runs;
+
+	for (s = 0; s < SERVICES; s++) {
+		if ((set & (1u << s)) == 0)
+			continue;
+		if (known_at_once(g, (enum service)s, &runs)) {
+			down |= runs == 0 ? 1u << s : 0;
+			continue;
+		}
+		asks[n] = process_of(g, (enum service)s);
+		whose[n++] = s;
+	}
+	if (n == 0 || !process_scan(g->proc, asks, n, &up))
+		return down;
+	while (n-- > 0)
+		if ((up & (1u << n)) == 0)
+			down |= 1u << whose[n];
+	return down;
+}
+
+int gather_service(const struct gather *g, enum service s)
+{
+	struct process_ask q;
+	unsigned found;
+	int runs;
+
+	if (known_at_once(g, s, &runs))
+		return runs;
+	q = process_of(g, s);
+	return process_scan(g->proc, &q, 1, &found) ? found != 0 : -1;
+}
+
+/* A unit that starts at boot is wanted by some target: systemd.unit(5). */
+static bool at_boot(const char *units, const char *unit)
+{
+	char pattern[PATH_MAX];
+	glob_t found;
+	int rc;
+
+	snprintf(pattern, sizeof(pattern), "%s/*.wants/%s.service", units,
+		 unit);
+	rc = glob(pattern, 0, NULL, &found);
+	if (rc == 0)
+		globfree(&found);
+	return rc != GLOB_NOMATCH;
 }
 
 /* Days until notAfter, down; METRIC_UNKNOWN. */
@@ -297,19 +405,21 @@ static int64_t cert_days(const char *path)
 
 void gather_services(const struct gather *g, int64_t now, struct sample *ret)
 {
-	char path[PATH_MAX];
-	struct stat st;
-	int64_t down = 0;
-	unsigned i;
+	unsigned s, down = missing(g, g->services);
+	int64_t unboot = 0;
 
-	for (i = 0; i < g->nservices; i++)
-		down += gather_service(g, g->services[i]) == 0;
-	if (g->nservices > 0)
-		ret->values[METRIC_SERVICES_DOWN] = down;
+	for (s = 0; s < SERVICES; s++)
+		unboot += (g->services & (1u << s)) != 0 && g->units != NULL &&
+			  !at_boot(g->units, service_unit((enum service)s));
+	if (g->services != 0) {
+		ret->values[METRIC_SERVICES_DOWN] = __builtin_popcount(down);
+		ret->values[METRIC_RAW_DOWN] = down;
+	}
+	if (g->services != 0 && g->units != NULL)
+		ret->values[METRIC_SERVICES_UNBOOT] = unboot;
 	if (g->cert != NULL)
 		ret->values[METRIC_CERT_DAYS] = cert_days(g->cert);
-	snprintf(path, sizeof(path), "%s/heartbeat", g->state);
-	if (stat(path, &st) == 0)
+	if (g->server != NULL)
 		ret->values[METRIC_HEARTBEAT_AGE] =
-		    now > st.st_mtime ? now - st.st_mtime : 0;
+		    gather_heartbeat_age(g->state, now);
 }

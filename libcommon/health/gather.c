@@ -134,6 +134,12 @@ static void rates(const struct sample *a, struct sample *b)
 	rate(a, b, METRIC_RAW_STORED, METRIC_STORE_RATE);
 	rate(a, b, METRIC_RAW_READ, METRIC_STORAGE_READ);
 	rate(a, b, METRIC_RAW_WRITTEN, METRIC_STORAGE_WRITE);
+	/* Down is filling, up is emptying. */
+	if (a->values[METRIC_RAW_FREE] != METRIC_UNKNOWN &&
+	    b->values[METRIC_RAW_FREE] != METRIC_UNKNOWN)
+		b->values[METRIC_CACHE_FILL] =
+		    (a->values[METRIC_RAW_FREE] - b->values[METRIC_RAW_FREE]) /
+		    seconds;
 	if (grown(a, b, METRIC_RAW_CPU_BUSY, &n) &&
 	    grown(a, b, METRIC_RAW_CPU_ALL, &all) && all > 0)
 		b->values[METRIC_CPU] = n * 100 / all;

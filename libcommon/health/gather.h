@@ -7,8 +7,7 @@
 
 #include "health/disks.h"
 #include "health/metric.h"
-
-#define GATHER_SERVICES_MAX 16
+#include "health/roles.h"
 
 struct gather {
 	const char *proc;   /* "/proc", or a copy of it for tests */
@@ -17,9 +16,11 @@ struct gather {
 	const char *listen; /* where ps-receive listens, or NULL */
 	const char *state;  /* our own folder: heartbeat lies there */
 	const char *key;    /* key file of the vault, or NULL */
-	/* Services that should run: "receive", "pipeline". */
-	const char *services[GATHER_SERVICES_MAX];
-	unsigned nservices;
+	const char *config; /* ps.yaml of the services, or NULL */
+	const char *agent;  /* agent.yaml, or NULL */
+	const char *server; /* the configuration server; NULL: none */
+	const char *units;  /* "/etc/systemd/system"; NULL: no systemd */
+	unsigned services;  /* that should run: bits of enum service */
 };
 
 /*
@@ -39,13 +40,22 @@ int gather_cache(const struct gather *g, struct disks *disks, int64_t now,
 void gather_services(const struct gather *g, int64_t now, struct sample *ret);
 
 /*
+ * The last heartbeat that the configuration server answered: it is stamped as
+ * a job is, as "heartbeat". Where a configuration server is named one is
+ * expected, from when that was first seen: tells gather_heartbeat_age().
+ */
+int gather_expect_heartbeat(int dirfd, bool expected, struct err *e);
+/* Seconds; METRIC_UNKNOWN: none is expected, or none yet. */
+int64_t gather_heartbeat_age(const char *state, int64_t now);
+
+/*
  * Scheduled jobs whose silence is an alarm: "prune", "verify", "drill",
  * "key-kit". Each stamps its last success (the time of change of the file
  * job.NAME in the folder of state); one that never did is not expected.
  */
 #define GATHER_JOBS 4
-extern const char *const gather_jobs[GATHER_JOBS];
-/* The index of a job; -1: there is none of that name. */
+#define GATHER_HEARTBEAT GATHER_JOBS /* one more that can be stamped */
+/* The index of a job, or GATHER_HEARTBEAT; -1: there is none of that name. */
 int gather_job(const char *name);
 /* Stamps it, now. */
 int gather_stamp(int dirfd, int job, struct err *e);
@@ -55,7 +65,12 @@ void gather_job_ages(const struct gather *g, int64_t now, struct sample *ret);
 /* Has the newest key of the key file a kit? Unknown when it cannot be read. */
 void gather_kit(const struct gather *g, int64_t now, struct sample *ret);
 
-/* Is this service running? 1, 0, or -1: no way to tell. */
-int gather_service(const struct gather *g, const char *name);
+/*
+ * Is this service running? 1, 0, or -1: no way to tell. A pipeline whose chain
+ * has ended and waits before its next try runs.
+ */
+int gather_service(const struct gather *g, enum service s);
+/* Only: does somebody follow the cache now? */
+int gather_followed(const struct gather *g);
 
 #endif

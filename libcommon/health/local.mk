@@ -11,7 +11,9 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/health/metric.c libcommon/health/metric.h \
 	libcommon/health/page.c libcommon/health/page.h \
 	libcommon/health/plot.c libcommon/health/plot.h \
+	libcommon/health/processes.c libcommon/health/processes.h \
 	libcommon/health/ring.c libcommon/health/ring.h \
+	libcommon/health/roles.c libcommon/health/roles.h \
 	libcommon/health/rules.c libcommon/health/rules.h \
 	libcommon/health/view.c libcommon/health/view.h \
 	libcommon/health/view-json.c \

@@ -23,6 +23,12 @@ enum metric {
 	METRIC_DISKS,
 	METRIC_HELD,
 	METRIC_UNSEATED,
+	METRIC_CACHE_FILL, /* bytes per second that its free room shrinks by */
+	/* Percent of the pipe before a stage, of the fullest chain. */
+	METRIC_QUEUE_COMPRESS,
+	METRIC_QUEUE_ENCRYPT,
+	METRIC_QUEUE_UPLOAD,
+	METRIC_QUEUE_ACK,
 	METRIC_INGEST_RATE, /* bytes per second, since the last sample */
 	METRIC_STORE_RATE,
 	METRIC_STORAGE_BUSY,	/* percent of the time, the cache's device */
@@ -32,12 +38,13 @@ enum metric {
 	METRIC_PRESSURE_CPU,	/* percent of the last minute (PSI, some) */
 	METRIC_PRESSURE_MEMORY,
 	METRIC_PRESSURE_IO,
-	METRIC_SERVICES_DOWN,  /* number of those that should run */
-	METRIC_CERT_DAYS,      /* until the server's certificate expires */
-	METRIC_CLOCK_UNSYNCED, /* 1: the kernel's clock is not disciplined */
-	METRIC_CLOCK_OFFSET,   /* seconds, without sign, from a store's */
-	METRIC_HEARTBEAT_AGE,  /* seconds */
-	METRIC_CACHE_FAILED,   /* 1: stable storage has failed */
+	METRIC_SERVICES_DOWN,	/* number of those that should run */
+	METRIC_SERVICES_UNBOOT, /* that do not start at boot */
+	METRIC_CERT_DAYS,	/* until the server's certificate expires */
+	METRIC_CLOCK_UNSYNCED,	/* 1: the kernel's clock is not disciplined */
+	METRIC_CLOCK_OFFSET,	/* seconds, without sign, from a store's */
+	METRIC_HEARTBEAT_AGE,	/* seconds */
+	METRIC_CACHE_FAILED,	/* 1: stable storage has failed */
 	/* Seconds since the last success of a job, see gather.h. */
 	METRIC_JOB_PRUNE,
 	METRIC_JOB_VERIFY,
@@ -55,6 +62,8 @@ enum metric {
 	METRIC_RAW_REQUESTS,
 	METRIC_RAW_REQUEST_MS,
 	METRIC_RAW_BUSY_MS,
+	METRIC_RAW_FREE, /* bytes; it may shrink, too */
+	METRIC_RAW_DOWN, /* services that do not run: bits of enum service */
 	METRICS
 };
 

@@ -39,10 +39,14 @@ static const struct rule published[] = {
      "ps-cache stat; is ps-pipeline running, is the vault reachable?"},
     {"services", "services", METRIC_SERVICES_DOWN, RULE_WINDOW, false, NEVER, 0,
      NEVER, "%s services do not run", "",
-     "start them: systemctl start ps-receive ps-pipeline"},
+     "start them: systemctl start UNIT, or ps-doctor --fix"},
+    {"boot", "services-boot", METRIC_SERVICES_UNBOOT, RULE_NEWEST, false, NEVER,
+     0, NEVER, "%s services do not start at boot", "",
+     "systemctl enable them; see which: ps-doctor services"},
     {"heartbeat", "806", METRIC_HEARTBEAT_AGE, RULE_NEWEST, false, NEVER, NEVER,
      15 * 60, "no heartbeat for %s", "s",
-     "check the way to the configuration server, and its state"},
+     "see what it says: journalctl -u ps-heartbeat; then the way to the "
+     "configuration server, and its state"},
     {"certificate", "certificate", METRIC_CERT_DAYS, RULE_NEWEST, true, NEVER,
      60, 7, "the certificate expires in %s", "days",
      "make a new one: ps-receive --new-cert, then restart ps-receive"},
@@ -106,7 +110,7 @@ const char *level_name(enum level l)
 
 void rules_default(struct rules *r)
 {
-	*r = (struct rules){.minutes = RULES_WINDOW_MIN};
+	*r = (struct rules){.minutes = RULES_WINDOW_MIN, .services = ~0u};
 	r->n = sizeof(published) / sizeof(published[0]);
 	memcpy(r->items, published, sizeof(published));
 }

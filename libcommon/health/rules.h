@@ -50,6 +50,9 @@ struct rules {
 	unsigned n;
 	bool mean;	 /* RULE_MEAN */
 	int64_t minutes; /* of the window */
+	/* That must run, of those that the samples looked at: bits of enum
+	 * service. All of them by default. */
+	unsigned services;
 };
 
 #define RULES_WINDOW_MIN 15

@@ -67,7 +67,7 @@ static const struct {
 		      "du -x"},
     [WHY_SLOW_DISK] = {"slow-disk", "ps-health why MACHINE DISK"},
     [WHY_SOURCE_SILENT] = {"source-silent",
-			   "on the source: ps-agent status, cxpsclient"},
+			   "on the source: ps-doctor, ps-agent status"},
     [WHY_AGENT_DOWN] = {"agent-down", ""},
     [WHY_SERVER_UNREACHABLE] = {"server-unreachable", ""},
     [WHY_PASS_FAILED] = {"pass-failed", ""},
@@ -451,17 +451,28 @@ static void sum_up(struct why *w, int64_t silent_s)
 	}
 }
 
-/* While nothing is complete the counters stand still: what ps-upload sends. */
+/*
+ * While nothing is complete the counters stand still: what ps-upload sends. Of
+ * several the one that is held back, as what waits is what it has not stored.
+ */
 static double drain_of(const struct why *w)
 {
+	const struct why_follower *slow = NULL;
 	unsigned i;
 
 	if (w->drain > 0)
 		return w->drain;
-	for (i = 0; i < w->nfollowers; i++)
-		if (w->followers[i].uploading && w->followers[i].rate > 0)
-			return (double)w->followers[i].rate;
-	return w->drain;
+	for (i = 0; i < w->nfollowers; i++) {
+		const struct why_follower *f = &w->followers[i];
+		bool held = f->cause[0] != '\0';
+
+		if (!f->uploading || (f->rate == 0 && !held))
+			continue;
+		if (slow == NULL || (held && slow->cause[0] == '\0') ||
+		    (held == (slow->cause[0] != '\0') && f->rate < slow->rate))
+			slow = f;
+	}
+	return slow != NULL && slow->rate > 0 ? (double)slow->rate : w->drain;
 }
 
 static int64_t eta_of(const struct why *w)

@@ -147,7 +147,7 @@ static void server(const struct why_input *in, struct why *w)
 	struct sample s;
 
 	sample_clear(&s);
-	w->receiver = gather_service(in->gather, "receive");
+	w->receiver = gather_service(in->gather, SERVICE_RECEIVE);
 	gather_services(in->gather, w->now, &s);
 	w->cert_days = s.values[METRIC_CERT_DAYS];
 }

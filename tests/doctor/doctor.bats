@@ -1,11 +1,13 @@
 #!/usr/bin/env bats
-# ps-doctor: faults that are made for real, and the step that names each.
+# ps-doctor on a server that is well, and what must run on which kind of
+# server.
 load ../lib/common
 load ../lib/chain
 load doctor
 
 prepare() {
 	need_jq
+	export PS_HEALTH_DIR=$T/health
 	new_server
 	random_file disk.img 400000
 	truncate -s 8M disk.img
@@ -13,14 +15,10 @@ prepare() {
 
 need_jq() { command -v jq >/dev/null || skip "jq is not installed"; }
 
-healthy() {
+@test "a healthy server: no fault, no false alarm" {
 	serve
 	pass m d disk.img s1 --bookmark b1
 	wait_for drained
-}
-
-@test "a healthy server: no fault, no false alarm" {
-	healthy
 	doctor --all --json >out
 	cat out
 	[ "$(jq -r .result out)" = well ]
@@ -34,25 +32,131 @@ healthy() {
 	grep -q '^No fault found: ' words
 }
 
-@test "a stopped receiver is named, and started again" {
-	healthy
-	kill "${STARTED[0]}"
-	wait_for bash -c "! kill -0 ${STARTED[0]}"
-	names "stopped receiver" services
-	# Nobody to ask: nothing is done.
-	fails_with 1 setsid -w timeout 60 ps-doctor --config s1/ps.yaml \
-		--state health -l "127.0.0.1:$(server_port s1)" --fix \
-		--restart-receive 'touch touched'
-	grep -q 'no terminal to ask on' err
-	[ ! -e touched ]
-	cat >again <<-END
-		exec setsid ps-receive --config s1/ps.yaml \\
-			-l 127.0.0.1:$(server_port s1) >/dev/null 2>&1 3>&- &
-		echo \$! >again.pid
+# stand_in PROGRAM WORD...: a process that looks like it to who reads /proc
+stand_in() {
+	cat >"$1" <<-'END'
+		#!/bin/bash
+		sleep 300 &
+		trap 'kill $!' EXIT
+		wait
 	END
-	doctor --fix --yes --restart-receive '. ./again' >out 2>err
-	STARTED+=("$(cat again.pid)")
-	cat out err
-	grep -q '^Cause: services: ' out
-	grep -q '^No fault found: ' out
+	chmod +x "$1"
+	start "./$@"
+	wait_for grep -qx "$1" "/proc/${STARTED[-1]}/comm"
+}
+
+# down [OPTION...]: what ps-health finds missing, by name, and ps-doctor, too
+down() {
+	rm -rf health
+	ps-health sample --config s1/ps.yaml --listen \
+		"127.0.0.1:$(server_port s1)" "$@"
+	ps-health check --config s1/ps.yaml --json "$@" >check.json || true
+	doctor --json "$@" services >out || true
+	step services '.evidence[]' | sed -n \
+		's/: \(nobody\|nothing\|no such\) .*//p' | sort >by-doctor
+	jq .figures.services_down check.json >by-health
+	[ "$(wc -l <by-doctor)" -eq "$(cat by-health)" ] || {
+		cat by-doctor by-health out
+		return 1
+	}
+	tr '\n' , <by-doctor
+}
+
+@test "each role has its services: what is missing is named by both tools" {
+	load ../agent/agent
+	serve
+	new_agent root </dev/null
+	export PS_AGENT_CONFIG=$T/agent.yaml
+	# Without a configuration server nobody waits for a heartbeat.
+	[ "$(down)" = '' ]
+	[ "$(down --role standalone)" = '' ]
+	[ "$(down --role failback)" = '' ]
+	[ "$(down --role configuration)" = 'ps-config serve,' ]
+	[ "$(down --role master-target)" = 'ps-agent,' ]
+	[ "$(down --services agent,config)" = 'ps-agent,ps-config serve,' ]
+	sed -i '$a config: {server: cs.example}' s1/ps.yaml
+	[ "$(down --role standalone)" = 'ps-config heartbeat,' ]
+	[ "$(down --role failback)" = '' ]
+	[ "$(down --role configuration)" = \
+		'ps-config heartbeat,ps-config serve,' ]
+	[ "$(down --role master-target)" = 'ps-agent,ps-config heartbeat,' ]
+	# ps.yaml says it as well.
+	sed -i '$a health: {role: master-target}' s1/ps.yaml
+	[ "$(down)" = 'ps-agent,ps-config heartbeat,' ]
+	sed -i 's/role: .*/role: configuration}/' s1/ps.yaml
+	[ "$(down)" = 'ps-config heartbeat,ps-config serve,' ]
+	stand_in ps-config heartbeat --config s1/ps.yaml
+	[ "$(down)" = 'ps-config serve,' ]
+	stand_in ps-config serve --config "$T/s1/ps.yaml"
+	[ "$(down)" = '' ]
+	# What another configuration names is another's.
+	kill "${STARTED[-1]}"
+	wait "${STARTED[-1]}" || true
+	stand_in ps-config serve --config empty.yaml
+	[ "$(down)" = 'ps-config serve,' ]
+	stop_all
+	[ "$(down)" = \
+		'ps-config heartbeat,ps-config serve,ps-pipeline,ps-receive,' ]
+	[ "$(down --role failback)" = 'ps-pipeline,ps-receive,' ]
+	sed -i 's/role: .*/role: butler}/' s1/ps.yaml
+	fails_with 78 doctor services
+	fails_with 78 ps-health sample --config s1/ps.yaml
+	fails_with 64 doctor --services butler services
+}
+
+@test "a source must have its agent" {
+	load ../agent/agent
+	receive
+	new_agent root </dev/null
+	export PS_AGENT_CONFIG=$T/agent.yaml
+	from_source() { ps-doctor --config empty.yaml --json "$@"; }
+	fails_with 1 from_source --role source services
+	[ "$(jq -r .what out)" = "not running: ps-agent" ]
+	fails_with 1 from_source --role master-target services
+	begin_agent
+	wait_for from_source --role source services
+	from_source --role master-target services
+	[ "$(down --role source)" = '' ]
+	kill "${STARTED[-1]}"
+	wait "${STARTED[-1]}" || true
+	[ "$(down --role source)" = 'ps-agent,' ]
+}
+
+# heartbeat AGE: both tools, with a stamp of that age
+heartbeat() {
+	faketime -f "-$1s" ps-health sample --config s1/ps.yaml
+	faketime -f "-$1s" ps-health stamp heartbeat
+	ps-health sample --config s1/ps.yaml
+	ps-health check --config s1/ps.yaml --json >check.json || true
+	doctor --json heartbeat >out || true
+	echo "$(jq -r '[.alerts[] | select(.code == "806") | .level] | .[0]' \
+		check.json) $(step heartbeat .result)"
+}
+
+@test "no heartbeat for 15 minutes is told, where one is expected" {
+	port=9443
+	echo "$port" >s1/port
+	# The age of a stamp is of whole seconds, and some pass meanwhile.
+	[ "$(heartbeat 2000)" = 'null skipped' ]
+	sed -i '$a config: {server: cs.example, port: 443}' s1/ps.yaml
+	rm -rf health
+	[ "$(heartbeat 830)" = 'null passed' ]
+	rm -rf health
+	[ "$(heartbeat 901)" = 'critical failed' ]
+	step heartbeat .what | grep -q '806: no heartbeat to cs.example for 15m'
+	# The first sample that expects one begins the time.
+	rm -rf health
+	doctor --json heartbeat >out || true
+	[ "$(step heartbeat .what)" = 'no heartbeat to cs.example yet' ]
+	faketime -f -901s ps-health sample --config s1/ps.yaml
+	ps-health sample --config s1/ps.yaml
+	ps-health check --config s1/ps.yaml --json >check.json || true
+	jq -e '.alerts[] | select(.code == "806") | .level == "critical"' check.json
+	# Another threshold is that of both.
+	sed -i '$a health: {limits: {heartbeat: {critical: 2h}}}' s1/ps.yaml
+	[ "$(heartbeat 3600)" = 'null passed' ]
+	# Who takes the server out of ps.yaml is not told of it any more.
+	sed -i '/^config:/d' s1/ps.yaml
+	[ "$(heartbeat 9000)" = 'null skipped' ]
+	[ ! -e health/heartbeat.since ]
 }

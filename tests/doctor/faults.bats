@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
-# Faults that are made for real, and the step of ps-doctor that names each:
-# the test prints the table.
+# Faults that are made for real, each once: what `ps-health why` and the step
+# that ps-doctor name as the cause. The table of all of them is printed in the
+# end.
 load ../lib/common
 load ../lib/chain
 load ../store/store
@@ -9,6 +10,7 @@ load doctor
 
 prepare() {
 	command -v jq >/dev/null || skip "jq is not installed"
+	export PS_HEALTH_DIR=$T/health
 	new_server
 	random_file disk.img 400000
 	truncate -s 8M disk.img
@@ -17,6 +19,8 @@ prepare() {
 cleanup() {
 	! mountpoint -q "$T/s1/cache" || umount -l "$T/s1/cache"
 }
+
+teardown_file() { table; }
 
 # root_only: some faults can be made by root alone
 root_only() {
@@ -32,6 +36,41 @@ store_server() {
 	sed -i "s|^vault: .*|vault: $VAULT|" s1/ps.yaml
 }
 
+# All steps but the one that looks for eight seconds whether anything moves.
+brisk() {
+	[ -n "${PS_LONG:-}" ] ||
+		echo alerts cache disks services heartbeat clock antivirus \
+			port https address selftest logs store firewall proxy \
+			bandwidth
+}
+
+from_source() { ps-doctor --role source -c agent.yaml --json "$@"; }
+
+@test "a stopped receiver; it is started again" {
+	serve
+	pass m d disk.img s1 --bookmark b1
+	wait_for drained
+	kill "${STARTED[0]}"
+	wait_for bash -c "! kill -0 ${STARTED[0]}"
+	both "stopped receiver" receiver-down services
+	# Nobody to ask: nothing is done.
+	fails_with 1 setsid -w timeout 60 ps-doctor --config s1/ps.yaml \
+		--state health -l "127.0.0.1:$(server_port s1)" --fix \
+		--restart-receive 'touch touched'
+	grep -q 'no terminal to ask on' err
+	[ ! -e touched ]
+	cat >again <<-END
+		exec setsid ps-receive --config s1/ps.yaml \\
+			-l 127.0.0.1:$(server_port s1) >/dev/null 2>&1 3>&- &
+		echo \$! >again.pid
+	END
+	doctor --fix --yes --restart-receive '. ./again' >out 2>err
+	STARTED+=("$(cat again.pid)")
+	cat out err
+	grep -q '^Cause: services: ' out
+	grep -q '^No fault found: ' out
+}
+
 @test "a full cache" {
 	root_only
 	mv s1/cache s1/was
@@ -39,8 +78,12 @@ store_server() {
 	mount -t tmpfs -o size=16m tmpfs s1/cache || skip "no mounts here"
 	cp -a s1/was/. s1/cache/
 	serve
+	faketime -f -60s ps-health sample --config s1/ps.yaml
 	head -c 14M /dev/zero >s1/cache/.junk
-	names "full cache" cache
+	ps-health sample --config s1/ps.yaml
+	ps-health check --json >check.json || true
+	jq -e '.figures.cache_fill_bytes_per_second > 200000' check.json
+	both "full cache" throttle cache
 	[ "$(step cache '.evidence[0]' | grep -c 'free')" -eq 1 ]
 }
 
@@ -49,11 +92,18 @@ store_server() {
 	serve --stop-timeout 1
 	random_file big.img 9000000
 	pass m d big.img s1 --bookmark b1
-	# The whole run waits to see whether anything moves.
-	[ -n "${PS_LONG:-}" ] || set -- services disks store proxy bandwidth
-	names "rate-limited upload" bandwidth "$@"
+	# shellcheck disable=SC2046 # words
+	both "rate-limited upload" rate-limit bandwidth $(brisk)
 	[ "$(step store .result)" = passed ]
 	step bandwidth .next | grep -q 'limit-rate'
+	# The figures of its first seconds are rough.
+	steady() {
+		why
+		jq -e '.cause == "rate-limit" and .share > 0.5 and
+			.samples >= 8 and .eta_seconds > 60 and
+			.disks[0].cause == "rate-limit"' why.json
+	}
+	wait_for steady || { cat why.json; false; }
 }
 
 @test "a store that answers 503" {
@@ -61,28 +111,36 @@ store_server() {
 	echo 'store: {retry-for: 1}' >>s1/ps.yaml
 	serve
 	plan '{"every": 1, "kind": "503"}'
-	names "store answering 503" store
+	pass m d disk.img s1 --bookmark b1
+	# shellcheck disable=SC2046 # words
+	both "store answering 503" store-errors store $(brisk)
 	jq -r .what out | grep -q 503
+	jq -e '.evidence | contains("503")' why.json
 	[ "$(step clock .result)" = passed ]
 	# With something to store its chain ends again and again: it runs.
-	pass m d disk.img s1 --bookmark b1
-	wait_for grep -q 'ps-upload: .*503' s1/pipeline.err ||
-		{ cat s1/pipeline.err; false; }
-	doctor services
+	[ "$(step services .result)" = passed ]
 }
 
 @test "a proxy that nobody answers for" {
 	store_server
 	serve
-	names "wrong proxy" proxy --retry-for 1 \
-		--proxy http://user:geheim@127.0.0.1:1
+	cat >>s1/ps.yaml <<-'END'
+		store: {retry-for: 1}
+		proxy: http://user:geheim@127.0.0.1:1
+	END
+	kill "${STARTED[-1]}"
+	wait "${STARTED[-1]}" || true
+	pass m d disk.img s1 --bookmark b1
+	pipeline
+	wait_for doctor services
+	# shellcheck disable=SC2046 # words
+	both "wrong proxy" proxy proxy $(brisk)
 	[ "$(step store .result)" = failed ]
-	[ "$(step proxy '.evidence[0]')" = "--proxy: 127.0.0.1:1" ]
-	run ! grep -q geheim out
+	[ "$(step proxy '.evidence[0]')" = "$T/s1/ps.yaml: 127.0.0.1:1" ]
+	run ! grep -q geheim out why.json
 	# It is said to differ from that of the environment.
 	http_proxy=http://u:geheim@proxy.invalid:3128 \
-		names "wrong proxy, two of them" proxy --retry-for 1 \
-		--proxy http://127.0.0.1:1
+		is_cause proxy store proxy
 	step proxy '.evidence[]' | grep -q \
 		'environment, http_proxy: proxy.invalid:3128'
 	run ! grep -q geheim out
@@ -93,7 +151,7 @@ store_server() {
 		ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=ps1 \
 		-keyout s1/key -out s1/cert 2>/dev/null
 	serve
-	names "expired certificate" https
+	both "expired certificate" certificate https
 	jq -r .what out | grep -q 'expired'
 }
 
@@ -101,70 +159,96 @@ store_server() {
 	store_server
 	serve
 	settings '{"clock": 5000}'
-	names "clock offset, store" clock
-	jq -r .what out | grep -q '1h 23m'
-	settings '{"clock": 0}'
-	new_agent root </dev/null
-	agent once
-	from_source() {
-		FAKETIME_DONT_FAKE_MONOTONIC=1 faketime -f +30m \
-			ps-doctor --role source -c agent.yaml --json "$@"
-	}
-	fails_with 1 from_source clock
-	[ "$(jq -r .cause out)" = clock ]
-	told "clock offset, source"
-}
-
-@test "one slow disk of a machine" {
-	serve
-	pass m d1 disk.img s1 --bookmark b1 --members m/d1
-	pass m d2 disk.img s1 --bookmark b1 --members m/d2
-	wait_for drained
-	export PS_HEALTH_DIR=$T/health
-	FAKETIME_DONT_FAKE_MONOTONIC=1 faketime -f -40m ps-health sample \
-		--config s1/ps.yaml
-	scribble disk.img 7
-	pass m d2 disk.img s1 --bookmark b2 --members m/d2
-	wait_for drained
-	ps-health sample --config s1/ps.yaml
-	names "one slow disk" disks
-	jq -r .what out | grep -q 'm/d1'
-}
-
-@test "a disk on hold" {
-	serve
 	pass m d disk.img s1 --bookmark b1
+	# shellcheck disable=SC2046 # words
+	both "clock offset, store" clock clock $(brisk)
+	jq -r .what out | grep -q '1h 2[34]m'
+	offset() { # offset LEVEL: what the alert says
+		ps-health sample --config s1/ps.yaml
+		ps-health check --json >check.json || true
+		[ "$(jq -r '.alerts[] | select(.code == "clock-offset") |
+			.level' check.json)" = "$1" ]
+	}
+	wait_for offset critical
+	[ "$(jq '.figures.clock_offset_seconds - 5000 | . > -60 and . < 60' \
+		check.json)" = true ]
+	# It has stopped: that does not pass by itself.
+	settings '{"clock": -400}'
+	pipeline
+	wait_for offset warning
 	wait_for drained
-	ps-cache hold -C s1/cache m d "another server stores this disk"
-	names "held disk" disks
-	step disks '.evidence[0]' | grep -q 'another server stores'
+	settings '{"clock": 100}'
+	scribble disk.img 7
+	pass m d disk.img s1 --bookmark b2
+	wait_for offset ''
+	[ "$(jq '.figures.clock_offset_seconds > 60' check.json)" = true ]
 }
 
-@test "from a source: all well, a closed port, a wrong key" {
+@test "from a source: all well, a closed port, a clock, a wrong key" {
+	sed -i '$a health: {limits: {disk-lag: {warning: 1}}}' s1/ps.yaml
 	serve
 	new_agent root </dev/null
 	begin_agent
 	wait_for points 1
-	ps-doctor --role source -c agent.yaml --all --json >out ||
-		{ cat out; false; }
+	wait_for from_source services
+	from_source --all >out || { cat out; false; }
 	[ "$(jq -r .result out)" = well ]
 	[ "$(jq -r .role out)" = source ]
 	[ "$(step selftest .result)" = passed ]
+	fails_with 1 env FAKETIME_DONT_FAKE_MONOTONIC=1 faketime -f +30m \
+		ps-doctor --role source -c agent.yaml --json clock
+	[ "$(jq -r .cause out)" = clock ]
+	row "clock offset, source" - clock "$(jq -r .what out)"
 	sed -i "s/^  port: .*/  port: 1/" agent.yaml
-	fails_with 1 ps-doctor --role source -c agent.yaml --json
+	fails_with 1 from_source
 	[ "$(jq -r .cause out)" = port ]
-	told "closed port"
+	cp out port.json
 	sed -i "s/^  port: .*/  port: $(server_port s1)/" agent.yaml
 	ps-receive --new-passphrase -P other
 	rm m.key
 	cxpsclient --derive-key m -P other -o m.key
-	fails_with 1 ps-doctor --role source -c agent.yaml --json
+	fails_with 1 from_source
 	[ "$(jq -r .cause out)" = selftest ]
-	told "wrong key of a machine"
-	stop_all
-	fails_with 1 ps-doctor --role source -c agent.yaml --json
+	row "wrong key of a machine" - selftest "$(jq -r .what out)"
+	# The server cannot know why nothing comes, only that nothing does.
+	kill "${STARTED[-1]}"
+	wait "${STARTED[-1]}" || true
+	wait_for drained
+	ps-health sample --config s1/ps.yaml
+	wait_for holds source-silent || { cat why.json; false; }
+	jq -e '.next | contains("ps-doctor")' why.json
+	row "closed port" source-silent port "$(jq -r .what port.json)"
+	fails_with 1 from_source
 	[ "$(jq -r .cause out)" = services ]
-	told "stopped agent"
+	row "stopped agent" source-silent services "$(jq -r .what out)"
+}
+
+@test "one slow disk of a machine, then one on hold" {
+	serve
+	pass m d1 disk.img s1 --bookmark b1 --members m/d1
+	pass m d2 disk.img s1 --bookmark b1 --members m/d2
+	wait_for drained
+	FAKETIME_DONT_FAKE_MONOTONIC=1 faketime -f -40m ps-health sample \
+		--config s1/ps.yaml
+	why
+	jq -e '.cause == "source-silent" and
+		all(.disks[]; .state == "disconnected")' why.json
+	scribble disk.img 7
+	pass m d2 disk.img s1 --bookmark b2 --members m/d2
+	wait_for drained
+	ps-health sample --config s1/ps.yaml
+	both "one slow disk" slow-disk disks
+	jq -r .what out | grep -q 'm/d1'
+	jq -e '.what | contains("disk d1")' why.json
+	ps-cache hold -C s1/cache m d2 "another server stores this disk"
+	both "held disk" held disks
+	step disks '.evidence[0]' | grep -q 'another server stores'
+	jq -e '.evidence == "another server stores this disk"' why.json
+	jq -e '.disks[] | select(.disk == "d2") | .state == "held"' why.json
+	# Asked of one disk, only that one counts.
+	why m d1
+	[ "$(jq -r .cause why.json)" != held ]
+	fails_with 66 ps-health why --config s1/ps.yaml m x
 }
 
 @test "a peer that takes the connection and hangs costs one step" {
@@ -179,12 +263,11 @@ store_server() {
 	start python3 mute.py >mute.port
 	wait_for test -s mute.port
 	sed -i "s/^  port: .*/  port: $(cat mute.port)/" agent.yaml
-	fails_with 1 ps-doctor --role source -c agent.yaml --json \
-		--step-timeout 2 port https
+	fails_with 1 from_source --step-timeout 2 port https
 	[ "$(jq -r .cause out)" = https ]
 	[ "$(jq -r .what out)" = "no answer within 2 s" ]
 	[ "$(jq '.seconds < 20' out)" = true ]
-	told "a peer that hangs"
+	row "a peer that hangs" - https "$(jq -r .what out)"
 }
 
 @test "misuse, and nothing to examine" {

@@ -135,6 +135,75 @@ nft_case() {
 	verdict passed "iptables: all may"
 }
 
+# nat WANT COUNT NAME: what the step address says, and how many rules it shows
+nat() {
+	local code=0
+	inside timeout 60 ps-doctor --config ps.yaml --json address >out 2>err ||
+		code=$?
+	printf '# %-44s -> %s\n' "$3" "$(jq -r '.steps[0].what' out)" >&3
+	[ "$(jq -r '.steps[0].result' out)" = "$1" ] &&
+		[ "$(jq -r '.steps[0].evidence[]' out | grep -c '^NAT, ')" -eq \
+			"$2" ] || {
+		cat out err
+		return 1
+	}
+}
+
+nft_nat() {
+	inside nft flush ruleset
+	inside nft -f -
+	nat "$@"
+}
+
+@test "nft: NAT that touches the port is told, other NAT is not" {
+	net_for nft
+	inside ip link set lo up
+	inside ip address add 192.0.2.5/24 dev lo
+	nft_nat passed 0 "no rules" </dev/null
+	nft_nat failed 1 "a redirect of the port" <<-END
+		table ip n { chain pre { type nat hook prerouting priority -100;
+		tcp dport 9443 redirect to :9444; }; }
+	END
+	nft_nat failed 1 "all ports go to another machine" <<-END
+		table ip n { chain pre { type nat hook prerouting priority -100;
+		dnat to 192.0.2.77; }; }
+	END
+	nft_nat warning 1 "for some the port goes elsewhere" <<-END
+		table ip n { chain pre { type nat hook prerouting priority -100;
+		ip saddr 198.51.100.0/24 tcp dport 9440-9450 dnat to 192.0.2.77; }; }
+	END
+	nft_nat warning 1 "another port is led to ours, by a chain" <<-END
+		table ip n { chain more { tcp dport 443 redirect to :9443; }
+		chain pre { type nat hook prerouting priority -100; jump more; }; }
+	END
+	nft_nat warning 1 "a masquerade of the port" <<-END
+		table ip n { chain post { type nat hook postrouting priority 100;
+		tcp dport 9443 masquerade; }; }
+	END
+	nft_nat passed 0 "masquerade of guests, a redirect of another port" <<-END
+		table ip n { chain post { type nat hook postrouting priority 100;
+		ip saddr 172.17.0.0/16 oifname != "docker0" masquerade; }
+		chain pre { type nat hook prerouting priority -100;
+		tcp dport 8080 redirect to :80; udp dport 9443 redirect to :53; }; }
+	END
+}
+
+@test "iptables: NAT that touches the port is told, other NAT is not" {
+	net_for iptables
+	inside ip link set lo up
+	inside ip address add 192.0.2.5/24 dev lo
+	inside iptables -t nat -A POSTROUTING -s 172.17.0.0/16 -j MASQUERADE
+	nat passed 0 "iptables: masquerade of guests"
+	inside iptables -t nat -A PREROUTING -p tcp --dport 443 -j REDIRECT \
+		--to-ports 9443
+	nat warning 1 "iptables: another port is led to ours"
+	inside iptables -t nat -A POSTROUTING -p tcp --dport 9443 -j MASQUERADE
+	nat warning 2 "iptables: a masquerade of the port"
+	inside iptables -t nat -A PREROUTING -p tcp --dport 9443 -j DNAT \
+		--to-destination 192.0.2.77:9444
+	nat failed 3 "iptables: the port goes to another machine"
+}
+
 @test "a whole run names the firewall" {
 	net_for nft
 	new_server

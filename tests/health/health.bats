@@ -223,6 +223,60 @@ figure() { json | jq ".figures.$1"; }
 	grep -q 'the command failed (7)' err
 }
 
+# The lines are those of the manual; only the address is another one.
+@test "the manual's examples tell a webhook, a mailbox and syslog" {
+	command -v python3 >/dev/null || skip "python3 is not installed"
+	cat >hook.py <<-'END'
+		import http.server
+		class Hook(http.server.BaseHTTPRequestHandler):
+		    def do_POST(self):
+		        n = int(self.headers["content-length"])
+		        open("posted", "ab").write(self.rfile.read(n) + b"\n")
+		        self.send_response(204)
+		        self.end_headers()
+		s = http.server.HTTPServer(("127.0.0.1", 0), Hook)
+		print(s.server_port, flush=True)
+		s.serve_forever()
+	END
+	start python3 hook.py >hook.port 2>/dev/null
+	wait_for test -s hook.port
+	mkdir bin
+	# shellcheck disable=SC2016 # for those who are called
+	printf '#!/bin/sh\n{ echo "${0##*/} $*"; cat; } >>"%s"\n' "$T/posted" |
+		tee bin/mail >bin/logger
+	chmod +x bin/*
+	sed -n '/^A webhook, a mail/,/^\.Ed/p' "$PS_SOURCE/man/ps-health.1" |
+		sed '1d; /^\./d; s/\\e$/\\/' |
+		sed "s|https://hooks.example/|http://127.0.0.1:$(cat hook.port)/|" |
+		sed "s|^ps-health|export PS_HEALTH_DIR=\$(mktemp -d -p .); \
+			ps-health sample -C s1/cache; ps-health|" >lines
+	[ "$(grep -c 'ps-health check' lines)" -eq 3 ]
+	PATH=$T/bin:$PATH bash lines </dev/null 2>err || [ $? -eq 3 ]
+	cat err posted
+	[ ! -s err ]
+	[ "$(sed -n 1p posted)" = "raised too few samples to judge by" ]
+	grep -qx 'mail -s no-samples ops' posted
+	grep -qx 'too few samples to judge by' posted
+	grep -qx 'logger -t ps-health warning no-samples' posted
+}
+
+# The bound of the manual is 5 ms of processor time, beside that of any program.
+@test "a sample costs a few milliseconds" {
+	[ -z "${PS_SANITIZE:-}" ] || skip "not with sanitizers"
+	cost() { # cost COMMAND...: milliseconds, of 20 times
+		local i TIMEFORMAT='%U %S'
+		{ time for ((i = 0; i < 20; i++)); do
+			"$@" >/dev/null
+		done; } 2>&1 | awk '{ print int(($1 + $2) * 1000) }'
+	}
+	ps-health sample -C s1/cache
+	local own all
+	own=$(cost ps-health --version)
+	all=$(cost ps-health sample -C s1/cache)
+	echo "# 20 samples: $all ms of processor, of which to start: $own" >&3
+	[ $((all - own)) -lt 100 ]
+}
+
 @test "misuse and missing things" {
 	fails_with 64 ps-health
 	fails_with 64 ps-health look

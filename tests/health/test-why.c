@@ -163,6 +163,35 @@ static void time_to_catch_up(void **state)
 	}
 }
 
+/* The near vault has all of it: what waits, waits for the far one. */
+static void the_vault_that_is_behind_decides(void **state)
+{
+	struct why_follower *near, *far;
+	struct why w;
+
+	(void)state;
+	waiting(&w);
+	w.drain = -1;
+	w.nfollowers = 2;
+	near = &w.followers[0];
+	far = &w.followers[1];
+	*far = *near;
+	near->rate = 600000;
+	far->rate = 1000;
+	snprintf(far->cause, sizeof(far->cause), "rate-limit");
+	disk.lag = 10;
+	why_judge(&w, SILENT_S);
+	assert_int_equal(w.cause, WHY_RATE_LIMIT);
+	assert_true(w.behind);
+	assert_int_equal(w.eta, 1201);
+	/* It has sent nothing yet: that is no rate. */
+	far->rate = 0;
+	w.drain = -1;
+	w.cause = WHY_NOTHING;
+	why_judge(&w, SILENT_S);
+	assert_int_equal(w.eta, WHY_UNKNOWN);
+}
+
 static void states_of_a_disk(void **state)
 {
 	struct why w;
@@ -210,6 +239,7 @@ int main(void)
 	    cmocka_unit_test(each_stage_has_its_cause),
 	    cmocka_unit_test(a_failing_store_is_told_before_all_stages),
 	    cmocka_unit_test(time_to_catch_up),
+	    cmocka_unit_test(the_vault_that_is_behind_decides),
 	    cmocka_unit_test(states_of_a_disk),
 	};
 

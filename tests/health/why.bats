@@ -44,21 +44,6 @@ run_pipeline() {
 	start ps-pipeline --config "$T/now.yaml" --stop-timeout 0 "$@" >>acks 2>>pipeline.err
 }
 
-@test "a limit on the rate" {
-	fill
-	settings_for <<<'upload: {limit-rate: 40K}'
-	run_pipeline
-	why rate-limit
-	# The figures of its first second are rough.
-	steady() {
-		ps-health why --config now.yaml --json >why.json || true
-		jq -e '.cause == "rate-limit" and .share > 0.5 and
-			.samples >= 8 and .eta_seconds > 60' why.json
-	}
-	wait_for steady || { cat why.json; false; }
-	jq -e '.disks[0].cause == "rate-limit"' why.json
-}
-
 @test "a pipeline that does not run" {
 	fill
 	settings_for </dev/null
@@ -88,50 +73,11 @@ run_pipeline() {
 	why store-unreachable
 }
 
-@test "a proxy that is not there" {
-	strict
-	ps-vault init s3://bucket/v
-	fill
-	sed -i '/^vault:/d' s1/ps.yaml
-	settings_for <<-'END'
-		vault: s3://bucket/v
-		proxy: http://127.0.0.1:1
-	END
-	run_pipeline
-	why proxy
-}
-
-@test "a clock that the store refuses" {
-	strict
-	ps-vault init s3://bucket/v
-	fill
-	control PUT settings '{"clock": 3600}'
-	sed -i '/^vault:/d' s1/ps.yaml
-	settings_for <<<'vault: s3://bucket/v'
-	run_pipeline
-	why clock
-	offset() { # offset LEVEL: what the alert says
-		ps-health sample --config now.yaml
-		ps-health check --json >check.json || true
-		[ "$(jq -r '.alerts[] | select(.code == "clock-offset") |
-			.level' check.json)" = "$1" ]
-	}
-	wait_for offset critical
-	[ "$(jq '.figures.clock_offset_seconds - 3600 | . > -60 and . < 60' \
-		check.json)" = true ]
-	# It has stopped: that does not pass by itself.
-	control PUT settings '{"clock": -400}'
-	run_pipeline
-	wait_for offset warning
-	control PUT settings '{"clock": 100}'
-	fill e
-	wait_for offset ''
-	[ "$(jq '.figures.clock_offset_seconds > 60' check.json)" = true ]
-}
-
 @test "a store at the end of a narrow line" {
 	strict
 	ps-vault init s3://bucket/v
+	# Buffers take some of it at once: it is behind when much more waits.
+	random_file disk.img 40000000
 	fill d
 	fill e
 	start "$PS_BUILD/tests/lib/proxy" --rate 600k 127.0.0.1 "$STRICT_PORT" \
@@ -156,46 +102,14 @@ run_pipeline() {
 	fill
 	faketime -f -2m ps-health sample --config now.yaml --services pipeline
 	why encrypt
+	# The sample sees the same: full before it, nothing behind.
+	ps-health sample --config now.yaml
+	ps-health check --json >check.json || true
+	jq -e '.figures | .queue_encrypt_percent >= 75 and
+		.queue_upload_percent <= 25' check.json
 	jq -e '.share > 0.3 and .backlog_bytes > 0' why.json
 	jq -e '.eta == "never at this rate"' why.json
 	kill -CONT "$pid"
-}
-
-@test "a full cache, a stopped receiver, an expired certificate" {
-	fill
-	settings_for </dev/null
-	run_pipeline
-	wait_for drained
-	ps-cache init -C s1/cache --keep-free 100 >/dev/null
-	why throttle
-	ps-cache init -C s1/cache --keep-free 1 >/dev/null
-	faketime -f -4000d ps-receive --new-cert --cert old.cert --key old.key
-	why certificate --cert old.cert
-	why receiver-down --listen 127.0.0.1:1
-}
-
-@test "a disk on hold, one that is slow, one that is silent" {
-	fill d
-	fill e
-	settings_for </dev/null
-	run_pipeline
-	wait_for drained
-	ps-cache hold -C s1/cache m e "somebody said so"
-	why held
-	jq -e '.evidence == "somebody said so"' why.json
-	[ "$(jq -r '.disks[] | select(.disk == "e") | .state' why.json)" = held ]
-	ps-health why --config now.yaml m d
-	fails_with 66 ps-health why --config now.yaml m x
-	ps-vault head --config now.yaml --machine m --disk e |
-		ps-cache seat -C s1/cache >/dev/null
-	faketime -f -30m ps-health sample --config now.yaml --services pipeline
-	why source-silent
-	[ "$(jq -r '.disks[0].state' why.json)" = disconnected ]
-	scribble disk.img 7 3
-	fill d
-	wait_for drained
-	why slow-disk
-	jq -e '.what | contains("disk e")' why.json
 }
 
 @test "a job that is silent for too long is an alert" {
@@ -232,6 +146,72 @@ run_pipeline() {
 	[ "$(grep -c '<polyline' page.html)" -gt 6 ]
 	grep -q 'a &lt;script&gt; &amp;' page.html
 	grep -q 'prefers-color-scheme:dark' page.html
+}
+
+# shot NAME WIDTH,HEIGHT [OPTION...]: the page as a reader sees it, as bare pixels
+shot() {
+	timeout 60 chromium --headless --no-sandbox --disable-gpu \
+		--hide-scrollbars --user-data-dir="$T/profile" \
+		--screenshot="$T/$1.png" --window-size="$2" "${@:3}" \
+		"file://$T/page.html" >chromium.log 2>&1 &&
+		python3 - "$1.png" <<-'END'
+			# The colour of the corner, and the column of the last pixel
+			# that has another one (PNG, ISO 15948: 8 bit, no interlace).
+			import struct, sys, zlib
+			b = open(sys.argv[1], "rb").read()
+			w, h, depth, kind = struct.unpack(">IIBB", b[16:26])
+			at, data = 8, b""
+			while at < len(b):
+			    n, name = struct.unpack(">I4s", b[at:at + 8])
+			    data += b[at + 8:at + 8 + n] if name == b"IDAT" else b""
+			    at += 12 + n
+			c = {2: 3, 6: 4}[kind]
+			data, n = zlib.decompress(data), w * c
+			before, last = bytearray(n), 0
+			for y in range(h):
+			    how, row = data[y * (n + 1)], bytearray(
+			        data[y * (n + 1) + 1:(y + 1) * (n + 1)])
+			    for i in range(n if how else 0):
+			        l = row[i - c] if i >= c else 0
+			        u, x = before[i], before[i - c] if i >= c else 0
+			        p = l + u - x
+			        a = min((abs(p - l), 0, l), (abs(p - u), 1, u),
+			                (abs(p - x), 2, x))[2]
+			        row[i] = row[i] + (0, l, u, (l + u) // 2, a)[how] & 255
+			    if y == 0:
+			        corner = bytes(row[:3])
+			    for k in range(w - 1, last, -1):
+			        if bytes(row[k * c:k * c + 3]) != corner:
+			            last = k
+			            break
+			    before = row
+			print("".join("%02x" % v for v in corner), last)
+		END
+}
+
+@test "the page in a browser: light, dark, and no wider than a telephone" {
+	command -v chromium >/dev/null || skip "chromium is not installed"
+	fill
+	settings_for </dev/null
+	ps-cache hold -C s1/cache m d 'a long reason: no place to put it in'
+	local i
+	for i in 300 60 3 2 1 0; do
+		faketime -f "-${i}m" ps-health sample --config now.yaml
+	done
+	ps-health report --config now.yaml --html page.html
+	local bg last
+	read -r bg last < <(shot light 400,150 \
+		--blink-settings=preferredColorScheme=1) || true
+	[ "$bg" = ffffff ] || { cat chromium.log; false; }
+	[ "$last" -gt 100 ]
+	read -r bg last < <(shot dark 400,150 \
+		--blink-settings=preferredColorScheme=0) || true
+	[ "$bg" = 14181d ]
+	[ "$last" -gt 100 ]
+	# What is wider than the window would be cut at its edge.
+	read -r bg last < <(shot phone 390,800) || true
+	[ "$last" -gt 300 ]
+	[ "$last" -lt 386 ]
 }
 
 @test "watch: lines when nobody looks, a screen that is given back" {
