@@ -368,6 +368,8 @@ static void looked(struct disk *d, const struct task_result *r)
 		disk_fail(d, r);
 		return;
 	}
+	if (r->code == 0)
+		st->missed = d->scan.scrub_found;
 	if (d->source != NULL) { /* between window and last part */
 		last_pass(d);
 		return;
