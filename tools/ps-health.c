@@ -26,7 +26,7 @@
 #define AGENT_YAML SYSCONFDIR "/ps-toolkit/agent.yaml"
 
 static const char *state_dir = STATE_DIR, *cache, *cert, *listen_at;
-static const char *agent_yaml = AGENT_YAML;
+static const char *agent_yaml;
 static const char *services = "receive,pipeline", *format = "text";
 static const char *rule = "every", *notify, *output;
 static uint64_t window = RULES_WINDOW_MIN * 60, ack_for = 4 * 3600;
@@ -40,7 +40,7 @@ static const struct opt opts[] = {
     {'C', "cache", OPT_DIR, "DIR", &cache, "sample, why: the cache", "PS_CACHE",
      "cache", 0, 0, 0},
     {'c', "agent-config", OPT_FILE, "FILE", &agent_yaml,
-     "why, watch: without a cache, the configuration of ps-agent here",
+     "why, watch: at a source, the configuration of its ps-agent",
      "PS_AGENT_CONFIG", 0, 0, 0, 0},
     {0, "cert", OPT_FILE, "FILE", &cert,
      "sample, why: the server's certificate", 0, "receive.cert", 0, 0, 0},
@@ -433,13 +433,17 @@ static int cmd_events(int dirfd, struct err *e)
 static int prepare_look(struct looking *l, const char *cmd, int dirfd,
 			struct err *e)
 {
-	if (cache == NULL &&
-	    (strcmp(cmd, "report") == 0 || access(agent_yaml, F_OK) < 0))
+	bool source = strcmp(cmd, "report") != 0;
+
+	if (source && cache == NULL && agent_yaml == NULL &&
+	    access(AGENT_YAML, F_OK) == 0)
+		agent_yaml = AGENT_YAML;
+	if (cache == NULL && (!source || agent_yaml == NULL))
 		opt_misuse("which cache? -C, or 'cache:' in ps.yaml; at a "
 			   "source: which agent.yaml? -c");
 	*l = (struct looking){.dirfd = dirfd,
 			      .gather = what_to_look_at(),
-			      .agent = cache == NULL ? agent_yaml : NULL,
+			      .agent = source ? agent_yaml : NULL,
 			      .json = json};
 	rules_default(&l->rules);
 	l->rules.minutes = (int64_t)window / 60;
