@@ -29,7 +29,7 @@
 #define AGENT_YAML SYSCONFDIR "/ps-toolkit/agent.yaml"
 
 static const char *state_dir = STATE_DIR, *cache, *cert, *listen_at;
-static const char *agent_yaml = AGENT_YAML;
+static const char *agent_yaml;
 static const char *role, *services, *format = "text";
 static const char *key_file;
 static const char *rule = "every", *notify, *output;
@@ -44,7 +44,7 @@ static const struct opt opts[] = {
     {'C', "cache", OPT_DIR, "DIR", &cache, "sample, why: the cache", "PS_CACHE",
      "cache", 0, 0, 0},
     {'c', "agent-config", OPT_FILE, "FILE", &agent_yaml,
-     "why, watch: without a cache, the configuration of ps-agent here",
+     "why, watch: at a source, the configuration of its ps-agent",
      "PS_AGENT_CONFIG", 0, 0, 0, 0},
     {0, "cert", OPT_FILE, "FILE", &cert,
      "sample, why: the server's certificate", 0, "receive.cert", 0, 0, 0},
@@ -180,7 +180,8 @@ static struct gather what_to_look_at(void)
 			       .state = state_dir,
 			       .key = key_file,
 			       .config = conf_path(opt_conf()),
-			       .agent = agent_yaml,
+			       .agent = agent_yaml != NULL ? agent_yaml
+							   : AGENT_YAML,
 			       .server = role_config_server(opt_conf()),
 			       .units = access(SYSTEMD_RUNS, F_OK) == 0 ? UNITS
 									: NULL};
@@ -448,13 +449,17 @@ static int cmd_events(int dirfd, struct err *e)
 static int prepare_look(struct looking *l, const char *cmd, int dirfd,
 			struct err *e)
 {
-	if (cache == NULL &&
-	    (strcmp(cmd, "report") == 0 || access(agent_yaml, F_OK) < 0))
+	bool source = strcmp(cmd, "report") != 0;
+
+	if (source && cache == NULL && agent_yaml == NULL &&
+	    access(AGENT_YAML, F_OK) == 0)
+		agent_yaml = AGENT_YAML;
+	if (cache == NULL && (!source || agent_yaml == NULL))
 		opt_misuse("which cache? -C, or 'cache:' in ps.yaml; at a "
 			   "source: which agent.yaml? -c");
 	*l = (struct looking){.dirfd = dirfd,
 			      .gather = what_to_look_at(),
-			      .agent = cache == NULL ? agent_yaml : NULL,
+			      .agent = source ? agent_yaml : NULL,
 			      .json = json};
 	rules_default(&l->rules);
 	l->rules.minutes = (int64_t)window / 60;

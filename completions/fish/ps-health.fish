@@ -10,7 +10,7 @@ complete -c ps-health -f -n __fish_use_subcommand -a ack -d 'an alert is known: 
 complete -c ps-health -f -n __fish_use_subcommand -a events -d 'what happened in the last 72 hours'
 complete -c ps-health -l state -x -a '(__fish_complete_directories)' -d 'folder of samples and alerts'
 complete -c ps-health -s C -l cache -x -a '(__fish_complete_directories)' -d 'sample, why: the cache'
-complete -c ps-health -s c -l agent-config -r -F -d 'why, watch: without a cache, the configuration of ps-agent here'
+complete -c ps-health -s c -l agent-config -r -F -d 'why, watch: at a source, the configuration of its ps-agent'
 complete -c ps-health -l cert -r -F -d 'sample, why: the server\'s certificate'
 complete -c ps-health -s k -l key -r -F -d 'sample: the vault\'s key file; has its newest key a kit?'
 complete -c ps-health -l listen -x -d 'sample, why: where ps-receive listens'

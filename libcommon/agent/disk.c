@@ -29,7 +29,7 @@ void disk_error(struct disk *d, const char *fmt, ...)
 	agent_say(d->agent, d->conf->name, "%s", d->st->error);
 }
 
-static void set_word(struct disk *d, enum disk_word word)
+void disk_set_word(struct disk *d, enum disk_word word)
 {
 	if (d->st->word != word)
 		d->agent->changed = true;
@@ -41,8 +41,7 @@ bool disk_sends(const struct disk *d)
 	return d->phase >= DISK_CHANGES && d->phase <= DISK_LAST;
 }
 
-/* Does a scan run, with all the programs behind it? */
-static bool passes(const struct disk *d)
+bool disk_passes(const struct disk *d)
 {
 	return d->phase == DISK_SHRINK || d->phase == DISK_WINDOW ||
 	       d->phase == DISK_LAST;
@@ -71,93 +70,6 @@ void disk_end(struct disk *d)
 		next = d->agent->server.next;
 	d->st->next_ns = d->failed ? wall_of(next) : 0;
 	d->agent->changed = true;
-}
-
-/* What is done about a failure, by the server's word or the exit code. */
-static void judge(struct disk *d, const struct task_result *r,
-		  const struct report *rep)
-{
-	struct disk_state *st = d->st;
-	struct agent *a = d->agent;
-	uint64_t max = a->conf->max_wait_s;
-
-	snprintf(st->cause, sizeof(st->cause), "%.31s", rep->cause);
-	if (r->code == PS_UNAVAILABLE ||
-	    strcmp(rep->cause, "unreachable") == 0) {
-		where_doubt(a);
-		snprintf(st->cause, sizeof(st->cause), "unreachable");
-		set_word(d, WORD_DISCONNECTED);
-		/* All disks wait as one; each would ask for the same. */
-		if (mono_now_ns() >= a->server.next)
-			backoff_fail(&a->server, rep->retry_after, max);
-		d->wait.next = 0;
-		return;
-	}
-	/* Its machine goes, or has gone, to another one. */
-	if (strcmp(rep->cause, "moving") == 0 ||
-	    strcmp(rep->cause, "moved") == 0)
-		where_doubt(a);
-	if (strcmp(rep->cause, "held") == 0 ||
-	    strcmp(rep->cause, "refused") == 0)
-		set_word(d, WORD_HELD);
-	else if (d->resync)
-		set_word(d, WORD_RESYNC);
-	else if (strcmp(rep->cause, "unseated") == 0)
-		set_word(d, WORD_INITIATING);
-	else if (rep->cause[0] != '\0' && r->code == PS_TEMPFAIL)
-		set_word(d, WORD_THROTTLED);
-	else
-		set_word(d, WORD_STALLED);
-	/* The server knows when there will be room: it need not be guessed. */
-	if (d->st->word == WORD_THROTTLED && rep->retry_after > 0)
-		backoff_clear(&d->wait);
-	/* What somebody has to mend is tried again, but seldom. */
-	if (r->code == PS_CONFIG || r->code == PS_NOPERM || r->code == PS_USAGE)
-		d->wait.wait_s = max;
-	backoff_fail(&d->wait, rep->retry_after, max);
-}
-
-/*
- * Which program of a chain is seen to end first is chance: ps-scan says 75
- * because it was told nothing, cxpsclient says why.
- */
-static void name_cause(struct task_result *r, const struct report *rep)
-{
-	if (r->code != PS_TEMPFAIL || strcmp(rep->cause, "unreachable") != 0)
-		return;
-	r->code = PS_UNAVAILABLE;
-	if (rep->error[0] != '\0')
-		snprintf(r->words, sizeof(r->words), "%s", rep->error);
-}
-
-void disk_fail(struct disk *d, const struct task_result *result)
-{
-	struct task_result own = *result, *r = &own;
-	bool asked = d->phase == DISK_SETTLE || d->phase == DISK_MAP ||
-		     d->phase == DISK_RESTART || passes(d);
-	struct report rep = {0};
-
-	if (asked)
-		(void)report_read(AT_FDCWD, d->report, &rep);
-	name_cause(r, &rep);
-	disk_distrust_map(d, r);
-	if (d->begun)
-		disk_distrust_base(d);
-	d->failed = true;
-	d->missed = true;
-	agent_count(d->agent, r->code);
-	if (r->interrupted || d->agent->stopping) {
-		/* That was us. */
-		backoff_clear(&d->wait);
-		disk_cleanup(d);
-		return;
-	}
-	judge(d, r, &rep);
-	if (passes(d) && r->stage == 0 && r->code == PS_IOERR)
-		d->st->alone = true;
-	disk_error(d, "%s%s%s", r->words, rep.cause[0] != '\0' ? ": " : "",
-		   rep.cause);
-	disk_cleanup(d);
 }
 
 /* ---- tasks ---- */
@@ -215,7 +127,7 @@ void disk_run(struct disk *d, enum disk_phase phase, uint64_t limit_s)
 	t->out_path = lists ? d->changes : NULL;
 	t->prepare = lists ? limits_apply_list : limits_apply;
 	t->prepare_ctx = &d->agent->limits;
-	t->gauge = passes(d) ? &d->gauge : NULL;
+	t->gauge = disk_passes(d) ? &d->gauge : NULL;
 	task_start(&d->agent->loop, t);
 }
 
@@ -262,7 +174,7 @@ static void settled(struct disk *d, const struct task_result *r)
 			   "resync: the map does not fit the server's head, "
 			   "its digest map is asked for (%.200s)",
 			   r->words);
-		set_word(d, WORD_RESYNC);
+		disk_set_word(d, WORD_RESYNC);
 		command_fetch_map(d, &d->task.plan);
 		ask(d, DISK_MAP, ASK_LIMIT_S);
 		return;
@@ -373,6 +285,8 @@ static void looked(struct disk *d, const struct task_result *r)
 		disk_fail(d, r);
 		return;
 	}
+	if (r->code == 0)
+		st->missed = d->scan.scrub_found;
 	if (d->source != NULL) { /* between window and last part */
 		last_pass(d);
 		return;
@@ -383,13 +297,13 @@ static void looked(struct disk *d, const struct task_result *r)
 	st->complete = d->scan.point && !d->scan.new_base;
 	d->full = control_wants_rescan(&d->agent->control, d->conf->name);
 	if (d->resync || (d->scan.seq > 0 && d->scan.new_base))
-		set_word(d, WORD_RESYNC);
+		disk_set_word(d, WORD_RESYNC);
 	else if (!st->complete)
-		set_word(d, WORD_INITIAL_SYNC);
+		disk_set_word(d, WORD_INITIAL_SYNC);
 	else if (d->full)
-		set_word(d, WORD_RESCAN);
+		disk_set_word(d, WORD_RESCAN);
 	else if (st->word != WORD_STALLED) /* until a pass went through */
-		set_word(d, WORD_CONTINUOUS);
+		disk_set_word(d, WORD_CONTINUOUS);
 	if (!st->complete && d->mark->group) {
 		/* Not with the others: it begins alone. */
 		d->tried = false;
@@ -485,7 +399,7 @@ static void passed(struct disk *d)
 		st->cause[0] = '\0';
 	if (!d->mark->app_failed && !d->lost)
 		st->error[0] = '\0';
-	set_word(d, WORD_CONTINUOUS);
+	disk_set_word(d, WORD_CONTINUOUS);
 	if (d->full)
 		(void)control_rescan_done(&d->agent->control, d->conf->name,
 					  NULL);

@@ -105,7 +105,11 @@ void disk_interrupt(struct disk *d, uint64_t drain_s);
 /* Has it been let go by its bookmark, to send? */
 bool disk_sends(const struct disk *d);
 
-/* ---- between disk.c and disk-provider.c ---- */
+/* ---- between the files of this room ---- */
+
+void disk_set_word(struct disk *d, enum disk_word word);
+/* Does a scan run, with all the programs behind it? */
+bool disk_passes(const struct disk *d);
 
 void disk_run(struct disk *d, enum disk_phase phase, uint64_t limit_s);
 void disk_fail(struct disk *d, const struct task_result *r);

@@ -57,6 +57,8 @@ bool scan_status_parse(const char *text, struct scan_status *ret)
 	ret->seq = (uint64_t)json_integer_value(json_object_get(o, "seq"));
 	ret->dirty_bytes =
 	    (uint64_t)json_integer_value(json_object_get(o, "dirty_bytes"));
+	ret->scrub_found =
+	    (uint64_t)json_integer_value(json_object_get(o, "scrub_found"));
 	ret->point = json_is_true(json_object_get(o, "point"));
 	ret->new_base = json_is_true(json_object_get(o, "new_base"));
 	json_decref(o);

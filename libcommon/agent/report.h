@@ -21,7 +21,7 @@ bool report_read(int dirfd, const char *path, struct report *ret);
 
 /* What ps-scan(1) --status --json prints. */
 struct scan_status {
-	uint64_t size, seq, dirty_bytes;
+	uint64_t size, seq, dirty_bytes, scrub_found;
 	bool point, new_base;
 };
 

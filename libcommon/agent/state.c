@@ -56,7 +56,7 @@ static json_t *disk_json(const struct disk_state *d)
 		json_array_append_new(points, point_json(&d->points[i]));
 	return json_pack(
 	    "{s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:b, s:s, s:o, s:o, s:I, s:I, "
-	    "s:I, s:I, s:b}",
+	    "s:I, s:I, s:b, s:I}",
 	    "disk", d->name, "state", disk_word_name(d->word), "error",
 	    d->error, "error_ns", (json_int_t)d->error_ns, "cause", d->cause,
 	    "next_ns", (json_int_t)d->next_ns, "under_way_ns",
@@ -64,7 +64,8 @@ static json_t *disk_json(const struct disk_state *d)
 	    d->base, "pending", point_json(&d->pending), "points", points,
 	    "acked_seq", (json_int_t)d->acked_seq, "stored_seq",
 	    (json_int_t)d->stored_seq, "backlog", (json_int_t)d->backlog,
-	    "size", (json_int_t)d->size, "alone", (int)d->alone);
+	    "size", (json_int_t)d->size, "alone", (int)d->alone, "missed",
+	    (json_int_t)d->missed);
 }
 
 int state_write(const struct agent_state *s, int dirfd, struct err *e)
@@ -144,6 +145,7 @@ static void disk_of(const json_t *o, struct disk_state *d)
 	d->stored_seq = (uint64_t)number_of(o, "stored_seq");
 	d->backlog = (uint64_t)number_of(o, "backlog");
 	d->size = (uint64_t)number_of(o, "size");
+	d->missed = (uint64_t)number_of(o, "missed");
 }
 
 static json_t *load(int dirfd, struct err *e)

@@ -65,6 +65,7 @@ struct disk_state {
 	uint64_t acked_seq, stored_seq; /* the server's heads */
 	uint64_t backlog;		/* bytes to be read and compared */
 	uint64_t size;
+	uint64_t missed; /* blocks that scrubbing found */
 };
 
 /* The process server, as far as it is known. */

@@ -64,7 +64,7 @@ static json_t *json_disk(const struct view *v, const struct disk_view *d)
 
 	return json_pack(
 	    "{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:s, "
-	    "s:o, s:o, s:o, s:o, s:o}",
+	    "s:o, s:o, s:o, s:o, s:o, s:I}",
 	    "disk", st->name, "state", disk_word_name(d->word), "cause",
 	    d->cause, "acknowledged", json_point(d->acked), "stored",
 	    json_point(d->stored), "lag_seconds", json_lag(v, d->acked),
@@ -76,7 +76,8 @@ static json_t *json_disk(const struct view *v, const struct disk_view *d)
 	    json_time(st->error[0] != '\0' ? st->error_ns : 0), "next_pass",
 	    json_time(v->running ? st->next_ns : 0), "under_way_since",
 	    json_time(v->running ? st->under_way_ns : 0), "sending",
-	    json_sending(d), "limited_by", json_limit(d));
+	    json_sending(d), "limited_by", json_limit(d), "scrub_found",
+	    (json_int_t)st->missed);
 }
 
 /* What was learned from the configuration server, or agent.yaml says. */
@@ -181,6 +182,11 @@ static void print_disk(const struct view *v, const struct disk_view *d, FILE *f)
 		format_seconds(st->next_ns - v->now, lag, sizeof(lag));
 		fprintf(f, "    next pass     in %s\n", lag);
 	}
+	if (st->missed > 0)
+		fprintf(f,
+			"    scrub         found %llu blocks that change "
+			"lists had missed\n",
+			(unsigned long long)st->missed);
 	if (st->error[0] != '\0')
 		fprintf(f, "    error         %s\n", st->error);
 }

@@ -196,8 +196,8 @@ int suspects_load(const struct journal *j, struct ranges *ret, struct err *e)
 
 int suspects_save(struct journal *j, const struct ranges *r, struct err *e)
 {
+	size_t size, at, i;
 	char *text;
-	size_t at, i;
 	int rc;
 
 	if (r->n == 0) {
@@ -205,14 +205,15 @@ int suspects_save(struct journal *j, const struct ranges *r, struct err *e)
 			return err_sys(e, 0, "%s/" SUSPECTS_NAME, j->path);
 		return 0;
 	}
-	text = malloc(sizeof(SUSPECTS_HEAD) + r->n * SUSPECTS_LINE);
+	size = sizeof(SUSPECTS_HEAD) + r->n * SUSPECTS_LINE;
+	text = malloc(size);
 	if (text == NULL)
 		return err_sys(e, PS_TEMPFAIL, "%s/" SUSPECTS_NAME, j->path);
-	at = (size_t)sprintf(text, SUSPECTS_HEAD);
+	at = (size_t)snprintf(text, size, SUSPECTS_HEAD);
 	for (i = 0; i < r->n; i++)
-		at += (size_t)sprintf(text + at, "%" PRIu64 " %" PRIu64 "\n",
-				      r->items[i].start,
-				      r->items[i].end - r->items[i].start);
+		at += (size_t)snprintf(
+		    text + at, size - at, "%" PRIu64 " %" PRIu64 "\n",
+		    r->items[i].start, r->items[i].end - r->items[i].start);
 	rc = durable_write(j->dirfd, SUSPECTS_NAME, text, at, 0600,
 			   DURABLE_REPLACE, e);
 	if (rc < 0)

@@ -162,6 +162,48 @@ prepare() {
 	[ "$(grep -c '^changes' state/disks/a/provider/calls)" -eq 2 ]
 }
 
+@test "scrub: what a change list has missed is found, sent, and told" {
+	new_agent a:copy </dev/null
+	sed -i '1i scrub: 1/1' agent.yaml
+	agent once
+	scribble a.img 9 1
+	cp a.img state/disks/a/provider/ps-*.img
+	agent once 2>>agent.err
+	said 'scrub: .* blocks differ that no change list has named'
+	pipeline
+	wait_for drained
+	restored a
+	agent once 2>later.err
+	run ! grep scrub: later.err
+	is a '.scrub_found > 0' true
+	agent status | grep -q 'scrub  *found'
+}
+
+@test "backlog, rescan, resync and held are told while they last" {
+	new_agent a:copy:lazy="$T/go" b </dev/null
+	sed -i 's/^interval.*/interval: 1/' agent.yaml
+	touch go
+	begin_agent
+	wait_for is a .state continuous
+	rm go
+	wait_for is a .state backlog
+	agent rescan a
+	touch go
+	wait_for is a .state continuous
+	rm go
+	agent rescan a
+	wait_for is a .state rescan
+	touch go
+	wait_for is a .state continuous
+	ps-cache hold -C s1/cache m b "somebody said so"
+	wait_for is b .state held
+	kill -9 "$agent"
+	wait "$agent" || true
+	rm -rf state/disks/a/map*
+	begin_agent
+	wait_for is a .state resync
+}
+
 @test "a server that goes away: disconnected, back-off, one pass on return" {
 	new_agent a:copy b:copy </dev/null
 	begin_agent

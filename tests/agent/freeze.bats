@@ -108,6 +108,8 @@ found() { ps-scan --status --json --map state/disks/root/map | jq .scrub_found; 
 	agent once 2>later.err
 	run ! grep 'scrub:' later.err
 	[ "$(found)" -eq 1 ]
+	is root .scrub_found 1
+	agent status | grep -q 'scrub  *found 1 blocks'
 	is root .acknowledged.consistency crash
 	: >stop
 	wait "$writer"

@@ -12,6 +12,13 @@ prepare() {
 	receive
 }
 
+# What was halted could not end.
+cleanup() {
+	local pid
+	for pid in "${HALTED[@]}"; do kill -9 "$pid" 2>/dev/null || true; done
+}
+HALTED=()
+
 # big DISK [BYTES]: an image of which no pass comes to an end within the test
 big() { random_file "$1.img" "${2:-20000000}" "$((++IMAGES))"; }
 
@@ -42,7 +49,8 @@ stage() {
 
 halt() {
 	wait_for stage "$@"
-	kill -STOP "$(stage "$@")"
+	HALTED+=("$(stage "$@")")
+	kill -STOP "${HALTED[-1]}"
 }
 
 @test "a slow disk, a limit on reading, a program that does not work" {
@@ -73,7 +81,6 @@ halt() {
 	ps-health watch -c agent.yaml >watch &
 	wait_for grep -q '^20.* rate-limit backlog' watch
 	kill $!
-	kill -CONT "$(stage squeezed ps-compress)" "$(stage sealed ps-encrypt)"
 	kill -9 "$agent"
 }
 
@@ -117,7 +124,8 @@ halt() {
 	wait_for because agent-down
 	fails_with 66 ps-health why -c agent.yaml other
 	fails_with 66 ps-health why -c agent.yaml m nodisk
-	fails_with 64 ps-health why -c nowhere.yaml
+	fails_with 66 ps-health why -c nowhere.yaml
+	fails_with 64 ps-health why
 	fails_with 64 ps-health report --state . -c agent.yaml --html x
 }
 

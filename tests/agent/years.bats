@@ -11,6 +11,8 @@ prepare() {
 	receive
 }
 
+cleanup() { ! mountpoint -q "$T/state" || umount -l "$T/state"; }
+
 goes_through() { agent once 2>>agent.err; }
 
 # protected: the disk goes through again, without anybody's help, and restores
@@ -139,9 +141,9 @@ set_state() {
 }
 
 @test "a change list of any length, and a provider that fills the disk" {
-	local lines=300000
+	local ranges=300000
 	[ "$(id -u)" = 0 ] || skip "needs root"
-	[ -z "${PS_LONG-}" ] || lines=30000000
+	[ -z "${PS_LONG-}" ] || ranges=30000000
 	mkdir state providers
 	mount -t tmpfs -o size=12M,mode=700 none state
 	ln -s "$PS_SOURCE/tests/lib/providers/copy" providers/copy
@@ -149,8 +151,8 @@ set_state() {
 		#!/bin/bash
 		[ "\$1" != changes ] || {
 			[ ! -e $T/fill ] || truncate -s 300M "\$PS_STATE/list" || exit 74
-			awk 'BEGIN { for (i = 0; i < $lines; i++) 
-				printf "%d 4 dirty\\n", i * int(314572800 / $lines) }'
+			awk 'BEGIN { for (i = 0; i < $ranges; i++)
+				printf "%d 4 dirty\\n", i * int(314572800 / $ranges) }'
 			exit
 		}
 		exec "$PS_SOURCE/tests/lib/providers/copy" "\$@"
