@@ -37,7 +37,8 @@ protected() {
 serve() {
 	rm -f port
 	start ps-config serve -l 127.0.0.1:0 "$@" >port 2>>serve.err
-	SERVER=${STARTED[-1]}
+	# shellcheck disable=SC2034
+	SERVER=${STARTED[-1]} # for tests
 	wait_for [ -s port ]
 }
 
