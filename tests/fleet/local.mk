@@ -3,9 +3,6 @@ UNIT_TESTS += tests/fleet/test-balance
 tests_fleet_test_balance_SOURCES = tests/fleet/test-balance.c
 tests_fleet_test_balance_LDADD = $(TEST_LDADD)
 
-check_PROGRAMS += tests/fleet/run-orders
-tests_fleet_run_orders_SOURCES = tests/fleet/run-orders.c
-
 EXTRA_DIST += tests/fleet/balance.bats tests/fleet/plan.bats \
 	tests/fleet/move.bats tests/fleet/fleet.bash
 UNIT_TESTS += tests/fleet/test-sizing

@@ -13,6 +13,11 @@ prepare() {
 
 sum() { sha256sum <disk.img | cut -d' ' -f 1; }
 
+left_is_named() {
+	order_note s1 left |
+		grep -q 'done: held here, never stored: d: 1 segments, 2 to 2'
+}
+
 # What an agent does where its machine belongs.
 sends() { # sends MACHINE BOOKMARK
 	pass "$1" d disk.img "$(server_of "$1")" --bookmark "$2" 2>>source.err
@@ -101,7 +106,8 @@ sends() { # sends MACHINE BOOKMARK
 	stop_all
 	receive s2
 	pipeline s2
-	orders s2
+	serve
+	heartbeat s2
 	fails_with 75 balance move s1 s2 m --wait 1s
 	grep -q 'ps-balance resume goes on' err
 	balance move s1 s2 m --dead >moved 2>moved.err &
@@ -115,8 +121,8 @@ sends() { # sends MACHINE BOOKMARK
 	[ "$(restored_sum m d b2)" = "$(sum)" ]
 	! point_exists m lost || false
 	# It comes back: nothing of it reaches the vault.
-	orders s1
-	wait_for grep -q '^left m done: held here, never stored: d: 1 segments, 2 to 2' s1/orders
+	heartbeat s1
+	wait_for left_is_named
 	receive s1
 	pipeline s1
 	fails_with 75 pass m d disk.img s1
