@@ -171,3 +171,25 @@ sends() { # sends MACHINE BOOKMARK
 	fails_with 64 balance switch s1
 	fails_with 65 balance apply <<<'{"machines": []}'
 }
+
+@test "agents follow their machines, whatever is killed meanwhile" {
+	local i m mover all=(m1 m2 m3)
+	fleet_up s1 s2
+	for m in "${all[@]}"; do agent_up "$m" s1; done
+	for m in "${all[@]}"; do wait_for is_whole "$m"; done
+	RANDOM=7
+	balance switch s1 s2 >moved 2>moved.err &
+	mover=$!
+	for i in 1 2 3 4 5; do
+		scribble "${all[i % 3]}.img" $((50 + i)) 2
+		kill_any
+		note_points "${all[@]}"
+	done
+	wait "$mover"
+	for m in "${all[@]}"; do is_at "$m" s2; done
+	[ "$(grep -c '^m[1-3]: s1 -> s2: d has segment' moved)" = 3 ]
+	scribble m1.img 60
+	check_fleet "${all[@]}"
+	[ "$(ls -A s1/cache/m1 s1/cache/m2 s1/cache/m3 | grep -c '^\.moved$')" = 3 ]
+	grep -q 'the process server is s2, 127.0.0.1 port' m1.err
+}
