@@ -148,7 +148,7 @@ static const struct opt options[] = {
      "serve: certificate (default: of the site's own authority)", 0,
      "config.cert", 0, 0, 0},
     {0, "key", OPT_FILE, "FILE", &ask.key, "serve: its private key", 0,
-     "config.key", 0, 0, 0},
+     "config.cert-key", 0, 0, 0},
     {0, "user", OPT_TEXT, "NAME", &ask.user,
      "serve: user to become when started as root (default: ps-toolkit)", 0,
      "config.user", 0, 0, 0},
