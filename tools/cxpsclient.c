@@ -17,6 +17,7 @@
 #include "base/secret.h"
 #include "base/tool.h"
 #include "base/units.h"
+#include "config/client.h"
 #include "cxpsclient-test.h"
 #include "net/client.h"
 #include "segment/ack.h"
@@ -26,7 +27,8 @@ static const char *derive, *out_file, *report_file;
 static const char *share_file;
 static uint64_t wait_s = 300, runs = 1, interval_s = 10;
 static uint64_t rate; /* 0: no limit */
-static bool put, status, list, map, json, nagios;
+static bool put, status, list, map, json, nagios, where;
+static const char *pin;
 
 static const struct opt opts[] = {
     {'i', "host", OPT_TEXT, "HOST", &host, "the process server", 0,
@@ -54,6 +56,11 @@ static const struct opt opts[] = {
      0, 0},
     {0, "list", OPT_FLAG, NULL, &list,
      "print the heads of all disks that may be seen", 0, 0, 0, 0, 0},
+    {0, "where", OPT_FLAG, NULL, &where,
+     "ask a configuration server for the machine's process server", 0, 0, 0, 0,
+     0},
+    {0, "pin", OPT_TEXT, "PIN", &pin,
+     "with --where: of the configuration server's key", 0, 0, 0, 0, 0},
     {0, "derive-key", OPT_TEXT, "M", &derive,
      "make the key of one machine from the passphrase", 0, 0, 0, 0, 0},
     {'o', "output", OPT_FILE, "FILE", &out_file,
@@ -88,6 +95,7 @@ static const struct opt_tool tool = {
 	"-i HOST [-l PORT] -P KEYFILE --status [-m M [-d D]] [--json]\n"
 	"-i HOST [-l PORT] -P KEYFILE --map -m M -d D [-o FILE]\n"
 	"-i HOST [-l PORT] -P KEYFILE --list [--json]\n"
+	"-i HOST [-l PORT] -P KEYFILE --where -m M [--pin PIN] [--json]\n"
 	"--derive-key M -P KEYFILE [-o FILE]",
     .opts = opts,
     .operands = "file",
@@ -271,6 +279,51 @@ static int fetch_map(const struct login_secret *secret, struct err *e)
 	return close_with(&c, rc);
 }
 
+/* "server NAME ADDRESS PORT", or the whole answer as JSON. */
+static int print_where(const json_t *o, struct err *e)
+{
+	const char *name, *address;
+	json_int_t server_port;
+	json_t *server = json_object_get(o, "server");
+
+	if (json) {
+		json_dumpf(o, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+		putchar('\n');
+	} else if (json_is_null(server)) {
+		puts("server\t-\t-\t-");
+	} else if (json_unpack(server, "{s:s, s:s, s:I}", "name", &name,
+			       "address", &address, "port", &server_port) < 0) {
+		return err_set(e, PS_PROTOCOL,
+			       "%s: the answer names no process server", host);
+	} else {
+		printf("server\t%s\t%s\t%lld\n", name, address,
+		       (long long)server_port);
+	}
+	return 0;
+}
+
+static int show_where(const struct login_secret *secret, struct err *e)
+{
+	uint8_t key[LOGIN_KEY_LEN];
+	struct cs_to cs = {.host = host,
+			   .port = port,
+			   .name = machine,
+			   .key = key,
+			   .authority = ca,
+			   .pin = pin,
+			   .wait_ns = to.wait_ns};
+	json_t *o = NULL;
+	int rc = login_key(secret, machine, key, e);
+
+	if (rc == 0)
+		rc = cs_machine(&cs, machine, &o, e);
+	secret_wipe(key, sizeof(key));
+	if (rc == 0)
+		rc = print_where(o, e);
+	json_decref(o);
+	return rc;
+}
+
 static int put_stream(const struct login_secret *secret, const char *path,
 		      struct err *e)
 {
@@ -338,18 +391,22 @@ static int derive_key(const struct login_secret *secret, struct err *e)
 
 static void check_options(void)
 {
-	if (put + status + list + map + (derive != NULL) > 1)
-		opt_misuse("--put, --status, --list, --map and --derive-key "
-			   "exclude one another");
+	bool one = put || status || list || map || where || derive != NULL;
+
+	if (put + status + list + map + where + (derive != NULL) > 1)
+		opt_misuse("--put, --status, --list, --map, --where and "
+			   "--derive-key exclude one another");
+	if (where && machine == NULL)
+		opt_misuse("--where needs --machine");
+	if (pin != NULL && !where)
+		opt_misuse("--pin is for --where");
 	if (map && (machine == NULL || disk == NULL))
 		opt_misuse("--map needs --machine and --disk");
 	if (derive == NULL && host == NULL)
 		opt_misuse("-i HOST is missing");
-	if ((put || status || list || map || derive != NULL) &&
-	    key_file == NULL)
+	if (one && key_file == NULL)
 		opt_misuse("-P KEYFILE is missing");
-	if ((put || status || list || map || derive != NULL) &&
-	    (nagios || runs != 1))
+	if (one && (nagios || runs != 1))
 		opt_misuse("-n and --nagios are for the self-test");
 	if (nagios && (json || runs != 1))
 		opt_misuse("--nagios goes without --json and -n");
@@ -385,6 +442,8 @@ int main(int argc, char **argv)
 		rc = show_heads(&secret, &e);
 	else if (rc == 0 && map)
 		rc = fetch_map(&secret, &e);
+	else if (rc == 0 && where)
+		rc = show_where(&secret, &e);
 	else if (rc == 0 && put)
 		rc = put_stream(&secret, argv[first], &e);
 	else if (rc == 0)

@@ -1,5 +1,6 @@
 /*
- * ps-balance(1): which machine belongs to which process server.
+ * ps-balance(1): which machine belongs to which process server. Here are
+ * options and planning; ps-balance-move.c moves machines.
  */
 #include "config.h"
 
@@ -15,9 +16,12 @@
 #include "base/units.h"
 #include "fleet/balance.h"
 #include "fleet/sizes.h"
+#include "ps-balance.h"
 
-static uint64_t headroom = 30, slack = 5;
-static bool json;
+#define DIR LOCALSTATEDIR "/lib/ps-toolkit/config"
+
+struct ask ask = {.where = {.dir = DIR}, .wait_s = 3600, .at_once = 10};
+static uint64_t headroom = 30, slack = 5, database_wait_s = REG_WAIT_S;
 
 static const struct opt opts[] = {
     {0, "headroom", OPT_NUMBER, "PERCENT", &headroom,
@@ -26,18 +30,52 @@ static const struct opt opts[] = {
     {0, "slack", OPT_NUMBER, "PERCENT", &slack,
      "how far from the evenest plan is good enough (default: 5)", 0,
      "balance.slack", 0, 1, 100},
-    {0, "json", OPT_FLAG, 0, &json, "print the inventory as planned, as JSON",
-     0, 0, 0, 0, 0},
+    {0, "dead", OPT_FLAG, 0, &ask.dead,
+     "give FROM up: what only its cache holds is lost", 0, 0, 0, 0, 0},
+    {0, "dry-run", OPT_FLAG, 0, &ask.dry_run,
+     "check and show what would be moved, change nothing", 0, 0, 0, 0, 0},
+    {0, "at-once", OPT_NUMBER, "N", &ask.at_once,
+     "machines that are moved at one time (default: 10)", 0, 0, 0, 1, 1000},
+    {0, "wait", OPT_DURATION, "TIME", &ask.wait_s,
+     "how long to wait until all have moved (default: 1h)", 0, 0, 0, 0,
+     365 * 86400},
+    {0, "dir", OPT_DIR, "DIR", &ask.where.dir,
+     "folder of the registry's key file and of SQLite's database",
+     "PS_CONFIG_DIR", "config.dir", 0, 0, 0},
+    {0, "credentials", OPT_FILE, "FILE", &ask.where.credentials,
+     "MariaDB: file with [MySQLCredentials]", 0, "config.credentials", 0, 0, 0},
+    {0, "database-host", OPT_TEXT, "HOST", &ask.where.host,
+     "MariaDB: HOST, HOST:PORT or /SOCKET", 0, "config.database-host", 0, 0, 0},
+    {0, "database-name", OPT_TEXT, "NAME", &ask.where.name,
+     "MariaDB: database and user (default: ps_config)", 0,
+     "config.database-name", 0, 0, 0},
+    {0, "database-ca", OPT_FILE, "FILE", &ask.where.ca,
+     "MariaDB: who signs its certificate; TLS is then a must", 0,
+     "config.database-ca", 0, 0, 0},
+    {0, "database-wait", OPT_DURATION, "TIME", &database_wait_s,
+     "how long to wait for the database (default: 90s)", 0,
+     "config.database-wait", 0, 1, 3600},
+    {0, "json", OPT_FLAG, 0, &ask.json,
+     "print JSON; plan: the inventory as planned", 0, 0, 0, 0, 0},
     {0}};
 
 static const struct opt_cmd cmds[] = {
-    {"plan", "say which machines should move, and why"}, {0}};
+    {"plan", "say which machines should move, and why"},
+    {"apply", "move the machines of a plan"},
+    {"move", "move machines from one server to another"},
+    {"switch", "move all machines of a server to another"},
+    {"resume", "go on with what was begun"},
+    {0}};
 
 static const struct opt_tool tool = {
     .name = "ps-balance",
     .about = "Spreads machines over process servers.",
     .synopsis = "plan [--headroom PERCENT] [--slack PERCENT] [--json] "
-		"[INVENTORY]\n",
+		"[INVENTORY]\n"
+		"apply [--dry-run] [--dead] [--json] [PLAN]\n"
+		"move [--dry-run] [--dead] [--json] FROM TO MACHINE...\n"
+		"switch [--dry-run] [--dead] [--json] FROM TO\n"
+		"resume [--json]\n",
     .opts = opts,
     .cmds = cmds,
     .operands = "file"};
@@ -305,7 +343,7 @@ static int report(const struct fleet *f, const struct balance *b,
 
 	if (before == NULL || after == NULL) {
 		rc = err_sys(e, PS_TEMPFAIL, "planning");
-	} else if (json) {
+	} else if (ask.json) {
 		print_json(f, b, before);
 	} else {
 		print_moves(f, b, before);
@@ -338,14 +376,17 @@ static int read_inventory(struct fleet *f, const char *path, struct err *e)
 	return rc;
 }
 
-static int run_plan(const char *path, struct err *e)
+static int run_plan(int n, char **words, struct err *e)
 {
 	const struct balance_opts o = {(double)headroom / 100,
 				       (double)slack / 100};
 	struct fleet f;
 	struct balance b;
-	int rc = read_inventory(&f, path, e), told;
+	int rc, told;
 
+	if (n > 1)
+		opt_misuse("one inventory at a time");
+	rc = read_inventory(&f, n == 1 ? words[0] : "-", e);
 	if (rc < 0)
 		return rc;
 	rc = balance_plan(&b, &f, &o, e);
@@ -358,16 +399,26 @@ static int run_plan(const char *path, struct err *e)
 	return rc;
 }
 
+static const struct {
+	const char *name;
+	int (*run)(int n, char **words, struct err *e);
+} table[] = {
+    {"plan", run_plan},	    {"apply", run_apply},   {"move", run_move},
+    {"switch", run_switch}, {"resume", run_resume},
+};
+
 int main(int argc, char **argv)
 {
 	struct err e = {0};
+	size_t i = 0;
 	int at, rc;
 
 	tool_init("ps-balance");
 	at = opt_parse(&tool, argc, argv);
-	if (argc - at > 2)
-		opt_misuse("one inventory at a time");
-	rc = run_plan(argc - at == 2 ? argv[at + 1] : "-", &e);
+	ask.where.wait_s = (unsigned)database_wait_s;
+	while (strcmp(table[i].name, argv[at]) != 0)
+		i++;
+	rc = table[i].run(argc - at - 1, argv + at + 1, &e);
 	if (rc < 0)
 		tool_die(&e);
 	return tool_finish(rc);

@@ -33,6 +33,12 @@ static const struct key keys[] = {
     {"server.key", PATH, AT(key_file), 0, 0},
     {"server.ca", PATH, AT(ca), 0, 0},
     {"server.timeout", TIME, AT(timeout_s), 1, DAY},
+    {"config-server.address", TEXT, AT(config_host), 0, 0},
+    {"config-server.port", NUMBER, AT(config_port), 1, 65535},
+    {"config-server.key", PATH, AT(config_key), 0, 0},
+    {"config-server.ca", PATH, AT(config_ca), 0, 0},
+    {"config-server.pin", TEXT, AT(config_pin), 0, 0},
+    {"config-server.interval", TIME, AT(config_interval_s), 1, DAY},
     {"state", PATH, AT(state), 0, 0},
     {"key", PATH, AT(seal_key), 0, 0},
     {"interval", TIME, AT(interval_s), 1, 30 * DAY},
@@ -297,8 +303,12 @@ static int check(struct agent_conf *c, struct err *e)
 	const char *path = conf_path(c->file);
 	int rc = need(c, c->machine, "machine", e);
 
-	if (rc == 0)
+	if (rc == 0 && c->config_host == NULL)
 		rc = need(c, c->host, "server.host", e);
+	if (rc == 0 && c->config_host == NULL &&
+	    (c->config_key != NULL || c->config_ca != NULL ||
+	     c->config_pin != NULL))
+		rc = need(c, NULL, "config-server.address", e);
 	if (rc == 0)
 		rc = need(c, c->key_file, "server.key", e);
 	if (rc == 0)
@@ -325,6 +335,8 @@ int agent_conf_read(struct agent_conf **ret, const char *path, struct err *e)
 		return err_sys(e, PS_TEMPFAIL, "%s", path);
 	c->port = 9443;
 	c->timeout_s = 300;
+	c->config_port = 443;
+	c->config_interval_s = 900;
 	c->state = "/var/lib/ps-agent";
 	c->interval_s = 300;
 	c->hook_timeout_s = 30;

@@ -28,8 +28,13 @@ struct agent_disk_conf {
 struct agent_conf {
 	struct conf *file; /* owns the texts */
 	const char *machine;
-	const char *host, *key_file, *ca; /* ca: NULL when not given */
+	/* host: NULL when the configuration server is asked; ca: when not
+	 * given */
+	const char *host, *key_file, *ca;
 	uint64_t port, timeout_s;
+	/* The configuration server; NULL: none. Its key: NULL: key_file. */
+	const char *config_host, *config_key, *config_ca, *config_pin;
+	uint64_t config_port, config_interval_s;
 	const char *state;
 	const char *seal_key; /* NULL: the source does not seal */
 	uint64_t interval_s;

@@ -154,6 +154,7 @@ static void stop(struct agent *a)
 	for (i = 0; i < a->ndisks; i++)
 		disk_interrupt(&a->disks[i], a->hurry ? 0 : a->conf->stop_s);
 	task_stop(&a->heads);
+	task_stop(&a->where.task);
 }
 
 static void on_signal(void *ctx, int sig)
@@ -254,6 +255,7 @@ static int load_state(struct agent *a, struct err *e)
 	s->frozen = old->frozen;
 	s->app_ns = old->app_ns;
 	s->bookmark_ns = old->bookmark_ns;
+	s->place = old->place;
 	for (i = 0; rc == 0 && i < a->conf->ndisks; i++) {
 		const char *name = a->conf->disks[i].name;
 		const struct disk_state *d = state_disk(old, name);
@@ -303,7 +305,7 @@ static int open_agent(struct agent *a, struct err *e)
 		    sizeof(a->state->limits));
 	if (a->state->limits[0] != '\0')
 		agent_say(a, NULL, "%s", a->state->limits);
-	snprintf(a->port, sizeof(a->port), "%u", (unsigned)a->conf->port);
+	where_begin(a);
 	snprintf(a->timeout, sizeof(a->timeout), "%llu",
 		 (unsigned long long)a->conf->timeout_s);
 	a->loop.extra_fd = a->control.watch;

@@ -15,6 +15,7 @@
 #include "agent/mark.h"
 #include "agent/state.h"
 #include "agent/task.h"
+#include "agent/where.h"
 
 struct agent {
 	const struct agent_conf *conf;
@@ -26,7 +27,8 @@ struct agent {
 	struct limits limits;
 	int dirfd, lockfd;
 	char *share; /* the file of the common send rate */
-	char port[8], timeout[24];
+	char timeout[24];
+	struct where where; /* is the process server? */
 	struct disk *disks;
 	unsigned ndisks;
 	struct mark *marks;

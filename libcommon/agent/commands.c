@@ -10,8 +10,9 @@ static struct plan_stage *client(const struct agent *a, struct plan *p,
 {
 	const struct agent_conf *c = a->conf;
 	struct plan_stage *s = plan_stage(
-	    p, a->ps_config, "cxpsclient", "-i", c->host, "-l", a->port, "-P",
-	    c->key_file, "-y", a->timeout, "--machine", c->machine, what, NULL);
+	    p, a->ps_config, "cxpsclient", "-i", a->state->place.host, "-l",
+	    a->state->place.port, "-P", c->key_file, "-y", a->timeout,
+	    "--machine", c->machine, what, NULL);
 
 	plan_option(s, "--ca", c->ca);
 	return s;
@@ -73,6 +74,20 @@ void command_heads(const struct agent *a, struct plan *p)
 {
 	memset(p, 0, sizeof(*p));
 	client(a, p, "--list");
+}
+
+void command_where(const struct agent *a, struct plan *p)
+{
+	const struct agent_conf *c = a->conf;
+	struct plan_stage *s;
+
+	memset(p, 0, sizeof(*p));
+	s = plan_stage(p, a->ps_config, "cxpsclient", "--where", "-i",
+		       c->config_host, "-l", a->where.port, "-P",
+		       c->config_key != NULL ? c->config_key : c->key_file,
+		       "-y", "20", "--machine", c->machine, NULL);
+	plan_option(s, "--ca", c->config_ca);
+	plan_option(s, "--pin", c->config_pin);
 }
 
 static void scan(const struct disk *d, enum pass_kind kind, struct plan *p)

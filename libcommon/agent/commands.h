@@ -23,6 +23,9 @@ void command_look(const struct disk *d, struct plan *p);
 /* cxpsclient --list: the heads of all disks of the machine. */
 void command_heads(const struct agent *a, struct plan *p);
 
+/* cxpsclient --where: asks the configuration server for the process server. */
+void command_where(const struct agent *a, struct plan *p);
+
 enum pass_kind {
 	PASS_SHRINK, /* of the source itself while it is in use: no point */
 	PASS_WINDOW, /* of the snapshot: no point yet */

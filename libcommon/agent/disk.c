@@ -77,6 +77,7 @@ static void judge(struct disk *d, const struct task_result *r,
 	snprintf(st->cause, sizeof(st->cause), "%.31s", rep->cause);
 	if (r->code == PS_UNAVAILABLE ||
 	    strcmp(rep->cause, "unreachable") == 0) {
+		where_doubt(a);
 		snprintf(st->cause, sizeof(st->cause), "unreachable");
 		set_word(d, WORD_DISCONNECTED);
 		/* All disks wait as one; each would ask for the same. */
@@ -85,6 +86,10 @@ static void judge(struct disk *d, const struct task_result *r,
 		d->wait.next = 0;
 		return;
 	}
+	/* Its machine goes, or has gone, to another one. */
+	if (strcmp(rep->cause, "moving") == 0 ||
+	    strcmp(rep->cause, "moved") == 0)
+		where_doubt(a);
 	if (strcmp(rep->cause, "held") == 0 ||
 	    strcmp(rep->cause, "refused") == 0)
 		set_word(d, WORD_HELD);

@@ -14,4 +14,5 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/agent/schedule.c libcommon/agent/schedule.h \
 	libcommon/agent/state.c libcommon/agent/state.h \
 	libcommon/agent/status.c libcommon/agent/status.h \
+	libcommon/agent/where.c libcommon/agent/where.h \
 	libcommon/agent/task.c libcommon/agent/task.h

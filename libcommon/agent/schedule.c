@@ -224,11 +224,14 @@ static void plan_next(struct agent *a)
 
 int64_t schedule_step(struct agent *a)
 {
-	int64_t now = mono_now_ns(), until = INT64_MAX;
+	int64_t now = mono_now_ns(), until = INT64_MAX, where;
 
 	if (a->stopping)
 		return until;
 	obey(a);
+	where = where_step(a, now);
+	if (!where_ready(a))
+		return where;
 	if (now >= a->server.next) {
 		begin_alone(a, now);
 		begin_group(a, now);
@@ -245,7 +248,7 @@ int64_t schedule_step(struct agent *a)
 		else if (a->heads_wait.next < until)
 			until = a->heads_wait.next;
 	}
-	return until;
+	return where < until ? where : until;
 }
 
 bool schedule_once_over(struct agent *a)

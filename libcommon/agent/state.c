@@ -76,11 +76,12 @@ int state_write(const struct agent_state *s, int dirfd, struct err *e)
 
 	for (i = 0; i < s->ndisks; i++)
 		json_array_append_new(disks, disk_json(&s->disks[i]));
-	root = json_pack("{s:i, s:b, s:I, s:I, s:s, s:o}", "version",
-			 STATE_VERSION, "frozen", (int)s->frozen, "app_ns",
-			 (json_int_t)s->app_ns, "bookmark_ns",
+	root = json_pack("{s:i, s:b, s:I, s:I, s:s, s:{s:s, s:s, s:s}, s:o}",
+			 "version", STATE_VERSION, "frozen", (int)s->frozen,
+			 "app_ns", (json_int_t)s->app_ns, "bookmark_ns",
 			 (json_int_t)s->bookmark_ns, "limits", s->limits,
-			 "disks", disks);
+			 "server", "name", s->place.name, "host", s->place.host,
+			 "port", s->place.port, "disks", disks);
 	if (root != NULL)
 		text = json_dumps(root, JSON_INDENT(1));
 	json_decref(root);
@@ -169,7 +170,7 @@ static json_t *load(int dirfd, struct err *e)
 
 int state_read(struct agent_state *s, int dirfd, struct err *e)
 {
-	const json_t *disks;
+	const json_t *disks, *place;
 	struct err why = {0};
 	json_t *root;
 	size_t i;
@@ -187,6 +188,10 @@ int state_read(struct agent_state *s, int dirfd, struct err *e)
 	s->app_ns = number_of(root, "app_ns");
 	s->bookmark_ns = number_of(root, "bookmark_ns");
 	text_of(root, "limits", s->limits, sizeof(s->limits));
+	place = json_object_get(root, "server");
+	text_of(place, "name", s->place.name, sizeof(s->place.name));
+	text_of(place, "host", s->place.host, sizeof(s->place.host));
+	text_of(place, "port", s->place.port, sizeof(s->place.port));
 	disks = json_object_get(root, "disks");
 	for (i = 0; i < json_array_size(disks) && i < AGENT_DISKS; i++)
 		disk_of(json_array_get(disks, i), &s->disks[s->ndisks++]);

@@ -66,11 +66,19 @@ struct disk_state {
 	uint64_t size;
 };
 
+/* The process server, as far as it is known. */
+struct agent_place {
+	char name[NAME_SIZE]; /* empty: as agent.yaml says */
+	char host[256];	      /* empty: not known */
+	char port[8];
+};
+
 struct agent_state {
 	bool frozen;	     /* the pre hook was begun: post has to be run */
 	int64_t app_ns;	     /* time of the last application bookmark */
 	int64_t bookmark_ns; /* time of the last bookmark of all disks */
-	char limits[200];    /* a limit that cannot be kept; or empty */
+	struct agent_place place;
+	char limits[200]; /* a limit that cannot be kept; or empty */
 	struct disk_state disks[AGENT_DISKS];
 	unsigned ndisks;
 };

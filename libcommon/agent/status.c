@@ -138,20 +138,36 @@ static json_t *json_disk(const struct view *v, const struct disk_view *d)
 	    json_sending(d));
 }
 
+/* What was learned from the configuration server, or agent.yaml says. */
+static const char *server_of(const struct view *v, unsigned *port)
+{
+	const struct agent_place *p = &v->state->place;
+	uint64_t n = v->conf->port;
+
+	if (v->conf->config_host == NULL || p->host[0] == '\0') {
+		*port = (unsigned)n;
+		return v->conf->host != NULL ? v->conf->host : "unknown";
+	}
+	(void)parse_u64(p->port, 65535, &n);
+	*port = (unsigned)n;
+	return p->host;
+}
+
 static void print_json(const struct view *v, FILE *f)
 {
 	const struct agent_conf *c = v->conf;
 	json_t *disks = json_array(), *root;
 	struct disk_view d;
+	unsigned i, port;
+	const char *host = server_of(v, &port);
 	char *text;
-	unsigned i;
 
 	for (i = 0; i < v->state->ndisks; i++) {
 		look(v, &v->state->disks[i], &d);
 		json_array_append_new(disks, json_disk(v, &d));
 	}
 	root = json_pack("{s:s, s:s, s:i, s:b, s:I, s:s, s:o}", "machine",
-			 c->machine, "server", c->host, "port", (int)c->port,
+			 c->machine, "server", host, "port", (int)port,
 			 "running", (int)v->running, "interval_seconds",
 			 (json_int_t)c->interval_s, "limits", v->state->limits,
 			 "disks", disks);
@@ -225,10 +241,11 @@ static void print_disk(const struct view *v, const struct disk_view *d, FILE *f)
 static void print_text(const struct view *v, FILE *f)
 {
 	struct disk_view d;
-	unsigned i;
+	unsigned i, port;
+	const char *host = server_of(v, &port);
 
 	fprintf(f, "machine %s, process server %s:%u, agent %s\n",
-		v->conf->machine, v->conf->host, (unsigned)v->conf->port,
+		v->conf->machine, host, port,
 		v->running ? "running" : "not running");
 	if (v->state->limits[0] != '\0')
 		fprintf(f, "%s\n", v->state->limits);

@@ -171,7 +171,7 @@ static json_t *make_body(struct beating *g, struct err *e)
 		return NULL;
 	format_time(time_now_ns(), now);
 	body =
-	    json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "name", g->id.name,
+	    json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "name", g->id.name,
 		      "version", g->b->version, "machine_id", g->id.machine_id,
 		      "time", now, "health", health, "machines", machines,
 		      "orders", beat_orders_word(&g->orders));

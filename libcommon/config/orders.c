@@ -141,6 +141,20 @@ int order_each(struct reg *r, const char *server, order_fn *fn, void *ctx,
 			SQL_ARGS(sql_text(server)), give, &list, e);
 }
 
+/* ---- giving up ---- */
+
+int order_end_job_here(struct reg *r, int64_t job, struct err *e)
+{
+	return reg_run(r,
+		       "UPDATE orders SET state = ?, changed = ?, note = 'its "
+		       "job has ended' WHERE job = ? AND state IN "
+		       "('" ORDER_OPEN "', '" ORDER_RUNNING "') AND what NOT "
+		       "IN ('" ORDER_LEFT "', '" ORDER_STAY "')",
+		       SQL_ARGS(sql_text(ORDER_FAILED), sql_int(time_now_ns()),
+				sql_int(job)),
+		       e);
+}
+
 /* ---- reporting ---- */
 
 struct word {

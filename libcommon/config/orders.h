@@ -60,6 +60,12 @@ int order_add(struct reg *r, const char *server, const char *what,
 int order_report(struct reg *r, int64_t id, const char *server,
 		 const char *state, const char *note, struct err *e);
 
+/*
+ * A job has ended (within reg_change()): its orders are not given any more,
+ * but for those that mend what it had begun.
+ */
+int order_end_job_here(struct reg *r, int64_t job, struct err *e);
+
 /* -PS_NO: there is none. */
 int order_get(struct reg *r, int64_t id, struct order *ret, struct err *e);
 

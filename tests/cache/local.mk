@@ -15,4 +15,4 @@ tests_lib_fail_call_so_LDADD =
 
 EXTRA_DIST += tests/cache/cache.bash tests/cache/put.bats \
 	tests/cache/follow.bats tests/cache/ack.bats tests/cache/seat.bats \
-	tests/cache/faults.bats tests/cache/verify.bats
+	tests/cache/faults.bats tests/cache/verify.bats tests/cache/move.bats

@@ -13,8 +13,12 @@
 #include <cmocka.h>
 
 #include "config/jobs.h"
+#include "config/machines.h"
+#include "config/moves.h"
 #include "config/orders.h"
+#include "config/policies.h"
 #include "config/schema.h"
+#include "config/servers.h"
 #include "database.h"
 
 static struct place place;
@@ -176,8 +180,11 @@ static void migrates(void **state)
 	struct err e = {0};
 
 	(void)state;
-	assert_int_equal(
-	    sql_make(reg->db, "DROP TABLE orders; DROP TABLE moves", &e), 0);
+	assert_int_equal(sql_make(reg->db,
+				  "DROP TABLE orders; DROP TABLE moves; "
+				  "DROP TABLE contacts",
+				  &e),
+			 0);
 	assert_int_equal(sql_run(reg->db, "UPDATE schema_at SET version = 1",
 				 SQL_NO_ARGS, &e),
 			 1);
@@ -189,6 +196,241 @@ static void migrates(void **state)
 	assert_int_equal(schema_version(reg->db, &version, &e), 0);
 	assert_int_equal(version, schema_newest);
 	add("ps1", ORDER_MOVE_OUT, "web01", 0);
+}
+
+/* ---- moves ---- */
+
+static void add_server(const char *name)
+{
+	struct reg_server s = {.role = SERVER_PS, .port = 9443};
+
+	snprintf(s.name, sizeof(s.name), "%s", name);
+	snprintf(s.address, sizeof(s.address), "%s.example", name);
+	assert_int_equal(server_register(reg, &s, NULL), 0);
+}
+
+/* web01 is protected at ps1; ps2 and ps3 are there. */
+static void add_fleet(void)
+{
+	struct reg_machine m = {.name = "web01",
+				.policy = "gold",
+				.server = "ps1",
+				.vault = "/vault"};
+	struct reg_policy p = {.name = "gold",
+			       .rpo_s = POLICY_RPO_S,
+			       .retention_s = POLICY_RETENTION_S,
+			       .app_s = POLICY_APP_S};
+	struct reg_disk d = {.name = "root"};
+
+	add_server("ps1");
+	add_server("ps2");
+	add_server("ps3");
+	assert_int_equal(policy_add(reg, &p, NULL), 0);
+	assert_int_equal(machine_add(reg, &m, NULL), 0);
+	assert_int_equal(machine_disk_put(reg, "web01", &d, NULL), 0);
+	assert_int_equal(machine_enable(reg, "web01", NULL), 0);
+}
+
+static int64_t begin(const char *from, const char *to, bool dead, int want)
+{
+	struct reg_move m = {.machine = "web01", .dead = dead};
+	int64_t job = -1;
+	struct err e = {0};
+	int rc;
+
+	snprintf(m.from, sizeof(m.from), "%s", from);
+	snprintf(m.to, sizeof(m.to), "%s", to);
+	rc = move_begin(reg, &m, &job, &e);
+	if (rc != want)
+		fail_msg("%d: %s", rc, e.msg);
+	return job;
+}
+
+static struct move_at step(int64_t job)
+{
+	struct move_at at;
+	struct err e = {0};
+
+	if (move_step(reg, job, &at, &e) < 0)
+		fail_msg("%s", e.msg);
+	return at;
+}
+
+static int first_id(void *ctx, const struct order *o, struct err *e)
+{
+	(void)e;
+	if (*(int64_t *)ctx == 0)
+		*(int64_t *)ctx = o->id;
+	return 0;
+}
+
+/* A server does its oldest order. */
+static void does(const char *whose, const char *state, const char *note)
+{
+	int64_t id = 0;
+
+	assert_int_equal(order_each(reg, whose, first_id, &id, NULL), 0);
+	assert_int_not_equal(id, 0);
+	assert_int_equal(order_report(reg, id, whose, state, note, NULL), 0);
+}
+
+static const char *server_of_web01(void)
+{
+	static struct reg_machine m;
+
+	assert_int_equal(machine_get(reg, "web01", &m, NULL), 0);
+	return m.server;
+}
+
+static void planned(void **state)
+{
+	struct move_at at;
+	int64_t job;
+
+	(void)state;
+	add_fleet();
+	begin("ps2", "ps3", false, -PS_NO);
+	begin("ps1", "ps1", false, -PS_USAGE);
+	begin("ps1", "ps9", false, -PS_NO);
+	job = begin("ps1", "ps2", false, 0);
+	assert_int_equal(begin("ps1", "ps2", false, 0), job);
+	begin("ps1", "ps3", false, -PS_NO); /* it is under way elsewhere */
+	/* Nothing is asked of the old one before the new one is ready. */
+	step(job);
+	at = step(job);
+	assert_int_equal(at.step, 1);
+	assert_string_equal(at.waits_for, "ps2");
+	assert_string_equal(open_orders("ps1"), "");
+	does("ps2", ORDER_DONE, "ready");
+	at = step(job);
+	assert_int_equal(at.step, 2);
+	does("ps1", ORDER_RUNNING, "3 segments");
+	at = step(job);
+	assert_string_equal(at.note, "3 segments");
+	assert_string_equal(server_of_web01(), "ps1");
+	does("ps1", ORDER_DONE, "all of it is stored");
+	at = step(job);
+	assert_int_equal(at.step, 4);
+	assert_string_equal(server_of_web01(), "ps2");
+	does("ps2", ORDER_DONE, "root has segment 7");
+	at = step(job);
+	assert_true(at.ended && at.done);
+	at = step(job); /* as it was */
+	assert_true(at.ended && at.done);
+	assert_string_equal(at.note, "root has segment 7");
+	assert_int_equal(begin("ps1", "ps2", false, 0), 0);
+}
+
+/* What fails before the registry names another server changes nothing. */
+static void taken_back(void **state)
+{
+	struct move_at at;
+	int64_t job;
+
+	(void)state;
+	add_fleet();
+	job = begin("ps1", "ps2", false, 0);
+	step(job);
+	does("ps2", ORDER_FAILED, "the cache is full");
+	at = step(job);
+	assert_true(at.ended && !at.done);
+	assert_string_equal(at.note, "ps2: the cache is full");
+	assert_string_equal(open_orders("ps1"), "");
+	job = begin("ps1", "ps2", false, 0);
+	step(job);
+	does("ps2", ORDER_DONE, "");
+	step(job);
+	does("ps1", ORDER_FAILED, "root: on hold");
+	at = step(job);
+	assert_false(at.ended);
+	assert_string_equal(open_orders("ps1"), "stay web01 ps2 open;");
+	does("ps1", ORDER_DONE, "it stays");
+	at = step(job);
+	assert_true(at.ended && !at.done);
+	assert_string_equal(at.note, "ps1: root: on hold");
+	assert_string_equal(server_of_web01(), "ps1");
+}
+
+/* The old server dies in the middle: it is given up, and told when it is back.
+ */
+static void given_up(void **state)
+{
+	int64_t job, other;
+	struct move_at at;
+
+	(void)state;
+	add_fleet();
+	job = begin("ps1", "ps2", false, 0);
+	step(job);
+	does("ps2", ORDER_DONE, "");
+	step(job);
+	assert_string_equal(open_orders("ps1"), "move-out web01 ps2 open;");
+	other = begin("ps1", "ps2", true, 0);
+	assert_int_not_equal(other, job);
+	at = step(job);
+	assert_true(at.ended && !at.done);
+	step(other);
+	does("ps2", ORDER_DONE, "");
+	at = step(other);
+	assert_int_equal(at.step, 4);
+	assert_string_equal(server_of_web01(), "ps2");
+	/* Not the order of the move that was given up. */
+	assert_string_equal(open_orders("ps1"), "left web01 ps2 open;");
+	does("ps2", ORDER_DONE, "root has segment 3");
+	at = step(other);
+	assert_true(at.ended && at.done);
+	assert_string_equal(open_orders("ps1"), "left web01 ps2 open;");
+	/* Back to where it was only when that one has looked at its leavings.
+	 */
+	job = begin("ps2", "ps1", false, 0);
+	at = step(job);
+	assert_int_equal(at.step, 1);
+	assert_string_equal(at.waits_for, "ps1");
+	assert_string_equal(open_orders("ps1"), "left web01 ps2 open;");
+	does("ps1", ORDER_DONE, "nothing");
+	step(job);
+	assert_string_equal(open_orders("ps1"), "move-in web01 ps1 open;");
+}
+
+/* A machine that is given to another server by hand meanwhile. */
+static void by_hand(void **state)
+{
+	struct reg_machine m;
+	struct move_at at;
+	int64_t job;
+
+	(void)state;
+	add_fleet();
+	job = begin("ps1", "ps2", false, 0);
+	step(job);
+	does("ps2", ORDER_DONE, "");
+	step(job);
+	assert_int_equal(machine_get(reg, "web01", &m, NULL), 0);
+	snprintf(m.server, sizeof(m.server), "ps3");
+	assert_int_equal(machine_change(reg, &m, NULL), 0);
+	does("ps1", ORDER_DONE, "");
+	at = step(job);
+	assert_true(at.ended && !at.done);
+	assert_non_null(strstr(at.note, "was given to ps3 meanwhile"));
+	assert_string_equal(server_of_web01(), "ps3");
+}
+
+/* Without a server, and without protection, there is nobody to wait for. */
+static void unprotected(void **state)
+{
+	struct reg_machine m = {.name = "web01"};
+	struct move_at at;
+	int64_t job;
+
+	(void)state;
+	add_server("ps2");
+	assert_int_equal(machine_add(reg, &m, NULL), 0);
+	job = begin("", "ps2", false, 0);
+	step(job);
+	does("ps2", ORDER_DONE, "");
+	at = step(job);
+	assert_true(at.ended && at.done);
+	assert_string_equal(server_of_web01(), "ps2");
 }
 
 static bool no = false, yes = true;
@@ -203,7 +445,8 @@ static bool no = false, yes = true;
 	}
 #define ALL(ON)                                                                \
 	ON(given_until_done), ON(given_once), ON(reports), ON(words),          \
-	    ON(migrates)
+	    ON(migrates), ON(planned), ON(taken_back), ON(given_up),           \
+	    ON(by_hand), ON(unprotected)
 
 int main(void)
 {

@@ -1,0 +1,163 @@
+#include "config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/agent.h"
+#include "agent/commands.h"
+#include "agent/where.h"
+#include "base/units.h"
+
+#define LIMIT_S 60		/* of one question */
+#define DOUBT_NS (5 * NS_PER_S) /* between two that are not regular */
+
+static bool asks(const struct agent *a)
+{
+	return a->conf->config_host != NULL;
+}
+
+/* What agent.yaml says, when nothing was learned. */
+static void take_conf(struct agent *a)
+{
+	const struct agent_conf *c = a->conf;
+	struct agent_place *p = &a->state->place;
+
+	if (asks(a) && p->host[0] != '\0')
+		return;
+	*p = (struct agent_place){.name = ""};
+	if (c->host == NULL)
+		return;
+	snprintf(p->host, sizeof(p->host), "%s", c->host);
+	snprintf(p->port, sizeof(p->port), "%u", (unsigned)c->port);
+}
+
+void where_begin(struct agent *a)
+{
+	take_conf(a);
+	snprintf(a->where.port, sizeof(a->where.port), "%u",
+		 (unsigned)a->conf->config_port);
+	a->where.next = asks(a) ? mono_now_ns() : INT64_MAX;
+}
+
+/* ---- the answer ---- */
+
+/* "server NAME ADDRESS PORT", with tabs; "-" for all three: none yet. */
+static void on_line(void *ctx, const char *line)
+{
+	struct where *w = &((struct agent *)ctx)->where;
+	struct agent_place p = {.name = ""};
+	uint64_t port;
+	char extra;
+
+	if (strcmp(line, "server\t-\t-\t-") == 0) {
+		w->nobody = true;
+		return;
+	}
+	if (sscanf(line, "server\t%63[^\t]\t%255[^\t]\t%5[0-9]%c", p.name,
+		   p.host, p.port, &extra) != 3 ||
+	    !name_ok(p.name) || !parse_u64(p.port, 65535, &port) || port == 0)
+		return;
+	w->answer = p;
+	w->answered = true;
+}
+
+static void go_there(struct agent *a)
+{
+	struct agent_place *now = &a->state->place;
+	const struct agent_place *p = &a->where.answer;
+	bool same =
+	    strcmp(now->host, p->host) == 0 && strcmp(now->port, p->port) == 0;
+	unsigned i;
+
+	if (same && strcmp(now->name, p->name) == 0)
+		return;
+	*now = *p;
+	agent_save(a);
+	if (same)
+		return;
+	agent_say(a, NULL, "the process server is %s, %s port %s", p->name,
+		  p->host, p->port);
+	/* What was put off because of the old one is due now. */
+	backoff_clear(&a->server);
+	backoff_clear(&a->heads_wait);
+	for (i = 0; i < a->ndisks; i++)
+		backoff_clear(&a->disks[i].wait);
+}
+
+static void on_done(void *ctx, const struct task_result *r)
+{
+	struct agent *a = ctx;
+	struct where *w = &a->where;
+
+	w->tried = true;
+	if (r->interrupted)
+		return;
+	if (r->code == 0 && w->nobody && a->state->place.host[0] == '\0')
+		agent_say(a, NULL,
+			  "the configuration server names no process "
+			  "server for this machine yet");
+	if (r->code == 0 && (w->answered || w->nobody)) {
+		backoff_clear(&w->wait);
+		w->next =
+		    w->asked + (int64_t)a->conf->config_interval_s * NS_PER_S;
+		if (w->answered)
+			go_there(a);
+	} else {
+		agent_say(a, NULL, "the configuration server: %s",
+			  r->code != 0 ? r->words : "not understood");
+		backoff_fail(&w->wait, 0, a->conf->max_wait_s);
+		w->next = w->wait.next;
+	}
+	/* Nothing can be sent to nobody. */
+	if (a->state->place.host[0] == '\0') {
+		agent_count(a, r->code != 0 ? r->code : PS_TEMPFAIL);
+		backoff_fail(&w->wait, 0, a->conf->max_wait_s);
+		w->next = w->wait.next;
+	}
+}
+
+static void ask(struct agent *a)
+{
+	struct task *t = &a->where.task;
+
+	a->where.asked = mono_now_ns();
+	a->where.answered = a->where.nobody = false;
+	command_where(a, &t->plan);
+	t->limit_s = LIMIT_S;
+	t->line = on_line;
+	t->done = on_done;
+	t->ctx = a;
+	task_start(&a->loop, t);
+}
+
+/* ---- when ---- */
+
+int64_t where_step(struct agent *a, int64_t now)
+{
+	struct where *w = &a->where;
+
+	if (w->task.running)
+		return INT64_MAX;
+	if (now < w->next)
+		return a->once && w->tried ? INT64_MAX : w->next;
+	if (a->once && w->tried)
+		return INT64_MAX;
+	ask(a);
+	return INT64_MAX;
+}
+
+bool where_ready(const struct agent *a)
+{
+	/* Once: the first pass is the last one, it goes where it belongs. */
+	return a->state->place.host[0] != '\0' &&
+	       (!asks(a) || !a->once || a->where.tried);
+}
+
+void where_doubt(struct agent *a)
+{
+	struct where *w = &a->where;
+	int64_t at = w->asked + DOUBT_NS;
+
+	if (asks(a) && at < w->next)
+		w->next = at;
+}

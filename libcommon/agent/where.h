@@ -1,0 +1,37 @@
+/*
+ * Where the process server of this machine is. The configuration server says
+ * so (agent.yaml: config-server), when the agent begins, now and then, and at
+ * once when the process server says that the machine has moved, or is not
+ * reached. What was learned is kept in the state, so that nobody is needed
+ * for the agent to begin again. Without a configuration server it is what
+ * agent.yaml says.
+ */
+#ifndef PS_AGENT_WHERE_H
+#define PS_AGENT_WHERE_H
+
+#include "agent/backoff.h"
+#include "agent/state.h"
+#include "agent/task.h"
+
+struct agent;
+
+struct where {
+	struct task task;
+	struct backoff wait;	   /* after a failure */
+	struct agent_place answer; /* of the task under way */
+	bool answered, nobody;	   /* nobody: it belongs to no server yet */
+	bool tried;		   /* an answer came, or none */
+	int64_t asked;		   /* when the last one began */
+	int64_t next;		   /* mono_now_ns */
+	char port[8];		   /* of the configuration server */
+};
+
+void where_begin(struct agent *a);
+/* Asks when that is due; returns when to look again. */
+int64_t where_step(struct agent *a, int64_t now);
+/* May anything be asked of the process server? */
+bool where_ready(const struct agent *a);
+/* The process server is not what it was: asks soon. */
+void where_doubt(struct agent *a);
+
+#endif

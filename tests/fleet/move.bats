@@ -1,0 +1,195 @@
+#!/usr/bin/env bats
+# heavy: several servers
+# ps-balance move, switch, apply: machines go from one server to another.
+load ../lib/common
+load ../lib/chain
+load fleet
+
+prepare() {
+	command -v jq >/dev/null || skip "jq is not installed"
+	random_file disk.img 2000000
+	truncate -s 8M disk.img
+}
+
+sum() { sha256sum <disk.img | cut -d' ' -f 1; }
+
+left_is_named() {
+	order_note s1 left |
+		grep -q 'done: held here, never stored: d: 1 segments, 2 to 2'
+}
+
+# What an agent does where its machine belongs.
+sends() { # sends MACHINE BOOKMARK
+	pass "$1" d disk.img "$(server_of "$1")" --bookmark "$2" 2>>source.err
+}
+
+@test "a machine moves: no point is lost, the chain goes on, the old one says where" {
+	local before
+	fleet s1 s2
+	protect m s1 d
+	protect other s1 d
+	pass other d disk.img s1 --bookmark o1
+	pass m d disk.img s1 --bookmark b1
+	scribble disk.img 1
+	before=$(sum)
+	pass m d disk.img s1 --bookmark b2
+	balance move s1 s2 m >moved 2>moved.err &
+	wait_for is_at m s2
+	point_exists m b2 # all was stored before
+	scribble disk.img 2
+	wait_for sends m b3
+	wait "$!"
+	grep -q '^m: s1 -> s2: d has segment 2$' moved
+	wait_for point_exists m b3
+	[ "$(restored_sum m d b2)" = "$before" ]
+	[ "$(restored_sum m d b3)" = "$(sum)" ]
+	[ "$(ps-vault list vault --machine m -k vault.key --json | jq length)" = 3 ]
+	fails_with 75 pass m d disk.img s1
+	grep -q 'moved: the machine has moved to s2: ask the conf' err
+	[ "$(ls -A s1/cache/m)" = .moved ]
+	ps-vault verify vault -k vault.key --data >/dev/null
+	pass other d disk.img s1 --bookmark o2 # nobody else has noticed
+	# And back again, by its job.
+	config jobs list --json | jq -e '.[] | select(.kind == "move").state == "done"'
+	balance switch s2 s1 >moved 2>moved.err &
+	wait_for is_at m s1
+	scribble disk.img 3
+	wait_for sends m b4
+	wait "$!"
+	wait_for point_exists m b4
+	[ "$(restored_sum m d b4)" = "$(sum)" ]
+}
+
+@test "ps-balance killed at any time: resume goes on where it was" {
+	local i pid
+	fleet s1 s2
+	for i in 1 2 3; do
+		protect "m$i" s1 d
+		pass "m$i" d disk.img s1 --bookmark b1
+	done
+	for i in 1 2 3 4 5 6; do
+		balance switch s1 s2 >/dev/null 2>&1 3>&- &
+		pid=$!
+		sleep "0.$((i * 13 % 40 + 10))"
+		kill -9 "$pid" 2>/dev/null || true
+		wait "$pid" 2>/dev/null || true
+	done
+	balance resume >moved 2>moved.err &
+	pid=$!
+	for i in 1 2 3; do wait_for is_at "m$i" s2; done
+	scribble disk.img 4
+	for i in 1 2 3; do wait_for sends "m$i" b2; done
+	wait "$pid"
+	for i in 1 2 3; do
+		wait_for point_exists "m$i" b2
+		[ "$(restored_sum "m$i" d b2)" = "$(sum)" ]
+	done
+	# One job for each: none was made twice, none is left.
+	[ "$(config jobs list --json | jq 'map(select(.kind == "move" and .state == "done")) | length')" = 3 ]
+	[ "$(config jobs list --open --json | jq length)" = 0 ]
+	balance resume | grep -q 'Nothing has to move'
+}
+
+@test "a dead server: its machines go on elsewhere, and its leavings are held" {
+	local before
+	fleet s1 s2
+	protect m s1 d
+	pass m d disk.img s1 --bookmark b1
+	before=$(sum)
+	wait_for point_exists m b1
+	wait_for drained
+	stop_all
+	# Taken, and never stored: then it dies.
+	receive s1
+	scribble disk.img 5
+	pass m d disk.img s1 --bookmark lost
+	stop_all
+	receive s2
+	pipeline s2
+	serve
+	heartbeat s2
+	fails_with 75 balance move s1 s2 m --wait 1s
+	grep -q 'ps-balance resume goes on' err
+	balance move s1 s2 m --dead >moved 2>moved.err &
+	wait_for is_at m s2
+	scribble disk.img 6
+	wait_for sends m b2
+	wait "$!"
+	grep -q '^m: s1 -> s2: d has segment 1' moved
+	wait_for point_exists m b2
+	[ "$(restored_sum m d b1)" = "$before" ]
+	[ "$(restored_sum m d b2)" = "$(sum)" ]
+	! point_exists m lost || false
+	# It comes back: nothing of it reaches the vault.
+	heartbeat s1
+	wait_for left_is_named
+	receive s1
+	pipeline s1
+	fails_with 75 pass m d disk.img s1
+	scribble disk.img 7
+	sends m b3
+	wait_for point_exists m b3
+	[ "$(restored_sum m d b3)" = "$(sum)" ]
+	[ "$(ps-cache stat --json -C s1/cache | jq -r '.disks[0].held')" = true ]
+	# It cannot come back there before somebody has looked.
+	fails_with 1 balance move s2 s1 m
+	grep -q 'm stays at s2: s1: .*never stored' err
+	sends m b4
+}
+
+@test "a plan is applied; half of one that does not fit changes nothing" {
+	fleet s1 s2
+	protect m1 s1 d
+	protect m2 s1 d
+	config machine disable m1 --keep-points
+	config machine disable m2 --keep-points
+	cat >plan.json <<-END
+		{"moves": [{"machine": "m1", "from": "s1", "to": "s2"},
+		           {"machine": "m2", "from": "s2", "to": "s1"},
+		           {"machine": "m3", "from": "s1", "to": "s2"}]}
+	END
+	fails_with 1 balance apply plan.json
+	grep -q "m3.: there is none" err
+	is_at m1 s1
+	sed -i '/m3/s/m3/m1/; /m3/d' plan.json
+	balance apply --dry-run plan.json >out
+	grep -q '^m1  *s1  *s2' out
+	is_at m1 s1
+	balance apply --json <plan.json >done
+	jq -e '.done == 3 and .failed == 0 and .open == 0' done
+	is_at m1 s2
+	is_at m2 s1
+	balance apply plan.json | grep -q 'Nothing has to move'
+	balance apply --dry-run plan.json | grep -q '^m1 .* is there already'
+	config machine edit m1 --server s1
+	config server add s3 --address s3.example
+	fails_with 1 balance move s1 s3 m1
+	grep -q "'s3': was never heard" err
+	fails_with 65 balance apply disk.img
+	fails_with 66 balance apply nowhere
+	fails_with 64 balance move s1 s2
+	fails_with 64 balance switch s1
+	fails_with 65 balance apply <<<'{"machines": []}'
+}
+
+@test "agents follow their machines, whatever is killed meanwhile" {
+	local i m mover all=(m1 m2 m3)
+	fleet_up s1 s2
+	for m in "${all[@]}"; do agent_up "$m" s1; done
+	for m in "${all[@]}"; do wait_for is_whole "$m"; done
+	RANDOM=7
+	balance switch s1 s2 >moved 2>moved.err &
+	mover=$!
+	for i in 1 2 3 4 5; do
+		scribble "${all[i % 3]}.img" $((50 + i)) 2
+		kill_any
+		note_points "${all[@]}"
+	done
+	wait "$mover"
+	for m in "${all[@]}"; do is_at "$m" s2; done
+	[ "$(grep -c '^m[1-3]: s1 -> s2: d has segment' moved)" = 3 ]
+	scribble m1.img 60
+	check_fleet "${all[@]}"
+	[ "$(ls -A s1/cache/m1 s1/cache/m2 s1/cache/m3 | grep -c '^\.moved$')" = 3 ]
+	grep -q 'the process server is s2, 127.0.0.1 port' m1.err
+}

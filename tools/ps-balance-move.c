@@ -1,0 +1,537 @@
+/*
+ * ps-balance move, switch, apply and resume: a list of moves is made, shown,
+ * and driven to its end by what stands in the registry (config/moves.h).
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/opt.h"
+#include "base/tool.h"
+#include "base/units.h"
+#include "config/machines.h"
+#include "config/moves.h"
+#include "config/servers.h"
+#include "print-json.h"
+#include "ps-balance.h"
+
+#define LOOK_NS (NS_PER_S / 4)
+
+/* One machine of the list. */
+struct one {
+	struct reg_move m;
+	int64_t job;	   /* 0: none was needed, or it could not be begun */
+	bool begun, ended; /* ended: nothing more comes of it */
+	bool done;
+	struct move_at at;
+	char why[1024]; /* how it ended */
+};
+
+struct work {
+	struct reg *r;
+	struct one *list;
+	size_t n, cap, done, failed;
+};
+
+/* ---- the list ---- */
+
+static int add(void *ctx, const struct reg_move *m, struct err *e)
+{
+	struct work *w = ctx;
+	struct one *grown;
+	size_t cap = w->cap == 0 ? 16 : 2 * w->cap;
+
+	if (w->n == w->cap) {
+		grown = realloc(w->list, cap * sizeof(*grown));
+		if (grown == NULL)
+			return err_sys(e, PS_TEMPFAIL, "list of moves");
+		w->list = grown;
+		w->cap = cap;
+	}
+	w->list[w->n++] = (struct one){.m = *m, .job = m->job};
+	return 0;
+}
+
+static int add_names(struct work *w, const char *machine, const char *from,
+		     const char *to, struct err *e)
+{
+	struct reg_move m = {.dead = ask.dead};
+	int rc = reg_name_check("machine", machine, e);
+
+	if (rc == 0 && *from != '\0')
+		rc = reg_name_check("server", from, e);
+	if (rc == 0)
+		rc = reg_name_check("server", to, e);
+	if (rc < 0)
+		return rc;
+	snprintf(m.machine, sizeof(m.machine), "%s", machine);
+	snprintf(m.from, sizeof(m.from), "%s", from);
+	snprintf(m.to, sizeof(m.to), "%s", to);
+	return add(w, &m, e);
+}
+
+/* ---- before anything is done ---- */
+
+/* Could it be begun as things are? It is there already: that is no fault. */
+static int check_one(struct work *w, struct one *o, struct err *e)
+{
+	struct reg_machine m;
+	int rc = machine_get(w->r, o->m.machine, &m, e);
+
+	if (rc < 0)
+		return rc;
+	if (strcmp(m.server, o->m.to) == 0) {
+		o->ended = o->done = true;
+		snprintf(o->why, sizeof(o->why), "is there already");
+		return 0;
+	}
+	if (strcmp(m.server, o->m.from) == 0)
+		return 0;
+	rc = err_set(e, PS_NO, "machine '%s': belongs to %s, not to %s",
+		     o->m.machine, m.server[0] != '\0' ? m.server : "no server",
+		     o->m.from[0] != '\0' ? o->m.from : "no server");
+	err_hint(e, "nothing was changed; plan again");
+	return rc;
+}
+
+static int check_server(struct work *w, const char *name, bool gives,
+			struct err *e)
+{
+	struct reg_server s;
+	int rc = server_get(w->r, name, &s, e);
+	const char *state;
+
+	if (rc == -PS_NO && gives && ask.dead)
+		return 0; /* it was unregistered */
+	if (rc < 0)
+		return rc;
+	state = server_state(&s, time_now_ns());
+	if (strcmp(state, "ok") != 0 && !(gives && ask.dead)) {
+		rc = err_set(e, PS_NO, "server '%s': %s", name,
+			     strcmp(state, "never") == 0
+				 ? "was never heard"
+				 : "was not heard for 15 minutes or more");
+		if (gives)
+			err_hint(e, "wait for it, or give it up with --dead: "
+				    "what only its cache holds is lost then");
+		return rc;
+	}
+	if (gives && ask.dead && strcmp(state, "ok") == 0)
+		tool_warn("%s was heard within 15 minutes: what it still "
+			  "stores is refused once %s has stored more",
+			  name, "the new server");
+	return 0;
+}
+
+static int check_all(struct work *w, struct err *e)
+{
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < w->n && rc == 0; i++) {
+		const struct reg_move *m = &w->list[i].m,
+				      *before = i > 0 ? &w->list[i - 1].m : m;
+
+		if (i == 0 || strcmp(m->to, before->to) != 0)
+			rc = check_server(w, m->to, false, e);
+		if (rc == 0 && m->from[0] != '\0' &&
+		    (i == 0 || strcmp(m->from, before->from) != 0))
+			rc = check_server(w, m->from, true, e);
+		if (rc == 0)
+			rc = check_one(w, &w->list[i], e);
+	}
+	return rc;
+}
+
+/* ---- driving ---- */
+
+static void end_one(struct work *w, struct one *o, bool done, const char *why)
+{
+	o->ended = true;
+	o->done = done;
+	snprintf(o->why, sizeof(o->why), "%s", why);
+	w->done += done;
+	w->failed += !done;
+	if (ask.json)
+		return;
+	if (done)
+		printf("%s: %s -> %s%s%s\n", o->m.machine,
+		       o->m.from[0] != '\0' ? o->m.from : "-", o->m.to,
+		       *why != '\0' ? ": " : "", why);
+	else
+		tool_warn("%s stays at %s: %s", o->m.machine,
+			  o->m.from[0] != '\0' ? o->m.from : "no server", why);
+	fflush(stdout);
+}
+
+/* What has changed since it was looked at before, for people. */
+static void tell(const struct one *o, const struct move_at *was)
+{
+	if (was->step == o->at.step && strcmp(was->note, o->at.note) == 0)
+		return;
+	tool_note("%s: %u/%u %s%s%s", o->m.machine, o->at.step, o->at.steps,
+		  o->at.what, o->at.note[0] != '\0' ? ": " : "", o->at.note);
+}
+
+/* A refusal ends this machine's move, anything else all of them. */
+static int step_one(struct work *w, struct one *o, struct err *e)
+{
+	struct move_at was = o->at;
+	struct err why = {0};
+	int rc = 0;
+
+	if (!o->begun && o->job == 0)
+		rc = move_begin(w->r, &o->m, &o->job, &why);
+	o->begun = true;
+	if (rc == 0 && o->job == 0) {
+		end_one(w, o, true, "is there already");
+		return 0;
+	}
+	if (rc == 0)
+		rc = move_step(w->r, o->job, &o->at, &why);
+	if (rc == -PS_NO || rc == -PS_USAGE) {
+		end_one(w, o, false, why.msg);
+		return 0;
+	}
+	if (rc < 0) {
+		*e = why;
+		return rc;
+	}
+	if (o->at.ended)
+		end_one(w, o, o->at.done, o->at.note);
+	else
+		tell(o, &was);
+	return 0;
+}
+
+static int step_all(struct work *w, size_t *ret_open, struct err *e)
+{
+	size_t i, open = 0;
+	int rc = 0;
+
+	*ret_open = 0;
+	for (i = 0; i < w->n && rc == 0; i++) {
+		struct one *o = &w->list[i];
+
+		if (o->ended)
+			continue;
+		if (o->begun || open < ask.at_once)
+			rc = step_one(w, o, e);
+		open += !o->ended;
+	}
+	*ret_open = open;
+	return rc;
+}
+
+static void show_line(const struct work *w, size_t open)
+{
+	const struct one *o = NULL;
+	size_t i;
+
+	if (opt_quiet || !isatty(STDERR_FILENO))
+		return;
+	for (i = 0; i < w->n && o == NULL; i++)
+		if (w->list[i].begun && !w->list[i].ended)
+			o = &w->list[i];
+	fprintf(stderr, "\r\033[K%zu of %zu moved, %zu left", w->done, w->n,
+		open);
+	if (o != NULL)
+		fprintf(stderr, "; %s: %s %.40s", o->m.machine, o->at.what,
+			o->at.note);
+	fflush(stderr);
+}
+
+static void clear_line(void)
+{
+	if (!opt_quiet && isatty(STDERR_FILENO))
+		fputs("\r\033[K", stderr);
+}
+
+static int drive(struct work *w, struct err *e)
+{
+	int64_t end = mono_now_ns() + (int64_t)ask.wait_s * NS_PER_S;
+	const struct timespec pause = {0, LOOK_NS};
+	size_t open;
+	int rc;
+
+	for (;;) {
+		rc = step_all(w, &open, e);
+		clear_line();
+		if (rc < 0 || open == 0 || mono_now_ns() >= end)
+			break;
+		show_line(w, open);
+		nanosleep(&pause, NULL);
+	}
+	clear_line();
+	if (rc < 0) {
+		if (e->hint[0] == '\0')
+			err_hint(e, "nothing is lost: ps-balance resume goes "
+				    "on with what was begun");
+		return rc;
+	}
+	if (open == 0)
+		return w->failed > 0 ? PS_NO : PS_OK;
+	rc = err_set(e, PS_TEMPFAIL, "%zu of %zu moves are under way still",
+		     open, w->n);
+	err_hint(e, "ps-balance resume goes on with them");
+	return rc;
+}
+
+/* ---- what is shown ---- */
+
+static json_t *json_one(const struct one *o)
+{
+	return json_pack(
+	    "{s:s, s:s?, s:s, s:b, s:I, s:s, s:I, s:I, s:s, s:s}", "machine",
+	    o->m.machine, "from", o->m.from[0] != '\0' ? o->m.from : NULL, "to",
+	    o->m.to, "dead", (int)o->m.dead, "job", (json_int_t)o->job, "state",
+	    !o->ended ? o->begun ? "running" : "waiting"
+	    : o->done ? "done"
+		      : "failed",
+	    "step", (json_int_t)o->at.step, "steps", (json_int_t)o->at.steps,
+	    "what", o->at.what, "note", o->ended ? o->why : o->at.note);
+}
+
+static int show_json(const struct work *w, struct err *e)
+{
+	json_t *list = json_array();
+	size_t i;
+
+	for (i = 0; i < w->n; i++)
+		json_array_append_new(list, json_one(&w->list[i]));
+	return print_json(json_pack("{s:o, s:I, s:I, s:I}", "moves", list,
+				    "done", (json_int_t)w->done, "failed",
+				    (json_int_t)w->failed, "open",
+				    (json_int_t)(w->n - w->done - w->failed)),
+			  e);
+}
+
+static void show_plan(const struct work *w)
+{
+	size_t i;
+
+	printf("%-20s %-16s %-16s\n", "MACHINE", "FROM", "TO");
+	for (i = 0; i < w->n; i++)
+		printf("%-20s %-16s %-16s%s\n", w->list[i].m.machine,
+		       w->list[i].m.from[0] != '\0' ? w->list[i].m.from : "-",
+		       w->list[i].m.to,
+		       w->list[i].ended ? " is there already" : "");
+}
+
+static bool is_server(void *ctx, const char *name)
+{
+	const struct work *w = ctx;
+	size_t i;
+
+	for (i = 0; i < w->n; i++)
+		if (strcmp(w->list[i].m.from, name) == 0 ||
+		    strcmp(w->list[i].m.to, name) == 0)
+			return true;
+	return false;
+}
+
+static bool is_machine(void *ctx, const char *name)
+{
+	const struct work *w = ctx;
+	size_t i;
+
+	for (i = 0; i < w->n; i++)
+		if (strcmp(w->list[i].m.machine, name) == 0)
+			return true;
+	return false;
+}
+
+/* For people, before anything is changed. */
+static int show_before(struct work *w, struct err *e)
+{
+	int rc;
+
+	if (ask.json || opt_quiet || w->n == 0)
+		return 0;
+	rc = show_servers(w->r, is_server, w, e);
+	if (rc == 0 && w->list[0].m.dead)
+		rc = show_last_word(w->r, w->list[0].m.from, is_machine, w, e);
+	return rc;
+}
+
+/* ---- the commands ---- */
+
+static int work_on(struct work *w, bool check, struct err *e)
+{
+	struct err shown = {0};
+	int rc = check ? check_all(w, e) : 0, told = 0;
+	size_t i;
+
+	if (rc == 0)
+		rc = show_before(w, e);
+	if (rc < 0)
+		return rc;
+	for (i = 0; i < w->n; i++)
+		w->done += w->list[i].ended;
+	if (w->done == w->n && !ask.dry_run && !ask.json)
+		puts("Nothing has to move.");
+	if (ask.dry_run && !ask.json)
+		show_plan(w);
+	if (!ask.dry_run)
+		rc = drive(w, e);
+	if (ask.json)
+		told = show_json(w, &shown);
+	if (rc >= 0 && told < 0) {
+		*e = shown;
+		rc = told;
+	}
+	return rc;
+}
+
+static int open_registry(struct work *w, struct err *e)
+{
+	const char *user = getenv("SUDO_USER");
+
+	return reg_open(&w->r, &ask.where, user != NULL ? user : "ps-balance",
+			e);
+}
+
+static int finish(struct work *w, int rc)
+{
+	reg_close(w->r);
+	free(w->list);
+	return rc;
+}
+
+int run_move(int n, char **words, struct err *e)
+{
+	struct work w = {0};
+	int i, rc;
+
+	if (n < 3)
+		opt_misuse("move FROM TO MACHINE...");
+	rc = open_registry(&w, e);
+	for (i = 2; i < n && rc == 0; i++)
+		rc = add_names(&w, words[i], words[0], words[1], e);
+	if (rc == 0)
+		rc = work_on(&w, true, e);
+	return finish(&w, rc);
+}
+
+struct switching {
+	struct work *w;
+	const char *from, *to;
+};
+
+static int add_its(void *ctx, const struct reg_machine *m, struct err *e)
+{
+	const struct switching *s = ctx;
+
+	if (strcmp(m->server, s->from) != 0)
+		return 0;
+	return add_names(s->w, m->name, s->from, s->to, e);
+}
+
+int run_switch(int n, char **words, struct err *e)
+{
+	struct work w = {0};
+	struct switching s = {&w, words[0], words[1]};
+	int rc;
+
+	if (n != 2)
+		opt_misuse("switch FROM TO");
+	rc = open_registry(&w, e);
+	if (rc == 0)
+		rc = check_server(&w, s.from, true, e);
+	if (rc == 0)
+		rc = check_server(&w, s.to, false, e);
+	if (rc == 0)
+		rc = machine_each(w.r, add_its, &s, e);
+	if (rc == 0)
+		rc = work_on(&w, true, e);
+	return finish(&w, rc);
+}
+
+static int add_moves(struct work *w, const json_t *plan, const char *path,
+		     struct err *e)
+{
+	const json_t *moves = json_object_get(plan, "moves"), *o;
+	size_t i;
+	int rc = 0;
+
+	if (!json_is_array(moves))
+		return err_set(e, PS_DATA,
+			       "%s: is no plan: it has no list 'moves'", path);
+	for (i = 0; i < json_array_size(moves) && rc == 0; i++) {
+		const char *machine, *from, *to;
+
+		o = json_array_get(moves, i);
+		machine = json_string_value(json_object_get(o, "machine"));
+		from = json_string_value(json_object_get(o, "from"));
+		to = json_string_value(json_object_get(o, "to"));
+		if (machine == NULL || to == NULL)
+			return err_set(e, PS_DATA,
+				       "%s: move %zu has no machine, or no "
+				       "server to go to",
+				       path, i + 1);
+		rc = add_names(w, machine, from != NULL ? from : "", to, e);
+		if (rc < 0)
+			err_prefix(e, "%s: move %zu", path, i + 1);
+	}
+	return rc;
+}
+
+static int read_plan(struct work *w, const char *path, struct err *e)
+{
+	bool standard = strcmp(path, "-") == 0;
+	FILE *f = standard ? stdin : fopen(path, "re");
+	const char *name = standard ? "standard input" : path;
+	json_error_t why;
+	json_t *plan;
+	int rc;
+
+	if (f == NULL)
+		return err_sys(e, errno == ENOENT ? PS_NOINPUT : 0, "%s", path);
+	plan = json_loadf(f, 0, &why);
+	if (!standard)
+		(void)fclose(f);
+	if (plan == NULL) {
+		rc = err_set(e, PS_DATA, "%s:%d: %s", name, why.line, why.text);
+		err_hint(e, "make it with: ps-balance plan --json");
+		return rc;
+	}
+	rc = add_moves(w, plan, name, e);
+	json_decref(plan);
+	return rc;
+}
+
+int run_apply(int n, char **words, struct err *e)
+{
+	struct work w = {0};
+	int rc;
+
+	if (n > 1)
+		opt_misuse("one plan at a time");
+	rc = read_plan(&w, n == 1 ? words[0] : "-", e);
+	if (rc == 0)
+		rc = open_registry(&w, e);
+	if (rc == 0)
+		rc = work_on(&w, true, e);
+	return finish(&w, rc);
+}
+
+int run_resume(int n, char **words, struct err *e)
+{
+	struct work w = {0};
+	int rc;
+
+	(void)words;
+	if (n != 0)
+		opt_misuse("resume takes no operands");
+	rc = open_registry(&w, e);
+	if (rc == 0)
+		rc = move_each(w.r, add, &w, e);
+	if (rc == 0)
+		rc = work_on(&w, false, e);
+	return finish(&w, rc);
+}

@@ -1,0 +1,36 @@
+/* Private to ps-balance: what its commands share. */
+#ifndef PS_TOOLS_PS_BALANCE_H
+#define PS_TOOLS_PS_BALANCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/registry.h"
+
+/* The options of the commands that move machines. */
+struct ask {
+	struct reg_where where;
+	bool json, dry_run, dead;
+	uint64_t wait_s;  /* until ended, at most */
+	uint64_t at_once; /* moves under way at one time */
+};
+extern struct ask ask;
+
+/*
+ * Each gives an exit code, or -CODE: 0 all is done, PS_NO some of it could
+ * not be done.
+ */
+int run_move(int n, char **words, struct err *e);   /* FROM TO MACHINE... */
+int run_switch(int n, char **words, struct err *e); /* FROM TO */
+int run_apply(int n, char **words, struct err *e);  /* [PLAN] */
+int run_resume(int n, char **words, struct err *e);
+
+/* Free space, memory and churn of the servers that are meant. */
+int show_servers(struct reg *r, bool (*wanted)(void *ctx, const char *server),
+		 void *ctx, struct err *e);
+/* What a server had of these machines when it was heard last. */
+int show_last_word(struct reg *r, const char *server,
+		   bool (*wanted)(void *ctx, const char *machine), void *ctx,
+		   struct err *e);
+
+#endif
