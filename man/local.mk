@@ -22,3 +22,5 @@ dist_man_MANS += man/ps-balance.1
 dist_man_MANS += man/ps-plan.1
 dist_man_MANS += man/ps-doctor.8
 dist_man_MANS += man/ps-config.8
+dist_man_MANS += man/cdpcli.8
+dist_man_MANS += man/ps-config-api.5

@@ -1,5 +1,5 @@
 # fleet
 bin_PROGRAMS += tools/ps-balance tools/ps-plan
 tools_ps_balance_SOURCES = tools/ps-balance.c tools/ps-balance.h \
-	tools/ps-balance-move.c tools/print-json.c tools/print-json.h
+	tools/ps-balance-move.c tools/ps-balance-show.c tools/print-json.c tools/print-json.h
 tools_ps_plan_SOURCES = tools/ps-plan.c tools/ps-plan.h tools/ps-plan-report.c

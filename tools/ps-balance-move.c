@@ -323,6 +323,42 @@ static void show_plan(const struct work *w)
 		       w->list[i].ended ? " is there already" : "");
 }
 
+static bool is_server(void *ctx, const char *name)
+{
+	const struct work *w = ctx;
+	size_t i;
+
+	for (i = 0; i < w->n; i++)
+		if (strcmp(w->list[i].m.from, name) == 0 ||
+		    strcmp(w->list[i].m.to, name) == 0)
+			return true;
+	return false;
+}
+
+static bool is_machine(void *ctx, const char *name)
+{
+	const struct work *w = ctx;
+	size_t i;
+
+	for (i = 0; i < w->n; i++)
+		if (strcmp(w->list[i].m.machine, name) == 0)
+			return true;
+	return false;
+}
+
+/* For people, before anything is changed. */
+static int show_before(struct work *w, struct err *e)
+{
+	int rc;
+
+	if (ask.json || opt_quiet || w->n == 0)
+		return 0;
+	rc = show_servers(w->r, is_server, w, e);
+	if (rc == 0 && w->list[0].m.dead)
+		rc = show_last_word(w->r, w->list[0].m.from, is_machine, w, e);
+	return rc;
+}
+
 /* ---- the commands ---- */
 
 static int work_on(struct work *w, bool check, struct err *e)
@@ -331,6 +367,8 @@ static int work_on(struct work *w, bool check, struct err *e)
 	int rc = check ? check_all(w, e) : 0, told = 0;
 	size_t i;
 
+	if (rc == 0)
+		rc = show_before(w, e);
 	if (rc < 0)
 		return rc;
 	for (i = 0; i < w->n; i++)

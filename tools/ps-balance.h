@@ -25,4 +25,12 @@ int run_switch(int n, char **words, struct err *e); /* FROM TO */
 int run_apply(int n, char **words, struct err *e);  /* [PLAN] */
 int run_resume(int n, char **words, struct err *e);
 
+/* Free space, memory and churn of the servers that are meant. */
+int show_servers(struct reg *r, bool (*wanted)(void *ctx, const char *server),
+		 void *ctx, struct err *e);
+/* What a server had of these machines when it was heard last. */
+int show_last_word(struct reg *r, const char *server,
+		   bool (*wanted)(void *ctx, const char *machine), void *ctx,
+		   struct err *e);
+
 #endif

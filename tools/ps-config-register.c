@@ -1,131 +1,34 @@
-/* ps-config register and heartbeat: on a process server or master target. */
+/* ps-config register, heartbeat, fetch: from elsewhere, over the network. */
 #include "config.h"
 
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/secret.h"
-#include "base/tool.h"
-#include "base/units.h"
 #include "config/beat.h"
-#include "config/join.h"
+#include "config/client.h"
 #include "ps-config.h"
-
-#define WAIT_NS (60 * NS_PER_S)
-
-static void take(char *to, size_t size, const char *from)
-{
-	if (from != NULL)
-		snprintf(to, size, "%s", from);
-}
-
-/* ---- questions ---- */
-
-/* What is missing is asked for on a terminal; `was` when nothing is said. */
-static void ask_for(const char *what, const char *was, char *out, size_t size)
-{
-	char line[512];
-
-	if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
-		return;
-	fprintf(stderr, *was != '\0' ? "%s [%s]: " : "%s: ", what, was);
-	if (fgets(line, sizeof(line), stdin) == NULL)
-		return;
-	secret_trim(line);
-	snprintf(out, size, "%s", line[0] != '\0' ? line : was);
-}
-
-/* The four inputs, of which a second registration needs none. */
-static void ask_missing(struct join *j, char passphrase[512])
-{
-	struct identity old, *id = &j->id;
-	char port[8] = "";
-	uint64_t n;
-
-	if (identity_load(j->dir, &old, NULL) == 0)
-		return;
-	if (id->cs_host[0] == '\0')
-		ask_for("Address of the configuration server", "", id->cs_host,
-			sizeof(id->cs_host));
-	if (id->cs_port[0] == '\0')
-		ask_for("Its port", "443", id->cs_port, sizeof(id->cs_port));
-	if (j->passphrase == NULL) {
-		ask_for("File with the passphrase", "", passphrase, 512);
-		if (passphrase[0] != '\0')
-			j->passphrase = passphrase;
-	}
-	if (id->port == 0) {
-		ask_for("Port of the data on this server", "9443", port,
-			sizeof(port));
-		if (port[0] != '\0' && !parse_u64(port, 65535, &n))
-			opt_misuse("'%s' is no port", port);
-		if (port[0] != '\0')
-			id->port = (int64_t)n;
-	}
-	if (id->cs_host[0] == '\0')
-		opt_misuse("--cs is missing: the address of the configuration "
-			   "server");
-}
+#include "register.h"
 
 /* ---- register ---- */
 
-static void tell(void *ctx, const struct selftest_step *s)
-{
-	json_t *steps = ctx;
-
-	if (steps != NULL)
-		json_array_append_new(
-		    steps,
-		    json_pack("{s:s, s:b, s:f, s:s, s:o}", "step", s->name,
-			      "ok", s->result != SELFTEST_FAILED, "ms",
-			      (double)s->took_ns / 1e6, "detail", s->detail,
-			      "hint", json_word(s->hint)));
-	else if (!opt_quiet)
-		printf("%-6s %-9s %8.1f ms  %s\n",
-		       s->result == SELFTEST_FAILED ? "FAILED" : "ok", s->name,
-		       (double)s->took_ns / 1e6, s->detail);
-}
-
-static int register_here(const char *role, struct err *e)
-{
-	struct join j = {.dir = ask.identity,
-			 .passphrase = ask.proof,
-			 .pin = ask.pin,
-			 .version = PACKAGE_VERSION,
-			 .wait_ns = WAIT_NS};
-	json_t *steps = ask.json ? json_array() : NULL;
-	char passphrase[512] = "";
-	struct identity *id = &j.id;
-	int rc;
-
-	take(id->name, sizeof(id->name), ask.name);
-	take(id->role, sizeof(id->role), role);
-	take(id->address, sizeof(id->address), ask.address);
-	take(id->alt, sizeof(id->alt), ask.alt);
-	take(id->machine_id, sizeof(id->machine_id), ask.machine_id);
-	take(id->cs_host, sizeof(id->cs_host), ask.cs);
-	take(id->cs_port, sizeof(id->cs_port), ask.cs_port);
-	if (ask.port != NOT_GIVEN)
-		id->port = (int64_t)ask.port;
-	ask_missing(&j, passphrase);
-	rc = join_prepare(&j, e);
-	if (rc == 0)
-		rc = join_run(&j, tell, steps, e);
-	if (!ask.json)
-		return rc;
-	rc = rc < 0 ? rc : 0;
-	(void)print_json(json_pack("{s:o, s:s, s:b}", "steps", steps, "name",
-				   id->name, "registered", rc == 0),
-			 e);
-	return rc;
-}
-
 static int cmd_register(struct reg *r, char **operands, struct err *e)
 {
+	const struct register_ask a = {.dir = ask.identity,
+				       .cs = ask.cs,
+				       .cs_port = ask.cs_port,
+				       .passphrase = ask.proof,
+				       .name = ask.name,
+				       .role = ask.role,
+				       .address = ask.address,
+				       .alt = ask.alt,
+				       .machine_id = ask.machine_id,
+				       .pin = ask.pin,
+				       .port = ask.port,
+				       .json = ask.json};
+
 	(void)r;
 	(void)operands;
-	return register_here(ask.role, e);
+	return register_here(&a, e);
 }
 
 const struct action register_actions[] = {
@@ -144,6 +47,7 @@ static int cmd_heartbeat(struct reg *r, char **operands, struct err *e)
 	    .health = access(ask.health, X_OK) == 0 ? ask.health : NULL,
 	    .cache = ask.cache,
 	    .version = PACKAGE_VERSION,
+	    .machine_id = ask.machine_id,
 	    .interval_s = ask.interval != NOT_GIVEN ? ask.interval : 0,
 	    .once = ask.once};
 
@@ -154,5 +58,46 @@ static int cmd_heartbeat(struct reg *r, char **operands, struct err *e)
 
 const struct action heartbeat_actions[] = {
     {NULL, 0, " [--once] [--interval TIME]", cmd_heartbeat},
+    {0},
+};
+
+/* ---- fetch ---- */
+
+/* As an agent asks: with the machine's own login. */
+static int fetch(const char *machine, json_t **ret, struct err *e)
+{
+	struct login_secret secret;
+	uint8_t key[LOGIN_KEY_LEN];
+	struct cs_to to = {.host = ask.cs, .port = ask.cs_port, .key = key};
+	int rc = login_secret_read(&secret, ask.proof, e);
+
+	if (rc < 0)
+		return rc;
+	to.name = secret.machine[0] != '\0' ? secret.machine : machine;
+	to.pin = ask.pin;
+	rc = login_key(&secret, to.name, key, e);
+	if (rc == 0)
+		rc = cs_machine(&to, machine, ret, e);
+	secret_wipe(&secret, sizeof(secret));
+	secret_wipe(key, sizeof(key));
+	return rc;
+}
+
+static int cmd_fetch(struct reg *r, char **operands, struct err *e)
+{
+	json_t *o = NULL;
+	int rc;
+
+	(void)r;
+	if (ask.cs == NULL || ask.proof == NULL)
+		opt_misuse("fetch needs --cs and -P");
+	if (ask.cs_port == NULL)
+		ask.cs_port = CS_PORT;
+	rc = fetch(operands[0], &o, e);
+	return rc < 0 ? rc : print_json(o, e);
+}
+
+const struct action fetch_actions[] = {
+    {NULL, 1, " MACHINE --cs ADDRESS [--cs-port PORT] -P FILE", cmd_fetch},
     {0},
 };

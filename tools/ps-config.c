@@ -18,9 +18,9 @@
 #include "config/policies.h"
 #include "net/server.h"
 #include "ps-config.h"
+#include "register.h"
 
 #define DIR LOCALSTATEDIR "/lib/ps-toolkit/config"
-#define IDENTITY LOCALSTATEDIR "/lib/ps-toolkit/identity"
 #define HEALTH LOCALSTATEDIR "/lib/ps-toolkit/health"
 
 struct ask ask = {
@@ -37,7 +37,7 @@ struct ask ask = {
     .listen = "443",
     .max_connections = SERVER_CONNECTIONS,
     .interval = NOT_GIVEN,
-    .identity = IDENTITY,
+    .identity = REGISTER_DIR,
     .health = HEALTH,
 };
 static struct reg_where where = {.wait_s = REG_WAIT_S};
@@ -67,13 +67,14 @@ static const struct opt options[] = {
      "passphrase rotate: accept the old one for so long (default: 7d)", 0, 0, 0,
      0, 365 * 86400},
     {0, "role", OPT_CHOICE, "ROLE", &ask.role,
-     "server: process server (default) or master target", 0, 0, "ps|mt", 0, 0},
+     "server, register: process server (default) or master target", 0, 0,
+     "ps|mt", 0, 0},
     {0, "address", OPT_TEXT, "ADDRESS", &ask.address,
-     "server: where agents reach it", 0, 0, 0, 0, 0},
+     "server, register: where agents reach it", 0, 0, 0, 0, 0},
     {0, "port", OPT_NUMBER, "PORT", &ask.port,
-     "server: of the data (default: 9443)", 0, 0, 0, 1, 65535},
+     "server, register: of the data (default: 9443)", 0, 0, 0, 1, 65535},
     {0, "machine-id", OPT_TEXT, "ID", &ask.machine_id,
-     "server, machine: tells clones apart", 0, 0, 0, 0, 0},
+     "server, machine, register, heartbeat: tells clones apart", 0, 0, 0, 0, 0},
     {0, "rpo", OPT_DURATION, "TIME", &ask.rpo,
      "policy: alert when behind by more (default: 15m)", 0, 0, 0, 0, 0},
     {0, "retention", OPT_DURATION, "TIME", &ask.retention,
@@ -104,7 +105,10 @@ static const struct opt options[] = {
     {0, "purge", OPT_FLAG, 0, &ask.purge,
      "machine disable: a job to delete its points", 0, 0, 0, 0, 0},
     {0, "force", OPT_FLAG, 0, &ask.force,
-     "server delete: although machines use it", 0, 0, 0, 0, 0},
+     "server delete: although machines use it; unregister: without asking it",
+     0, 0, 0, 0, 0},
+    {0, "yes", OPT_FLAG, 0, &ask.yes, "unregister --force: yes, really", 0, 0,
+     0, 0, 0},
     {0, "open", OPT_FLAG, 0, &ask.open_only,
      "jobs list: only those that have not ended", 0, 0, 0, 0, 0},
     {0, "step", OPT_NUMBER, "N", &ask.step, "jobs progress: which step", 0, 0,
@@ -126,11 +130,13 @@ static const struct opt options[] = {
     {0, "csr", OPT_FILE, "FILE", &ask.csr,
      "cert issue: the certificate request (PEM)", 0, 0, 0, 0, 0},
     {0, "alt", OPT_TEXT, "NAMES", &ask.alt,
-     "cert issue: more names, as DNS:ps1.example,IP:192.0.2.1", 0, 0, 0, 0, 0},
+     "cert issue, register, serve: more names, as DNS:ps1.example,IP:192.0.2.1",
+     0, 0, 0, 0, 0},
     {0, "days", OPT_NUMBER, "N", &ask.days,
      "cert issue: valid for so long (default: 1095)", 0, 0, 0, 1, CA_DAYS},
     {'P', "passphrase", OPT_FILE, "FILE", &ask.proof,
-     "cert issue: proof for one that has expired", 0, 0, 0, 0, 0},
+     "register, fetch: the passphrase, or a key; cert issue: proof", 0, 0, 0, 0,
+     0},
     {'o', "output", OPT_FILE, "FILE", &ask.output,
      "cert: write it there (default: standard output)", 0, 0, 0, 0, 0},
     {0, "all", OPT_FLAG, 0, &ask.all,
@@ -142,7 +148,7 @@ static const struct opt options[] = {
      "serve: certificate (default: of the site's own authority)", 0,
      "config.cert", 0, 0, 0},
     {0, "key", OPT_FILE, "FILE", &ask.key, "serve: its private key", 0,
-     "config.key", 0, 0, 0},
+     "config.cert-key", 0, 0, 0},
     {0, "user", OPT_TEXT, "NAME", &ask.user,
      "serve: user to become when started as root (default: ps-toolkit)", 0,
      "config.user", 0, 0, 0},
@@ -159,9 +165,9 @@ static const struct opt options[] = {
      "register, heartbeat: folder of key, certificate and names", "PS_IDENTITY",
      "config.identity", 0, 0, 0},
     {0, "cs", OPT_TEXT, "ADDRESS", &ask.cs,
-     "register: of the configuration server", 0, "config.cs", 0, 0, 0},
+     "register, fetch: of the configuration server", 0, "config.cs", 0, 0, 0},
     {0, "cs-port", OPT_TEXT, "PORT", &ask.cs_port,
-     "register: its port (default: 443)", 0, "config.cs-port", 0, 0, 0},
+     "register, fetch: its port (default: 443)", 0, "config.cs-port", 0, 0, 0},
     {0, "name", OPT_TEXT, "NAME", &ask.name,
      "register: of this server (default: the host's)", 0, 0, 0, 0, 0},
     {0, "pin", OPT_TEXT, "PIN", &ask.pin,
@@ -192,8 +198,12 @@ static const struct opt_cmd commands[] = {
     {"serve", "the configuration server itself"},
     {"register", "on a process server or master target: joins the site"},
     {"heartbeat", "on such a server: says how it is, each minute"},
+    {"fetch", "what a machine's agent has to know"},
     {"list", "its servers"},
     {"show", "one of them"},
+    {"status", "who can be recovered to when, and what is slipping"},
+    {"refresh", "asks the servers now"},
+    {"unregister", "a server leaves the site"},
     {0},
 };
 
@@ -215,9 +225,13 @@ static const struct group {
     {"restore", restore_actions, false},
     {"list", list_actions, false},
     {"show", show_actions, false},
+    {"status", status_actions, false},
+    {"refresh", refresh_actions, false},
+    {"unregister", unregister_actions, false},
     {"serve", serve_actions, true},
     {"register", register_actions, true},
     {"heartbeat", heartbeat_actions, true},
+    {"fetch", fetch_actions, true},
 };
 
 static const struct opt_tool tool = {
@@ -338,7 +352,7 @@ static const struct action *find_action(const struct group *g, int n,
 
 static void check_operands(const char *group, const struct action *a, int n)
 {
-	if (n == a->operands)
+	if (n == a->operands || (a->operands == OPERAND_OPTIONAL && n <= 1))
 		return;
 	opt_misuse("usage: ps-config %s%s%s%s", group,
 		   a->name != NULL ? " " : "", a->name != NULL ? a->name : "",

@@ -14,7 +14,7 @@
 
 /* The options of all groups. */
 struct ask {
-	bool json, force, keep, keep_points, purge, open_only;
+	bool json, force, yes, keep, keep_points, purge, open_only;
 	const char *dir;
 	/* passphrase */
 	uint64_t overlap;
@@ -52,10 +52,12 @@ struct ask {
 };
 extern struct ask ask;
 
+#define OPERAND_OPTIONAL (-1)
+
 /* One action of a group: "policy add NAME". */
 struct action {
 	const char *name; /* NULL: the group is the action */
-	int operands;	  /* as many, exactly */
+	int operands;	  /* as many, exactly; or none or one: */
 	const char *usage;
 	int (*run)(struct reg *r, char **operands, struct err *e);
 };
@@ -65,7 +67,8 @@ extern const struct action account_actions[], audit_actions[], backup_actions[],
     restore_actions[], cert_actions[], init_actions[], jobs_actions[],
     machine_actions[], passphrase_actions[], policy_actions[], server_actions[],
     list_actions[], serve_actions[], show_actions[], register_actions[],
-    heartbeat_actions[];
+    heartbeat_actions[], status_actions[], refresh_actions[],
+    unregister_actions[], fetch_actions[];
 
 /* ---- answers ---- */
 

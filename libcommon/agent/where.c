@@ -8,8 +8,8 @@
 #include "agent/where.h"
 #include "base/units.h"
 
-#define LIMIT_S 60		 /* of one question */
-#define DOUBT_NS (10 * NS_PER_S) /* between two that are not regular */
+#define LIMIT_S 60		/* of one question */
+#define DOUBT_NS (5 * NS_PER_S) /* between two that are not regular */
 
 static bool asks(const struct agent *a)
 {

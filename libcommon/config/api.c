@@ -11,6 +11,7 @@
 #include "config/contacts.h"
 #include "config/forms.h"
 #include "config/orders.h"
+#include "config/status.h"
 #include "config/x509.h"
 
 #define RETRY_AWAY_S 5	/* the database */
@@ -522,6 +523,19 @@ static bool do_list(struct reg *r, const struct api_ask *q,
 	return failed(a, e);
 }
 
+static bool do_status(struct reg *r, const struct api_ask *q,
+		      struct api_answer *a, struct err *e)
+{
+	json_t *all = NULL;
+	int rc = is_operator(q) ? 0
+				: err_set(e, PS_NOPERM,
+					  "not for the login '%s'", q->login);
+
+	if (rc == 0)
+		rc = status_make(r, time_now_ns(), &all, e);
+	return rc < 0 ? failed(a, e) : good(a, all);
+}
+
 /* ---- all of them ---- */
 
 /* Requests that have a body, of the server itself. */
@@ -564,6 +578,8 @@ bool api_answer(struct reg *r, const struct api_ask *q, struct api_answer *a)
 		return do_news(r, q, a, &e);
 	case DESK_MACHINE:
 		return do_machine(r, q, a, &e);
+	case DESK_STATUS:
+		return do_status(r, q, a, &e);
 	default:
 		return do_list(r, q, a, &e);
 	}

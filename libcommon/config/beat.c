@@ -72,7 +72,8 @@ static bool wait_for(struct beating *g, int fd, int64_t end_ns)
 	struct pollfd p[1 + BEAT_ORDERS_RUN] = {{fd, POLLIN, 0}};
 
 	beat_orders_turn(&g->orders);
-	while (!stop && !g->orders.news) {
+	/* While nobody can be told, news are no reason to hurry. */
+	while (!stop && (g->failed > 0 || !g->orders.news)) {
 		int64_t left = end_ns - mono_now_ns();
 		struct timespec t = {left / NS_PER_S, left % NS_PER_S};
 		unsigned n =
@@ -89,20 +90,37 @@ static bool wait_for(struct beating *g, int fd, int64_t end_ns)
 
 /* ---- who we are ---- */
 
+/* A folder that came here with a copy of its machine must not be used. */
+static int check_machine(const struct beating *g, struct err *e)
+{
+	char ours[REG_TEXT_SIZE];
+	int rc;
+
+	identity_machine_id(ours);
+	if (g->b->machine_id != NULL)
+		snprintf(ours, sizeof(ours), "%s", g->b->machine_id);
+	if (g->id.machine_id[0] == '\0' || ours[0] == '\0' ||
+	    strcmp(g->id.machine_id, ours) == 0)
+		return 0;
+	rc = err_set(e, PS_CONFIG,
+		     "%s: is of another machine ('%s'): this one is a clone "
+		     "of it, or got a new /etc/machine-id",
+		     g->b->dir, g->id.name);
+	err_hint(e, "for a clone remove that folder, and register it under "
+		    "another name");
+	return rc;
+}
+
 static int read_identity(struct beating *g, struct err *e)
 {
 	struct login_secret secret;
-	char path[IDENTITY_PATH], ours[REG_TEXT_SIZE];
+	char path[IDENTITY_PATH];
 	int rc = identity_load(g->b->dir, &g->id, e);
 
+	if (rc == 0)
+		rc = check_machine(g, e);
 	if (rc < 0)
 		return rc;
-	identity_machine_id(ours);
-	if (g->id.machine_id[0] != '\0' && ours[0] != '\0' &&
-	    strcmp(g->id.machine_id, ours) != 0)
-		tool_warn("%s: registered with another machine id than that of "
-			  "this machine",
-			  g->b->dir);
 	identity_path(g->b->dir, IDENTITY_LOGIN, path);
 	rc = login_secret_read(&secret, path, e);
 	if (rc == 0)
@@ -153,7 +171,7 @@ static json_t *make_body(struct beating *g, struct err *e)
 		return NULL;
 	format_time(time_now_ns(), now);
 	body =
-	    json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "name", g->id.name,
+	    json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "name", g->id.name,
 		      "version", g->b->version, "machine_id", g->id.machine_id,
 		      "time", now, "health", health, "machines", machines,
 		      "orders", beat_orders_word(&g->orders));
@@ -191,8 +209,10 @@ static void renew(struct beating *g)
 			 .version = g->b->version,
 			 .wait_ns = JOIN_WAIT_NS};
 	struct err e = {0};
-	int rc = join_prepare(&j, &e);
+	int rc;
 
+	j.id = g->id;
+	rc = join_prepare(&j, &e);
 	if (rc == 0)
 		rc = join_run(&j, no_report, NULL, &e);
 	if (rc < 0)

@@ -18,7 +18,8 @@ struct beat {
 	const char *health; /* folder of ps-health, or NULL */
 	const char *cache;  /* of the process server, or NULL */
 	const char *version;
-	uint64_t interval_s; /* 0: as the configuration server says */
+	const char *machine_id; /* NULL: /etc/machine-id */
+	uint64_t interval_s;	/* 0: as the configuration server says */
 	bool once;
 };
 

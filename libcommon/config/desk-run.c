@@ -24,9 +24,10 @@
 #include "net/channel.h"
 
 #define TICK_MS 1000
-#define ROOTS_NS (2 * NS_PER_S) /* passphrases are looked at */
-#define CERT_NS (10 * NS_PER_S) /* our own certificate */
-#define AWAY_NS (2 * NS_PER_S)	/* until a database is tried again */
+#define ROOTS_NS (2 * NS_PER_S)	  /* passphrases are looked at */
+#define CERT_NS (10 * NS_PER_S)	  /* our own certificate */
+#define SILENT_NS (60 * NS_PER_S) /* who is not heard any more */
+#define AWAY_NS (2 * NS_PER_S)	  /* until a database is tried again */
 
 /* A worker's channel: one request at a time, in or out. */
 struct line {
@@ -49,7 +50,8 @@ struct desk_self {
 	int epoll, listener, roots;
 	struct line *lines;
 	char pin[CA_PIN_SIZE];
-	int64_t away_until, roots_next, cert_next, tick_next;
+	int64_t away_until, roots_next, cert_next, silent_next, tick_next;
+	int64_t silent_seen; /* ns, UTC: until then it was told */
 };
 
 /* ---- lines ---- */
@@ -294,6 +296,30 @@ static void end_holds(struct desk_self *d, bool *ret_any)
 	}
 }
 
+/* Who has become silent since the last look. */
+static int tell_silent(void *ctx, const struct reg_server *s, struct err *e)
+{
+	const struct desk_self *d = ctx;
+	int64_t then = s->contact + SERVER_SILENT_S * NS_PER_S;
+
+	(void)e;
+	if (s->contact != 0 && then > d->silent_seen && then <= time_now_ns())
+		tool_warn("server '%s': critical (806): no heartbeat for 15 "
+			  "minutes",
+			  s->name);
+	return 0;
+}
+
+static int look_for_silent(struct desk_self *d, struct err *e)
+{
+	int64_t now = time_now_ns();
+	int rc = server_each(d->reg, tell_silent, d, e);
+
+	if (rc == 0)
+		d->silent_seen = now;
+	return rc;
+}
+
 /* What goes on without being asked for; what fails is tried again. */
 static void tick(struct desk_self *d)
 {
@@ -317,6 +343,10 @@ static void tick(struct desk_self *d)
 	if (rc == 0 && now >= d->cert_next && d->place->cert == NULL) {
 		d->cert_next = now + CERT_NS;
 		rc = own_cert(d->reg, d->place, d->pin, &e);
+	}
+	if (rc == 0 && now >= d->silent_next) {
+		d->silent_next = now + SILENT_NS;
+		rc = look_for_silent(d, &e);
 	}
 	if (rc < 0) {
 		tool_warn("%s", e.msg);

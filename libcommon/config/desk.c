@@ -12,6 +12,7 @@
 #include "base/units.h"
 #include "config/desk-private.h"
 #include "net/channel.h"
+#include "net/server.h"
 
 #define ASK_NS ((DESK_HOLD_S + 100) * NS_PER_S)
 
@@ -67,7 +68,7 @@ int desk_channel(void *ctx, const struct keeper_notice *who, struct err *e)
 
 struct asking {
 	int fd, peer;
-	const volatile sig_atomic_t *stop;
+	const struct server *srv;
 	int64_t end_ns;
 };
 
@@ -77,11 +78,12 @@ static int wait_for(const struct asking *a, short want, struct err *e)
 	struct pollfd p[2] = {{a->fd, want, 0}, {a->peer, POLLRDHUP, 0}};
 
 	for (;;) {
-		int n = poll(p, 2, 1000);
+		int n =
+		    ppoll(p, 2, &(struct timespec){1, 0}, &a->srv->wait_mask);
 
 		if (n > 0 && p[0].revents != 0)
 			return 0;
-		if (n > 0 || *a->stop)
+		if (n > 0 || *a->srv->stop)
 			return err_set(e, PS_TEMPFAIL, "nobody waits for it");
 		if (mono_now_ns() > a->end_ns)
 			return err_set(e, PS_TEMPFAIL,
@@ -155,10 +157,10 @@ static int take_answer(const struct asking *a, struct desk_answer *ret,
 }
 
 int desk_ask(int fd, enum desk_what what, const char *name, const void *body,
-	     size_t n, int peer, const volatile sig_atomic_t *stop,
+	     size_t n, int peer, const struct server *srv,
 	     struct desk_answer *ret, struct err *e)
 {
-	const struct asking a = {fd, peer, stop, mono_now_ns() + ASK_NS};
+	const struct asking a = {fd, peer, srv, mono_now_ns() + ASK_NS};
 	struct desk_head h = {.what = what, .len = (uint32_t)n};
 	int rc;
 

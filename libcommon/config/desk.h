@@ -13,8 +13,6 @@
 #ifndef PS_CONFIG_DESK_H
 #define PS_CONFIG_DESK_H
 
-#include <signal.h>
-
 #include "config/registry.h"
 #include "net/keeper.h"
 #include "net/sandbox.h"
@@ -23,6 +21,8 @@
 #define DESK_ANSWER_MAX (16 * 1024 * 1024u) /* of an answer */
 #define DESK_HOLD_S 50	  /* a request that waits for news, at most */
 #define DESK_DATABASE_S 5 /* how long a request waits for the database */
+
+struct server;
 
 enum desk_what {
 	DESK_REGISTER = 1,
@@ -78,10 +78,10 @@ struct desk_answer {
 
 /*
  * Asks, and waits for the answer; gives up when the connection `peer` has
- * ended, or *stop. -PS_TEMPFAIL.
+ * ended, or the server `srv` was told to end. -PS_TEMPFAIL.
  */
 int desk_ask(int fd, enum desk_what what, const char *name, const void *body,
-	     size_t n, int peer, const volatile sig_atomic_t *stop,
+	     size_t n, int peer, const struct server *srv,
 	     struct desk_answer *ret, struct err *e);
 
 #endif

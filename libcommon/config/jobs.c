@@ -4,6 +4,7 @@
 
 #include "base/units.h"
 #include "config/jobs.h"
+#include "config/orders.h"
 
 #define OPEN "('waiting', 'running')"
 
@@ -140,6 +141,8 @@ static int end(struct reg *r, void *ctx, struct err *e)
 			     SQL_ARGS(sql_text(c->state), sql_text(c->text),
 				      sql_int(time_now_ns()), sql_int(c->id)),
 			     e);
+	if (rc == 0)
+		rc = order_end_job_here(r, c->id, e);
 	return rc < 0
 		   ? rc
 		   : reg_audit(r, "job-end", j.object, e, "%s job %lld %s: %s",

@@ -34,4 +34,5 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/config/join.c libcommon/config/join.h \
 	libcommon/config/own-cert.c \
 	libcommon/config/serve.c libcommon/config/serve.h \
+	libcommon/config/status.c libcommon/config/status.h \
 	libcommon/config/worker.c libcommon/config/worker.h

@@ -57,6 +57,8 @@ static int find_open(struct reg *r, struct beginning *b, struct err *e)
 			     "result = 'its old server is given up' WHERE id "
 			     "= ?",
 			     SQL_ARGS(sql_int(time_now_ns()), sql_int(job)), e);
+		if (rc == 0)
+			rc = order_end_job_here(r, job, e);
 		return rc < 0 ? rc
 			      : reg_audit(r, "job-end", m->machine, e,
 					  "move job %lld: %s is given up",

@@ -136,12 +136,23 @@ int order_each(struct reg *r, const char *server, order_fn *fn, void *ctx,
 
 	return sql_each(r->db,
 			COLUMNS "WHERE server = ? AND state IN "
-				"('" ORDER_OPEN "', '" ORDER_RUNNING "') AND "
-				"(job IS NULL OR what IN ('" ORDER_LEFT
-				"', '" ORDER_STAY "') OR EXISTS (SELECT 1 FROM "
-				"jobs WHERE id = orders.job AND ended IS "
-				"NULL)) ORDER BY id",
+				"('" ORDER_OPEN "', '" ORDER_RUNNING "') "
+				"ORDER BY id",
 			SQL_ARGS(sql_text(server)), give, &list, e);
+}
+
+/* ---- giving up ---- */
+
+int order_end_job_here(struct reg *r, int64_t job, struct err *e)
+{
+	return reg_run(r,
+		       "UPDATE orders SET state = ?, changed = ?, note = 'its "
+		       "job has ended' WHERE job = ? AND state IN "
+		       "('" ORDER_OPEN "', '" ORDER_RUNNING "') AND what NOT "
+		       "IN ('" ORDER_LEFT "', '" ORDER_STAY "')",
+		       SQL_ARGS(sql_text(ORDER_FAILED), sql_int(time_now_ns()),
+				sql_int(job)),
+		       e);
 }
 
 /* ---- reporting ---- */

@@ -60,13 +60,16 @@ int order_add(struct reg *r, const char *server, const char *what,
 int order_report(struct reg *r, int64_t id, const char *server,
 		 const char *state, const char *note, struct err *e);
 
+/*
+ * A job has ended (within reg_change()): its orders are not given any more,
+ * but for those that mend what it had begun.
+ */
+int order_end_job_here(struct reg *r, int64_t job, struct err *e);
+
 /* -PS_NO: there is none. */
 int order_get(struct reg *r, int64_t id, struct order *ret, struct err *e);
 
-/*
- * Those of a server that have not ended, oldest first; of a job that was
- * given up only those that mend what it had begun.
- */
+/* Those of a server that have not ended, oldest first. */
 typedef int order_fn(void *ctx, const struct order *o, struct err *e);
 int order_each(struct reg *r, const char *server, order_fn *fn, void *ctx,
 	       struct err *e);

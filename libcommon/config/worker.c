@@ -44,8 +44,8 @@ static void pass_on(struct session *s, enum desk_what what, const char *name,
 	struct desk_answer a;
 	struct err e = {0};
 
-	if (desk_ask(w->desk, what, name, body, n, s->conn.rfd, s->srv->stop,
-		     &a, &e) < 0) {
+	if (desk_ask(w->desk, what, name, body, n, s->conn.rfd, s->srv, &a,
+		     &e) < 0) {
 		/* What is still to come on that channel is of no use. */
 		s->end = true;
 		refuse(s, 503, "busy", e.msg);

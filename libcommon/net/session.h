@@ -21,7 +21,7 @@
 /* Causes that send an agent to its configuration server. */
 #define SESSION_MOVING "moving" /* not yet: what is here is being stored */
 #define SESSION_MOVED "moved"
-#define SESSION_RETRY_MOVE_S 10
+#define SESSION_RETRY_MOVE_S 5
 
 /* A disk whose last segment was not taken for now: later ones must wait. */
 struct stalled {

@@ -30,3 +30,51 @@ protected() {
 	ps-config machine disk web01 root --size 40G
 	ps-config machine enable web01
 }
+
+# ---- the server itself ----
+
+# serve OPTIONS...: a configuration server on loopback; its port is in ./port
+serve() {
+	rm -f port
+	start ps-config serve -l 127.0.0.1:0 "$@" >port 2>>serve.err
+	# shellcheck disable=SC2034
+	SERVER=${STARTED[-1]} # for tests
+	wait_for [ -s port ]
+}
+
+# a site: registry, passphrase in the file `first`, server
+site() {
+	registry
+	(umask 077 && ps-config passphrase new >first)
+	serve "$@"
+}
+
+# join NAME OPTIONS...: a process server that registers; its folder is ./NAME
+join() {
+	local name=$1
+	shift
+	ps-config register --cs 127.0.0.1 --cs-port "$(cat port)" -P first \
+		--name "$name" --identity "$name" --machine-id "id-$name" "$@"
+}
+
+# beat NAME OPTIONS...: its heartbeat
+beat() {
+	local name=$1
+	shift
+	ps-config heartbeat --identity "$name" --machine-id "id-$name" \
+		--health "$T/health" "$@"
+}
+
+# beating NAME OPTIONS...: the same in the background
+beating() {
+	local name=$1
+	shift
+	start ps-config heartbeat --identity "$name" --machine-id "id-$name" \
+		--health "$T/health" "$@" 2>beat.err
+}
+
+# end PID: stops a program that start() has begun, and waits for it
+end() {
+	kill "$1"
+	wait "$1" 2>/dev/null || true
+}

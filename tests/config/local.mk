@@ -11,4 +11,9 @@ UNIT_TESTS += tests/config/test-orders
 tests_config_test_orders_SOURCES = tests/config/test-orders.c \
 	tests/config/database.c tests/config/database.h
 tests_config_test_orders_LDADD = $(TEST_LDADD)
+UNIT_TESTS += tests/config/test-api
+tests_config_test_api_SOURCES = tests/config/test-api.c \
+	tests/config/database.c tests/config/database.h
+tests_config_test_api_LDADD = $(TEST_LDADD)
+EXTRA_DIST += tests/config/serve.bats tests/config/fleet.bats
 EXTRA_DIST += tests/config/config.bash tests/config/config.bats tests/config/secrets.bats

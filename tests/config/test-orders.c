@@ -180,8 +180,11 @@ static void migrates(void **state)
 	struct err e = {0};
 
 	(void)state;
-	assert_int_equal(
-	    sql_make(reg->db, "DROP TABLE orders; DROP TABLE moves", &e), 0);
+	assert_int_equal(sql_make(reg->db,
+				  "DROP TABLE orders; DROP TABLE moves; "
+				  "DROP TABLE contacts",
+				  &e),
+			 0);
 	assert_int_equal(sql_run(reg->db, "UPDATE schema_at SET version = 1",
 				 SQL_NO_ARGS, &e),
 			 1);

@@ -2,28 +2,59 @@
 # lib/chain; servers are s1, s2 ..., all with one vault.
 # shellcheck shell=bash
 
-balance() { ps-balance "$@" --dir "$T/registry"; }
+balance() { ps-balance --wait 40s "$@" --dir "$T/registry"; }
 config() { ps-config "$@" --dir "$T/registry"; }
 
-# fleet SERVER...: a registry with them, each running
+# What the parts of a test that failed had to say.
+cleanup() {
+	[ -z "${BATS_TEST_COMPLETED:-}" ] || return 0
+	tail -n 15 "$T"/cs.err "$T"/moved* "$T"/*/*.err "$T"/*.err 2>/dev/null
+	config audit --json 2>/dev/null | jq -c '.[] | [.what, .object, .detail]'
+	ps-balance resume --wait 0s --dir "$T/registry" --json
+} >&2
+
+# fleet SERVER...: a configuration server and these, registered and running
 fleet() {
 	local s
 	for s; do new_server "$s"; done
 	config init >/dev/null
+	config passphrase new >"$T/passphrase"
 	config policy add gold
+	serve
 	for s; do
 		receive "$s"
+		ps-config register --cs 127.0.0.1 --cs-port "$(cat "$T/cs.port")" \
+			-P "$T/passphrase" --name "$s" --address 127.0.0.1 \
+			--port "$(server_port "$s")" --machine-id "id-of-$s" \
+			--identity "$T/$s/identity" >"$T/$s/register"
 		pipeline "$s"
-		config server add "$s" --address 127.0.0.1 \
-			--port "$(server_port "$s")"
-		orders "$s"
+		heartbeat "$s"
 	done
 }
 
-# orders SERVER: does what the registry orders it to do
-orders() {
-	start "$PS_BUILD/tests/fleet/run-orders" "$T/registry" "$1" \
-		"$T/$1/cache" >>"$T/$1/orders" 2>>"$T/$1/orders.err"
+# serve: starts the configuration server, on the port that it had if any
+serve() {
+	local port=0
+	[ ! -s "$T/cs.port" ] || port=$(cat "$T/cs.port")
+	start ps-config serve -l "127.0.0.1:$port" --dir "$T/registry" \
+		--log-dir "$T/registry" \
+		>"$T/cs.new" 2>>"$T/cs.err"
+	wait_for [ -s "$T/cs.new" ] || { cat "$T/cs.err"; false; }
+	mv "$T/cs.new" "$T/cs.port"
+}
+
+# heartbeat SERVER: does what the registry orders it to do
+heartbeat() {
+	start ps-config heartbeat --identity "$T/$1/identity" \
+		-C "$T/$1/cache" --health "$T/$1/health" \
+		>>"$T/$1/heartbeat.out" 2>>"$T/$1/heartbeat.err"
+}
+
+# order_note SERVER WHAT: what came of its last order of this kind
+order_note() {
+	config audit --json | jq -r --arg s "$1" --arg w "$2" '
+		[.[] | select(.what == "order-end") | .detail |
+			select(test("server \($s) \($w) "))] | last'
 }
 
 # protect MACHINE SERVER DISK...
@@ -46,4 +77,109 @@ stop_one() {
 	for i in "${!STARTED[@]}"; do
 		[ "${STARTED[i]}" != "$1" ] || unset "STARTED[i]"
 	done
+}
+
+# ---- agents, and kills of anything ----
+
+declare -A RUNS # "KIND NAME" -> process id
+
+# up KIND [NAME]: serve, receive, pipeline, heartbeat, agent
+up() {
+	case $1 in
+	agent) start ps-agent run -c "$T/$2.yaml" 2>>"$T/$2.err" ;;
+	*) "$@" ;;
+	esac
+	RUNS["$*"]=${STARTED[-1]}
+}
+
+# fleet_up SERVER...: as fleet, each process known by its name
+fleet_up() {
+	local s
+	fleet "$@"
+	set -- serve
+	RUNS[serve]=${STARTED[0]}
+	for ((s = 1; s < ${#STARTED[@]}; s++)); do
+		case $(((s - 1) % 3)) in
+		0) RUNS["receive s$(((s + 2) / 3))"]=${STARTED[s]} ;;
+		1) RUNS["pipeline s$(((s + 2) / 3))"]=${STARTED[s]} ;;
+		2) RUNS["heartbeat s$(((s + 2) / 3))"]=${STARTED[s]} ;;
+		esac
+	done
+}
+
+# agent_up MACHINE SERVER: protects the disk MACHINE.img, at first there
+agent_up() {
+	local m=$1
+	truncate -s 4M "$T/$m.img"
+	scribble "$T/$m.img" "${m#m}" 3
+	protect "$m" "$2" d
+	cxpsclient --derive-key "$m" -P "$T/passphrase" -o "$T/$m.key"
+	cat >"$T/$m.yaml" <<-END
+		machine: $m
+		server: {key: $T/$m.key, timeout: 20}
+		config-server: {address: 127.0.0.1, port: $(cat "$T/cs.port")}
+		state: $T/$m.state
+		interval: 1
+		max-wait: 1
+		disks:
+		  - {name: d, source: $T/$m.img}
+	END
+	up agent "$m"
+}
+
+# kill_one KIND [NAME]: with SIGKILL, and starts it again
+kill_one() {
+	stop_one "${RUNS["$*"]}"
+	up "$@"
+}
+
+# kill_any: one of all that run
+kill_any() {
+	local keys=("${!RUNS[@]}")
+	# shellcheck disable=SC2086 # kind and name are two words
+	kill_one ${keys[RANDOM % ${#keys[@]}]}
+}
+
+# Notes the points that agents were told to be taken.
+note_points() {
+	local m
+	for m; do
+		jq -r --arg m "$m" '.disks[].points[].bookmark | "\($m) \(.)"' \
+			"$T/$m.state/state.json" 2>/dev/null || true
+	done | sort -u - <(cat "$T/taken" 2>/dev/null) >"$T/taken.new"
+	mv "$T/taken.new" "$T/taken"
+}
+
+# The latest point of a machine is its image.
+is_whole() {
+	[ "$(restored_sum "$1" d latest)" = "$(sha256sum <"$T/$1.img" |
+		cut -d' ' -f 1)" ]
+}
+
+listed() { # listed MACHINE...: their complete points
+	local m
+	for m; do
+		ps-vault list "$T/vault" --machine "$m" -k "$T/vault.key" --json |
+			jq -r --arg m "$m" '.[] | select(.complete) | "\($m) \(.point)"'
+	done | sort -u
+}
+
+# check_fleet MACHINE...: nobody writes any more. Everything that was taken is
+# there, restores to what its source has read, and no chain has a gap.
+check_fleet() {
+	local m p
+	for m; do wait_for is_whole "$m"; done
+	note_points "$@"
+	listed "$@" >"$T/listed"
+	if [ "${LOST:-no}" = no ]; then
+		comm -23 "$T/taken" "$T/listed" >"$T/missing"
+		[ ! -s "$T/missing" ] || { cat "$T/missing" >&2; return 1; }
+		# Two writers of one disk: the vault had to refuse one.
+		! grep -h '^refused' "$T"/s*/acks || return 1
+	fi
+	while read -r m p; do
+		ps-restore "$T/vault" --machine "$m" --disk d --point "$p" \
+			-k "$T/vault.key" -q --verify-only >"$T/verified"
+	done <"$T/listed"
+	ps-vault verify "$T/vault" -k "$T/vault.key" --data >/dev/null
 }

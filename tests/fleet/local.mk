@@ -3,11 +3,8 @@ UNIT_TESTS += tests/fleet/test-balance
 tests_fleet_test_balance_SOURCES = tests/fleet/test-balance.c
 tests_fleet_test_balance_LDADD = $(TEST_LDADD)
 
-check_PROGRAMS += tests/fleet/run-orders
-tests_fleet_run_orders_SOURCES = tests/fleet/run-orders.c
-
 EXTRA_DIST += tests/fleet/balance.bats tests/fleet/plan.bats \
-	tests/fleet/move.bats tests/fleet/fleet.bash
+	tests/fleet/move.bats tests/fleet/fleet.bash tests/fleet/rounds
 UNIT_TESTS += tests/fleet/test-sizing
 tests_fleet_test_sizing_SOURCES = tests/fleet/test-sizing.c
 tests_fleet_test_sizing_LDADD = $(TEST_LDADD)

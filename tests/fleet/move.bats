@@ -13,6 +13,11 @@ prepare() {
 
 sum() { sha256sum <disk.img | cut -d' ' -f 1; }
 
+left_is_named() {
+	order_note s1 left |
+		grep -q 'done: held here, never stored: d: 1 segments, 2 to 2'
+}
+
 # What an agent does where its machine belongs.
 sends() { # sends MACHINE BOOKMARK
 	pass "$1" d disk.img "$(server_of "$1")" --bookmark "$2" 2>>source.err
@@ -101,7 +106,8 @@ sends() { # sends MACHINE BOOKMARK
 	stop_all
 	receive s2
 	pipeline s2
-	orders s2
+	serve
+	heartbeat s2
 	fails_with 75 balance move s1 s2 m --wait 1s
 	grep -q 'ps-balance resume goes on' err
 	balance move s1 s2 m --dead >moved 2>moved.err &
@@ -115,8 +121,8 @@ sends() { # sends MACHINE BOOKMARK
 	[ "$(restored_sum m d b2)" = "$(sum)" ]
 	! point_exists m lost || false
 	# It comes back: nothing of it reaches the vault.
-	orders s1
-	wait_for grep -q '^left m done: held here, never stored: d: 1 segments, 2 to 2' s1/orders
+	heartbeat s1
+	wait_for left_is_named
 	receive s1
 	pipeline s1
 	fails_with 75 pass m d disk.img s1
@@ -164,4 +170,26 @@ sends() { # sends MACHINE BOOKMARK
 	fails_with 64 balance move s1 s2
 	fails_with 64 balance switch s1
 	fails_with 65 balance apply <<<'{"machines": []}'
+}
+
+@test "agents follow their machines, whatever is killed meanwhile" {
+	local i m mover all=(m1 m2 m3)
+	fleet_up s1 s2
+	for m in "${all[@]}"; do agent_up "$m" s1; done
+	for m in "${all[@]}"; do wait_for is_whole "$m"; done
+	RANDOM=7
+	balance switch s1 s2 >moved 2>moved.err &
+	mover=$!
+	for i in 1 2 3 4 5; do
+		scribble "${all[i % 3]}.img" $((50 + i)) 2
+		kill_any
+		note_points "${all[@]}"
+	done
+	wait "$mover"
+	for m in "${all[@]}"; do is_at "$m" s2; done
+	[ "$(grep -c '^m[1-3]: s1 -> s2: d has segment' moved)" = 3 ]
+	scribble m1.img 60
+	check_fleet "${all[@]}"
+	[ "$(ls -A s1/cache/m1 s1/cache/m2 s1/cache/m3 | grep -c '^\.moved$')" = 3 ]
+	grep -q 'the process server is s2, 127.0.0.1 port' m1.err
 }

@@ -1,0 +1,259 @@
+#!/usr/bin/env bats
+# ps-config serve, register and heartbeat, on loopback with SQLite.
+load ../lib/common
+load config
+
+prepare() {
+	command -v jq >/dev/null || skip "jq is not installed"
+	MOUNTED=()
+}
+
+cleanup() {
+	local dir
+	for dir in "${MOUNTED[@]}"; do umount -l "$dir"; done
+}
+
+# failed_step WORD CODE COMMAND...: the step that failed has this name
+failed_step() {
+	local step=$1 code=$2
+	shift 2
+	fails_with "$code" "$@"
+	grep -q "^FAILED $step " out
+	grep -q "$step: " err
+	[ "$(grep -vc '^ok' out)" -eq 1 ]
+}
+
+@test "a server joins, is heard, is listed; to join again changes nothing" {
+	local serial
+	site
+	join ps1 --address ps1.example --alt DNS:ps1-lan,IP:192.0.2.7 >out
+	[ "$(awk '{print $1 $2}' out | tr '\n' ' ')" = \
+		'okresolve oktcp oktls okpin oklogin okclock okregister okfiles ' ]
+	openssl verify -CAfile ps1/authority.crt ps1/server.crt
+	openssl x509 -in ps1/server.crt -noout -ext subjectAltName |
+		grep -q 'DNS:ps1, DNS:ps1.example, DNS:ps1-lan, IP Address:192.0.2.7'
+	[ "$(stat -c %a ps1/server.key ps1/login.key | tr '\n' ' ')" = \
+		'600 600 ' ]
+	! grep -rqf first ps1 || false # the passphrase is not kept
+	[ "$(answer '[.[0].state, .[0].passphrase_generation]' list)" = \
+		'["never",1]' ]
+	serial=$(openssl x509 -in ps1/server.crt -noout -serial)
+	# Without any input: it knows where, and has its key.
+	ps-config register --identity ps1 --machine-id id-ps1 >out
+	grep -q 'as before' out
+	[ "$(openssl x509 -in ps1/server.crt -noout -serial)" = "$serial" ]
+	mkdir health
+	beat ps1 --once
+	[ -e health/heartbeat ]
+	[ "$(answer '[.state, .address, .version != null]' show ps1)" = \
+		'["ok","ps1.example",true]' ]
+	[ "$(answer '[.[] | select(.who == "server ps1") | .what]' audit)" = \
+		'["server-add","certificate","server-edit"]' ]
+	# A master target under its own tool, with questions answered by options.
+	cdpcli --registermt --identity mt1 --cs 127.0.0.1 \
+		--cs-port "$(cat port)" -P first --name ps1 >out 2>err && false
+	grep -q 'clone\|duplicate' err
+}
+
+@test "each thing that can be wrong has its name, and says what to do" {
+	site
+	echo aaaabbbbccccddddeeeeffff >wrong
+	chmod 600 wrong
+	failed_step resolve 69 ps-config register --identity x --name ps1 \
+		--cs no-such-host.invalid -P first
+	failed_step tcp 69 ps-config register --identity x --name ps1 \
+		--cs 127.0.0.1 --cs-port 1 -P first
+	grep -q 'ps-config serve running' err
+	failed_step login 77 join ps1 -P wrong
+	grep -q 'wrong passphrase' err
+	failed_step pin 77 join ps1 \
+		--pin sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
+	failed_step register 64 join ps1 --address 'a b'
+	fails_with 64 join ps_1
+	[ "$(answer length list)" -eq 0 ]
+	join ps1 >out
+	# The name of another machine, the machine of another name, a copied folder.
+	failed_step register 1 join ps1 --identity x --machine-id id-x
+	grep -q 'duplicate: .*another machine has this name' err
+	failed_step register 1 join ps2 --identity x --machine-id id-ps1
+	grep -q 'clone: ' err
+	cp -a ps1 copy
+	fails_with 78 ps-config register --identity copy --machine-id id-copy
+	grep -q 'clone' err
+	fails_with 78 ps-config heartbeat --once --identity copy \
+		--machine-id id-copy
+	# Somebody else sits there now.
+	mv config old
+	end "$SERVER"
+	cp first passphrase
+	site
+	failed_step pin 77 ps-config register --identity ps1 \
+		--machine-id id-ps1 --cs-port "$(cat port)" -P passphrase
+	grep -q 'certificate' err
+}
+
+@test "clocks that differ by 15 minutes are refused" {
+	command -v faketime >/dev/null || skip "faketime is not installed"
+	site
+	join() {
+		faketime -f "$1" ps-config register --cs 127.0.0.1 --cs-port \
+			"$(cat port)" -P first --name ps1 --identity ps1 \
+			--machine-id id-ps1
+	}
+	failed_step clock 78 join +16m
+	grep -q NTP err
+	join -14m >out
+}
+
+@test "a passphrase is rotated: both are accepted, then the old one is not" {
+	site
+	join ps1 >out
+	mv first zeroth
+	(umask 077 && ps-config passphrase rotate --overlap 1h >first)
+	beat ps1 --once # with the key of the old one
+	wait_for join ps2
+	[ "$(answer '[.[].passphrase_generation]' list)" = '[1,2]' ]
+	(umask 077 && ps-config passphrase rotate --overlap 0 >third)
+	refused() { ! beat ps2 --once; }
+	wait_for refused
+	fails_with 77 beat ps2 --once
+	grep -q 'passphrase rotated' err
+	beat ps1 --once # its hour is not over
+	mv third first
+	join ps2 >out
+	beat ps2 --once
+}
+
+@test "what is wanted of a server reaches it at once; it leaves when asked" {
+	site
+	join ps1 >out
+	beating ps1 --interval 600s
+	wait_for ps-config refresh ps1
+	begun=$SECONDS
+	[ "$(ps-config refresh)" = "$(printf 'ps1\theard')" ]
+	[ $((SECONDS - begun)) -lt 20 ] # not 600
+	fails_with 1 ps-config refresh ps9
+	# Nothing listens on its data port: they do not reach each other.
+	fails_with 69 ps-config unregister ps1
+	grep -q -e '--force --yes' err
+	fails_with 64 ps-config unregister ps1 --force
+	[ "$(answer length list)" -eq 1 ]
+	# Now something does, here the configuration server itself.
+	join ps1 --port "$(cat port)" >out
+	protected >/dev/null
+	ps-config machine edit web01 --server ps1
+	fails_with 1 ps-config unregister ps1
+	grep -q 'machine web01 loses its process server' err
+	ps-config machine edit web01 --server -
+	join ps1 --port "$(cat port)" >out
+	ps-config unregister ps1
+	[ "$(answer '[.[].name]' list)" = '["mt1"]' ]
+	wait_for [ ! -e ps1/login.key ]
+	wait "${STARTED[-1]}"
+	grep -q 'unregistered, as the configuration server asked' beat.err
+	# One that is gone for good takes no leave.
+	join ps2 >out
+	ps-config machine edit web01 --server ps2
+	ps-config unregister ps2 --force --yes 2>err
+	grep -q 'machine web01 loses its process server' err
+	fails_with 1 beat ps2 --once
+	grep -q 'ps-config register' err
+}
+
+@test "an agent sees its own machine, and nobody else's" {
+	site
+	protected
+	ps-config machine add web02
+	(umask 077 && cxpsclient --derive-key web01 -P first >web01.key)
+	ps-config fetch web01 --cs 127.0.0.1 --cs-port "$(cat port)" \
+		-P web01.key >out
+	[ "$(jq -c '[.server.address, .policy.multi_vm, .disks[0].disk]' out)" = \
+		'["192.0.2.1",true,"root"]' ]
+	fails_with 77 ps-config fetch web02 --cs 127.0.0.1 \
+		--cs-port "$(cat port)" -P web01.key
+	fails_with 1 ps-config fetch web03 --cs 127.0.0.1 \
+		--cs-port "$(cat port)" -P first
+}
+
+@test "our own certificate: made once, made anew when it is not good" {
+	local pin serial
+	site
+	serial() { openssl x509 -in config/serve/server.crt -noout -serial; }
+	serial=$(serial)
+	end "$SERVER"
+	serve
+	[ "$(serial)" = "$serial" ]
+	join ps1 >out
+	pin=$(jq -r .pin ps1/identity.json)
+	end "$SERVER"
+	openssl req -x509 -key config/server.key -subj /CN=x -days 2 \
+		-out config/serve/server.crt 2>/dev/null
+	serve --alt IP:127.0.0.1
+	[ "$(serial)" != "$serial" ]
+	openssl x509 -in config/serve/server.crt -noout -checkip 127.0.0.1 |
+		grep -q 'does match'
+	ps-config register --identity ps1 --machine-id id-ps1 \
+		--cs-port "$(cat port)" >out
+	[ "$(jq -r .pin ps1/identity.json)" = "$pin" ] # the key stays
+	[ "$(stat -c %a config/server.key)" = 600 ]
+	end "$SERVER"
+	# Or one from elsewhere.
+	ps-receive --new-cert --cert other.crt --key other.key
+	serve --cert other.crt --key other.key
+	join ps2 >out
+	[ "$(jq -r .pin ps2/identity.json)" != "$pin" ]
+	fails_with 64 ps-config serve -l 127.0.0.1:0 --cert other.crt
+}
+
+@test "the registry's disk is full: told so, nothing is lost, it goes on" {
+	[ "$(id -u)" -eq 0 ] || skip "only root can mount"
+	mkdir config
+	mount -t tmpfs -o size=1m tmpfs "$T/config" 2>/dev/null ||
+		skip "mounting is not permitted here"
+	MOUNTED+=("$T/config")
+	local i names=ps0
+	site
+	join ps0 >out
+	dd if=/dev/zero of=config/fill bs=4k 2>/dev/null || true
+	for ((i = 1; i < 50; i++)); do
+		join "ps$i" >out 2>err || break
+		names+=" ps$i"
+	done
+	grep -q 'register: disk-full: ' err
+	grep -q 'make room' err
+	rm config/fill
+	[ "$(answer '[.[].name] | sort | join(" ")' list)" = \
+		"$(tr ' ' '\n' <<<"$names" | sort | tr '\n' ' ' | sed 's/ $//')" ]
+	beat ps0 --once
+	join another >out
+	kill -0 "$SERVER"
+}
+
+@test "a stranger gets 400; what is no request of ours, a refusal" {
+	site
+	fails_with 76 cxpsclient -i 127.0.0.1 -l "$(cat port)" -P first -y 20
+	grep -q '^ok     login' out
+	grep -q '^FAILED put' out # it is no process server
+	kill -0 "$SERVER"
+	! grep -q 'signal' serve.err || false
+	grep -q "POST	/v1/login	200" config/serve/log/cxps.xfer
+}
+
+@test "the database is locked by another: 503, then it goes on" {
+	command -v python3 >/dev/null || skip "python3 is not installed"
+	site
+	join ps1 >out
+	cat >lock.py <<'END'
+import signal, sqlite3
+db = sqlite3.connect("config/registry.db", isolation_level=None)
+db.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+signal.pause()
+END
+	start python3 lock.py >locked
+	wait_for [ -s locked ]
+	fails_with 75 beat ps1 --once
+	grep -q database err
+	end "${STARTED[-1]}"
+	wait_for beat ps1 --once
+}
