@@ -1,4 +1,4 @@
-/* What ps-plan report prints: one structure, two views. */
+/* What ps-plan report prints: for people, and for programs. */
 #include "config.h"
 
 #include <stdio.h>
@@ -18,75 +18,123 @@ static void size_text(double bytes, char out[32])
 	format_size(bytes < 0 ? 0 : (uint64_t)bytes, out, 32);
 }
 
-static void print_machines(const struct sizing *s, const struct churn *c,
-			   const struct sizing_opts *o)
+void plan_cells(const struct machine_sizing *m, const struct machine_churn *c,
+		const struct sizing_opts *o, char cells[PLAN_CELLS][PLAN_CELL])
 {
-	char size[32], day[32], rate[16];
+	static const char *const heads[PLAN_CELLS] = {
+	    "MACHINE",	  "DISKS", "SIZE",     "",
+	    "PEAK MiB/s", "DAY",   "WRITES/s", "VERDICT"};
+	char size[32], day[32];
 
-	snprintf(rate, sizeof(rate), "P%.0f MiB/s", o->percentile);
-	printf("%-16s %5s %10s %10s %10s %10s %8s  %s\n", "MACHINE", "DISKS",
-	       "SIZE", rate, "PEAK MiB/s", "DAY", "WRITES/s", "VERDICT");
-	for (size_t i = 0; i < c->nmachines; i++) {
-		const struct machine_sizing *m = &s->machines[i];
+	if (m == NULL) {
+		for (int i = 0; i < PLAN_CELLS; i++)
+			snprintf(cells[i], PLAN_CELL, "%s", heads[i]);
+		snprintf(cells[3], PLAN_CELL, "P%.0f MiB/s", o->percentile);
+		return;
+	}
+	size_text((double)m->size, size);
+	size_text(m->day, day);
+	snprintf(cells[0], PLAN_CELL, "%s", c->name);
+	snprintf(cells[1], PLAN_CELL, "%zu", c->ndisks);
+	snprintf(cells[2], PLAN_CELL, "%s", m->size > 0 ? size : "-");
+	snprintf(cells[3], PLAN_CELL, "%.2f", m->rate / MIB);
+	snprintf(cells[4], PLAN_CELL, "%.2f", m->peak / MIB);
+	snprintf(cells[5], PLAN_CELL, "%s", day);
+	snprintf(cells[6], PLAN_CELL, "%.0f", m->writes);
+	snprintf(cells[7], PLAN_CELL, "%s%s",
+		 m->why[0] == '\0' ? "fits" : "no: ", m->why);
+}
 
-		size_text((double)m->size, size);
-		size_text(m->day, day);
-		printf("%-16s %5zu %10s %10.2f %10.2f %10s %8.0f  %s%s\n",
-		       c->machines[i].name, c->machines[i].ndisks,
-		       m->size > 0 ? size : "-", m->rate / MIB, m->peak / MIB,
-		       day, m->writes,
-		       m->why[0] == '\0' ? "fits" : "no: ", m->why);
+static void print_machines(const struct sizing *s, const struct churn *c,
+			   const struct sizing_opts *o, FILE *f)
+{
+	char x[PLAN_CELLS][PLAN_CELL];
+
+	plan_cells(NULL, NULL, o, x);
+	for (size_t i = 0; i <= c->nmachines; i++) {
+		fprintf(f, "%-16s %5s %10s %10s %10s %10s %8s  %s\n", x[0],
+			x[1], x[2], x[3], x[4], x[5], x[6], x[7]);
+		if (i < c->nmachines)
+			plan_cells(&s->machines[i], &c->machines[i], o, x);
 	}
 }
 
-static void print_line(const struct sizing *s, const struct sizing_opts *o)
+static void print_by(const struct sizing *s, FILE *f)
+{
+	static const char *const how[CHURN_BYS] = {
+	    "every write, so blocks that are written twice count twice",
+	    "changed blocks, by a trace of writes",
+	    "changed blocks, as agents sent them",
+	    "changed blocks, the samples do not say how"};
+	bool first = true;
+
+	fputs("Measured (machines): ", f);
+	for (int i = 0; i < CHURN_BYS; i++) {
+		if (s->by[i] == 0)
+			continue;
+		fprintf(f, "%s%s: %u", first ? "" : "; ", how[i], s->by[i]);
+		first = false;
+	}
+	fputc('\n', f);
+}
+
+static void print_line(const struct sizing *s, const struct sizing_opts *o,
+		       FILE *f)
 {
 	char rpo[32], all[32], p95[32], p90[32];
 
 	format_duration(o->rpo, rpo, sizeof(rpo));
-	printf("Bandwidth for an RPO of %s: %.1f Mbit/s (90 %% of the time: "
-	       "%.1f)\n",
-	       rpo, s->need_all / 1e6, s->need_90 / 1e6);
+	fprintf(f,
+		"Bandwidth for an RPO of %s: %.1f Mbit/s (90 %% of the time: "
+		"%.1f)\n",
+		rpo, s->need_all / 1e6, s->need_90 / 1e6);
 	if (o->bandwidth <= 0)
 		return;
 	if (s->rpo_all < 0) {
-		printf("RPO with %.1f Mbit/s: none, what is pending grows "
-		       "without end\n",
-		       o->bandwidth / 1e6);
+		fprintf(f,
+			"RPO with %.1f Mbit/s: none, what is pending grows "
+			"without end\n",
+			o->bandwidth / 1e6);
 		return;
 	}
 	format_duration(s->rpo_all, all, sizeof(all));
 	format_duration(s->rpo_95, p95, sizeof(p95));
 	format_duration(s->rpo_90, p90, sizeof(p90));
-	printf("RPO with %.1f Mbit/s: %s (95 %% of the time %s, 90 %% %s)\n",
-	       o->bandwidth / 1e6, all, p95, p90);
+	fprintf(f,
+		"RPO with %.1f Mbit/s: %s (95 %% of the time %s, 90 %% %s)\n",
+		o->bandwidth / 1e6, all, p95, p90);
 }
 
-static void print_initial(const struct sizing *s, const struct sizing_opts *o)
+static void print_initial(const struct sizing *s, const struct sizing_opts *o,
+			  FILE *f)
 {
 	char goal[32], size[32], takes[32];
 
 	if (s->size == 0) {
-		printf(
+		fprintf(
+		    f,
 		    "Initial replication: unknown, the samples have no sizes "
 		    "of disks\n");
 		return;
 	}
 	format_duration(o->initial, goal, sizeof(goal));
 	size_text((double)s->size, size);
-	printf("Initial replication of %s in %s: %.1f Mbit/s beside the "
-	       "changes",
-	       size, goal, s->initial_bits / 1e6);
+	fprintf(f,
+		"Initial replication of %s in %s: %.1f Mbit/s beside the "
+		"changes",
+		size, goal, s->initial_bits / 1e6);
 	if (o->bandwidth > 0) {
 		format_duration(s->initial_seconds, takes, sizeof(takes));
-		printf("; with %.1f Mbit/s: %s", o->bandwidth / 1e6,
-		       s->initial_seconds < 0 ? "never" : takes);
+		fprintf(f, "; with %.1f Mbit/s: %s", o->bandwidth / 1e6,
+			s->initial_seconds < 0 ? "never" : takes);
 	}
-	putchar('\n');
+	fputc('\n', f);
 }
 
-static void print_servers(const struct sizing *s, const struct sizing_opts *o)
+static void print_servers(const struct sizing *s, const struct sizing_opts *o,
+			  FILE *f)
 {
+	const struct server_size *size;
 	char memory[32], cache[32];
 	unsigned n = 0;
 
@@ -94,55 +142,80 @@ static void print_servers(const struct sizing *s, const struct sizing_opts *o)
 		if (s->servers[i] == 0)
 			continue;
 		n += s->servers[i];
-		size_text((double)sizes_process[i].memory, memory);
-		size_text((double)sizes_process[i].cache, cache);
-		printf("Process servers: %u with %u cores, %s memory, %s cache "
-		       "(%.0f %% headroom)\n",
-		       s->servers[i], sizes_process[i].cores, memory, cache,
-		       100 * o->headroom);
+		size = &o->tables->process[i];
+		size_text((double)size->memory, memory);
+		size_text((double)size->cache, cache);
+		fprintf(
+		    f,
+		    "Process servers: %u with %u cores, %s memory, %s cache "
+		    "(%.0f %% headroom)",
+		    s->servers[i], size->cores, memory, cache,
+		    100 * o->headroom);
+		if (size->egress > 0)
+			fprintf(f,
+				"; published for each: cache disk %.0f MiB/s, "
+				"in %.0f Mbit/s, out %.0f Mbit/s",
+				(double)size->cache_rate / MIB,
+				(double)size->ingress / 1e6,
+				(double)size->egress / 1e6);
+		fputc('\n', f);
 	}
 	if (n == 0)
-		printf("Process servers: a machine changes more than the "
-		       "largest takes\n");
+		fprintf(f, "Process servers: a machine changes more than the "
+			   "largest takes\n");
 }
 
-static void print_rooms(const struct sizing *s, const struct sizing_opts *o)
+static void print_rooms(const struct sizing *s, const struct sizing_opts *o,
+			FILE *f)
 {
 	char text[32], time[32];
 
 	size_text(s->cache, text);
 	format_duration(o->outage, time, sizeof(time));
-	printf("Cache to bridge %s without the vault: %s\n", time, text);
+	fprintf(f, "Cache to bridge %s without the vault: %s\n", time, text);
 	size_text(s->vault, text);
 	format_duration(o->retention, time, sizeof(time));
-	printf("Vault with points of %s: %s\n", time, text);
+	fprintf(f, "Vault with points of %s: %s\n", time, text);
 	size_text(s->retention, text);
-	printf("Retention volume of a master target: %s on %u disk%s\n", text,
-	       s->retention_disks, s->retention_disks == 1 ? "" : "s");
-	printf("Storage accounts, by requests: %u\n", s->accounts);
+	fprintf(f, "Retention volume of a master target: %s on %u disk%s\n",
+		text, s->retention_disks, s->retention_disks == 1 ? "" : "s");
+	fprintf(f, "Storage accounts, by requests: %u\n", s->accounts);
+	fprintf(f, "Limits: published tables of %s (%s)\n", o->tables->name,
+		o->tables->sources[0]);
 }
 
-void plan_text(const struct sizing *s, const struct churn *c,
-	       const struct sizing_opts *o)
+void plan_findings(const struct sizing *s, const struct churn *c,
+		   const struct sizing_opts *o, FILE *f)
 {
 	char measured[32], day[32];
 
-	print_machines(s, c, o);
 	format_duration(s->seconds, measured, sizeof(measured));
 	size_text(s->day, day);
-	printf("\n%zu machine%s, %zu within all limits; measured for %s, with "
-	       "%.0f %% growth\n",
-	       c->nmachines, c->nmachines == 1 ? "" : "s", s->fit, measured,
-	       100 * o->growth);
-	printf("Churn: %s a day, mean %.2f MiB/s, P%.0f %.2f, peak %.2f\n", day,
-	       s->mean / MIB, o->percentile, s->rate / MIB, s->peak / MIB);
-	print_line(s, o);
-	print_initial(s, o);
-	print_servers(s, o);
-	print_rooms(s, o);
+	fprintf(f,
+		"%zu machine%s, %zu within all limits; measured for %s, with "
+		"%.0f %% growth\n",
+		c->nmachines, c->nmachines == 1 ? "" : "s", s->fit, measured,
+		100 * o->growth);
+	print_by(s, f);
+	fprintf(f, "Churn: %s a day, mean %.2f MiB/s, P%.0f %.2f, peak %.2f\n",
+		day, s->mean / MIB, o->percentile, s->rate / MIB,
+		s->peak / MIB);
+	print_line(s, o, f);
+	print_initial(s, o, f);
+	print_servers(s, o, f);
+	print_rooms(s, o, f);
 	if (s->seconds < 30 * 60)
-		printf("This is too short to plan with: measure for a week or "
-		       "more.\n");
+		fputs("This is too short to plan with: measure for a week or "
+		      "more.\n",
+		      f);
+}
+
+void plan_text(const struct sizing *s, const struct churn *c,
+	       const struct sizing_opts *o, FILE *f)
+{
+	print_machines(s, c, o, f);
+	fputc('\n', f);
+	plan_findings(s, c, o, f);
 }
 
 /* ---- JSON ---- */
@@ -162,12 +235,13 @@ static json_t *json_disks(const struct machine_sizing *m,
 
 		json_array_append_new(
 		    list,
-		    json_pack("{s:s, s:I, s:f, s:f, s:f, s:s}", "disk",
+		    json_pack("{s:s, s:I, s:f, s:f, s:f, s:f, s:s}", "disk",
 			      c->disks[i].name, "size_bytes",
 			      (json_int_t)c->disks[i].size, "bytes_per_second",
-			      d->rate, "writes_per_second", d->writes,
+			      d->rate, "bytes_per_day", d->day,
+			      "writes_per_second", d->writes,
 			      "write_size_bytes", d->write_size, "class",
-			      disk_class_name(d->class)));
+			      d->class != NULL ? d->class : "none"));
 	}
 	return list;
 }
@@ -178,34 +252,39 @@ static json_t *json_machines(const struct sizing *s, const struct churn *c)
 
 	for (size_t i = 0; i < c->nmachines; i++) {
 		const struct machine_sizing *m = &s->machines[i];
+		enum churn_by by = CHURN_WRITES;
+		bool one = sizing_by(&c->machines[i], &by);
 
 		json_array_append_new(
 		    list,
-		    json_pack("{s:s, s:I, s:f, s:f, s:f, s:f, s:b, s:s, s:o}",
+		    json_pack("{s:s, s:I, s:f, s:f, s:f, s:f, s:b, s:s, s:s, "
+			      "s:o}",
 			      "machine", c->machines[i].name, "size_bytes",
 			      (json_int_t)m->size, "bytes_per_second", m->rate,
 			      "peak_bytes_per_second", m->peak, "bytes_per_day",
 			      m->day, "writes_per_second", m->writes, "fits",
-			      m->why[0] == '\0', "why", m->why, "disks",
+			      m->why[0] == '\0', "why", m->why, "measured_by",
+			      one ? churn_by_name(by) : "mixed", "disks",
 			      json_disks(m, &c->machines[i])));
 	}
 	return list;
 }
 
-static json_t *json_servers(const struct sizing *s)
+static json_t *json_servers(const struct sizing *s, const struct sizing_opts *o)
 {
 	json_t *list = json_array();
 
 	for (int i = 0; i < SIZES; i++) {
+		const struct server_size *size = &o->tables->process[i];
+
 		if (s->servers[i] == 0)
 			continue;
 		json_array_append_new(
-		    list, json_pack("{s:i, s:i, s:I, s:I}", "count",
-				    (int)s->servers[i], "cores",
-				    (int)sizes_process[i].cores, "memory_bytes",
-				    (json_int_t)sizes_process[i].memory,
-				    "cache_bytes",
-				    (json_int_t)sizes_process[i].cache));
+		    list,
+		    json_pack("{s:i, s:i, s:I, s:I}", "count",
+			      (int)s->servers[i], "cores", (int)size->cores,
+			      "memory_bytes", (json_int_t)size->memory,
+			      "cache_bytes", (json_int_t)size->cache));
 	}
 	return list;
 }
@@ -230,21 +309,32 @@ static json_t *json_line(const struct sizing *s, const struct sizing_opts *o)
 	return line;
 }
 
+static json_t *json_tables(const struct tables *t)
+{
+	json_t *sources = json_array();
+
+	for (int i = 0; t->sources[i] != NULL; i++)
+		json_array_append_new(sources, json_string(t->sources[i]));
+	return json_pack("{s:s, s:o}", "name", t->name, "sources", sources);
+}
+
 void plan_json(const struct sizing *s, const struct churn *c,
-	       const struct sizing_opts *o)
+	       const struct sizing_opts *o, FILE *f)
 {
 	json_t *root = json_pack(
-	    "{s:o, s:f, s:I, s:{s:f, s:f, s:f, s:f}, s:o, s:o, s:f, s:f, s:f, "
-	    "s:i, s:i}",
+	    "{s:o, s:f, s:I, s:{s:f, s:f, s:f, s:f, s:f}, s:o, s:o, s:f, s:f, "
+	    "s:f, s:i, s:i, s:o}",
 	    "machines", json_machines(s, c), "measured_seconds", s->seconds,
 	    "size_bytes", (json_int_t)s->size, "churn", "bytes_per_day", s->day,
 	    "mean_bytes_per_second", s->mean, "bytes_per_second", s->rate,
-	    "peak_bytes_per_second", s->peak, "line", json_line(s, o),
-	    "servers", json_servers(s), "cache_bytes", s->cache, "vault_bytes",
-	    s->vault, "retention_bytes", s->retention, "retention_disks",
-	    (int)s->retention_disks, "storage_accounts", (int)s->accounts);
+	    "peak_bytes_per_second", s->peak, "writes_per_second", s->writes,
+	    "line", json_line(s, o), "servers", json_servers(s, o),
+	    "cache_bytes", s->cache, "vault_bytes", s->vault, "retention_bytes",
+	    s->retention, "retention_disks", (int)s->retention_disks,
+	    "storage_accounts", (int)s->accounts, "tables",
+	    json_tables(o->tables));
 
-	json_dumpf(root, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
-	putchar('\n');
+	json_dumpf(root, f, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+	fputc('\n', f);
 	json_decref(root);
 }

@@ -4,25 +4,28 @@
 #include "config.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/durable.h"
 #include "base/opt.h"
 #include "base/tool.h"
 #include "base/units.h"
 #include "fleet/profile.h"
+#include "ps-plan-measure.h"
 #include "ps-plan.h"
+
+#define STATE_DIR LOCALSTATEDIR "/lib/ps-toolkit/health"
 
 static uint64_t percentile = 95, growth = 30, ratio = 100, headroom = 30;
 static uint64_t rpo = 15 * 60, retention = 24 * 3600, outage = 4 * 3600;
 static uint64_t initial = 72 * 3600, interval = 60, run_for;
 static uint64_t bandwidth;
-static const char *machine, *output;
-static bool json;
+static const char *machine, *output, *cache, *state = STATE_DIR;
+static const char *html, *table_name = "2019";
+static bool json, changed;
 
 static const struct opt opts[] = {
     {0, "percentile", OPT_NUMBER, "N", &percentile,
@@ -38,7 +41,7 @@ static const struct opt opts[] = {
     {0, "rpo", OPT_DURATION, "TIME", &rpo, "report: wanted RPO (default: 15m)",
      0, 0, 0, 1, 30 * 86400},
     {0, "bandwidth", OPT_RATE, "RATE", &bandwidth,
-     "report: what RPO this line gives (100Mbit, 12MB)", 0, 0, 0, 0, 0},
+     "report: what RPO this line gives (100Mbit, 12M)", 0, 0, 0, 0, 0},
     {0, "retention", OPT_DURATION, "TIME", &retention,
      "report: how long points are kept (default: 24h)", 0, 0, 0, 60,
      3650ULL * 86400},
@@ -48,6 +51,10 @@ static const struct opt opts[] = {
     {0, "initial", OPT_DURATION, "TIME", &initial,
      "report: wanted time of initial replication (default: 72h)", 0, 0, 0, 60,
      365 * 86400},
+    {0, "tables", OPT_CHOICE, "YEAR", &table_name,
+     "report: which published limits (default: 2019)", 0, 0, "2019|2015", 0, 0},
+    {0, "html", OPT_FILE, "FILE", &html, "report: write this page, too", 0, 0,
+     0, 0, 0},
     {0, "json", OPT_FLAG, 0, &json, "report: print JSON", 0, 0, 0, 0, 0},
     {'m', "machine", OPT_TEXT, "NAME", &machine,
      "profile: the name in the rows (default: this host's)", 0, "machine", 0, 0,
@@ -57,11 +64,20 @@ static const struct opt opts[] = {
     {0, "for", OPT_DURATION, "TIME", &run_for,
      "profile: end after this time (default: never)", 0, 0, 0, 1, 0},
     {'o', "output", OPT_FILE, "FILE", &output,
-     "profile: append to this file (default: standard output)", 0, 0, 0, 0, 0},
+     "profile, history: append to this file (default: standard output)", 0, 0,
+     0, 0, 0},
+    {0, "changed", OPT_FLAG, 0, &changed,
+     "profile: trace writes, and count a block once in an interval", 0, 0, 0, 0,
+     0},
+    {'C', "cache", OPT_DIR, "DIR", &cache,
+     "profile: what agents send to this cache instead", 0, 0, 0, 0, 0},
+    {0, "state", OPT_DIR, "DIR", &state, "history: folder of ps-health",
+     "PS_HEALTH_DIR", "health.state", 0, 0, 0},
     {0}};
 
 static const struct opt_cmd cmds[] = {
     {"profile", "measure what the disks of this machine write"},
+    {"history", "what agents sent in the last four hours"},
     {"report", "say what the measured churn needs"},
     {0}};
 
@@ -69,23 +85,17 @@ static const struct opt_tool tool = {
     .name = "ps-plan",
     .about = "Capacity planning from measured churn.",
     .synopsis = "profile [-m NAME] [--interval TIME] [--for TIME] [-o FILE] "
-		"[DISK...]\n"
+		"[--changed] [DISK...]\n"
+		"profile -C CACHE [--interval TIME] [--for TIME] [-o FILE]\n"
+		"history [--state DIR] [-o FILE]\n"
 		"report [--percentile N] [--growth PERCENT] [--rpo TIME] "
 		"[--bandwidth RATE] [--retention TIME] [--outage TIME] "
-		"[--json] [FILE...]\n",
+		"[--tables YEAR] [--html FILE] [--json] [FILE...]\n",
     .opts = opts,
     .cmds = cmds,
     .operands = "file"};
 
 /* ---- profile ---- */
-
-static volatile sig_atomic_t asked_to_end;
-
-static void on_signal(int sig)
-{
-	(void)sig;
-	asked_to_end = 1;
-}
 
 static const char *host_name(struct err *e)
 {
@@ -119,39 +129,17 @@ static FILE *open_output(struct err *e)
 	return out;
 }
 
-/* false: asked to end. */
-static bool sleep_until(int64_t mono_ns)
+static int close_output(FILE *out, int rc, struct err *e)
 {
-	const struct timespec until = {mono_ns / NS_PER_S, mono_ns % NS_PER_S};
-	int rc = EINTR;
-
-	while (!asked_to_end && rc == EINTR)
-		rc = clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until,
-				     NULL);
-	return !asked_to_end;
-}
-
-static int measure(struct profile *p, FILE *out, struct err *e)
-{
-	int64_t begun = mono_now_ns(), next = begun;
-	int rc = profile_sample(p, NULL, e);
-
-	while (rc == 0) {
-		next += (int64_t)interval * NS_PER_S;
-		if (!sleep_until(next))
-			break;
-		rc = profile_sample(p, out, e);
-		if (run_for > 0 &&
-		    mono_now_ns() - begun >= (int64_t)run_for * NS_PER_S)
-			break;
-	}
+	if (out != stdout && fclose(out) != 0 && rc == 0)
+		return err_sys(e, 0, "%s", output);
 	return rc;
 }
 
-static int run_profile(char **disks, int n, struct err *e)
+static int profile_here(char **disks, int n, struct err *e)
 {
 	static struct profile p = {.proc = "/proc", .sys = "/sys"};
-	const struct sigaction end = {.sa_handler = on_signal};
+	const struct measure m = {interval, run_for, changed};
 	FILE *out;
 	int rc = 0;
 
@@ -167,12 +155,34 @@ static int run_profile(char **disks, int n, struct err *e)
 	out = open_output(e);
 	if (out == NULL)
 		return -e->code;
-	sigaction(SIGTERM, &end, NULL);
-	sigaction(SIGINT, &end, NULL);
-	rc = measure(&p, out, e);
-	if (out != stdout && fclose(out) != 0 && rc == 0)
-		rc = err_sys(e, 0, "%s", output);
-	return rc;
+	return close_output(out, measure_here(&p, &m, out, e), e);
+}
+
+static int run_profile(char **disks, int n, struct err *e)
+{
+	const struct measure m = {interval, run_for, false};
+	FILE *out;
+
+	if (cache == NULL)
+		return profile_here(disks, n, e);
+	if (n > 0 || changed)
+		opt_misuse("--cache measures what agents send, no disks here");
+	out = open_output(e);
+	if (out == NULL)
+		return -e->code;
+	return close_output(out, measure_cache(cache, &m, out, e), e);
+}
+
+static int run_history(int n, struct err *e)
+{
+	FILE *out;
+
+	if (n > 0)
+		opt_misuse("history takes no operands");
+	out = open_output(e);
+	if (out == NULL)
+		return -e->code;
+	return close_output(out, measure_history(state, out, e), e);
 }
 
 /* ---- report ---- */
@@ -201,6 +211,37 @@ static int read_all(struct churn *c, char **files, int n, struct err *e)
 	return rc == 0 ? churn_total(c, e) : rc;
 }
 
+/* Replaced as a whole: somebody may be reading the one before. */
+static int write_page(const struct sizing *s, const struct churn *c,
+		      const struct sizing_opts *o, struct err *e)
+{
+	char *text = NULL;
+	size_t n = 0;
+	FILE *f = open_memstream(&text, &n);
+	int rc;
+
+	if (f == NULL)
+		return err_sys(e, PS_TEMPFAIL, "%s", html);
+	rc = plan_html(s, c, o, f, e);
+	if (fclose(f) != 0 && rc == 0)
+		rc = err_sys(e, PS_TEMPFAIL, "%s", html);
+	if (rc == 0)
+		rc =
+		    durable_write_path(html, text, n, 0644, DURABLE_REPLACE, e);
+	free(text);
+	return rc;
+}
+
+static int print_report(const struct sizing *s, const struct churn *c,
+			const struct sizing_opts *o, struct err *e)
+{
+	if (json)
+		plan_json(s, c, o, stdout);
+	else
+		plan_text(s, c, o, stdout);
+	return html == NULL ? 0 : write_page(s, c, o, e);
+}
+
 static int run_report(char **files, int n, struct err *e)
 {
 	struct sizing_opts o = {.percentile = (double)percentile,
@@ -211,7 +252,8 @@ static int run_report(char **files, int n, struct err *e)
 				.retention = (double)retention,
 				.outage = (double)outage,
 				.initial = (double)initial,
-				.headroom = (double)headroom / 100};
+				.headroom = (double)headroom / 100,
+				.tables = tables_find(table_name)};
 	struct churn c = {0};
 	struct sizing s;
 	int rc;
@@ -220,11 +262,9 @@ static int run_report(char **files, int n, struct err *e)
 	if (rc == 0)
 		rc = sizing_make(&s, &c, &o, e);
 	if (rc == 0) {
-		if (json)
-			plan_json(&s, &c, &o);
-		else
-			plan_text(&s, &c, &o);
-		rc = s.fit == c.nmachines ? PS_OK : PS_NO;
+		rc = print_report(&s, &c, &o, e);
+		if (rc == 0)
+			rc = s.fit == c.nmachines ? PS_OK : PS_NO;
 		sizing_free(&s, &c);
 	}
 	churn_free(&c);
@@ -240,6 +280,8 @@ int main(int argc, char **argv)
 	at = opt_parse(&tool, argc, argv);
 	if (strcmp(argv[at], "profile") == 0)
 		rc = run_profile(argv + at + 1, argc - at - 1, &e);
+	else if (strcmp(argv[at], "history") == 0)
+		rc = run_history(argc - at - 1, &e);
 	else
 		rc = run_report(argv + at + 1, argc - at - 1, &e);
 	if (rc < 0)

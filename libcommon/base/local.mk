@@ -1,6 +1,7 @@
 # Sources of the room base: nothing here knows what a segment is.
 libcommon_libpscommon_a_SOURCES += \
 	libcommon/base/bytes.c libcommon/base/bytes.h \
+	libcommon/base/chart.c libcommon/base/chart.h \
 	libcommon/base/conf.c libcommon/base/conf.h \
 	libcommon/base/crc32c.c \
 	libcommon/base/crc64.c libcommon/base/crc64.h \

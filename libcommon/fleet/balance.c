@@ -8,6 +8,7 @@
 
 #define LEVEL_STEP 1.02 /* between two tried levels of load */
 #define MORE_MAX 64	/* servers of the largest size that are tried */
+#define MANY 10000u	/* machines, where no limit is published */
 
 struct planner {
 	const struct fleet *f;
@@ -400,8 +401,8 @@ void balance_free(struct balance *b)
 }
 
 /* Whether `n` more servers of a size would make a plan possible. -1: error. */
-static int helps(const struct fleet *f, const struct balance_opts *o, int size,
-		 unsigned n, struct err *e)
+static int helps(const struct fleet *f, const struct balance_opts *o,
+		 const struct server_size *s, unsigned n, struct err *e)
 {
 	struct fleet more = *f;
 	struct planner p;
@@ -413,9 +414,9 @@ static int helps(const struct fleet *f, const struct balance_opts *o, int size,
 	for (size_t i = 0; i < f->nservers; i++)
 		more.servers[i] = f->servers[i];
 	for (unsigned i = 0; i < n; i++)
-		more.servers[more.nservers++] =
-		    (struct server){.churn = sizes_process[size].churn,
-				    .machines = sizes_process[size].machines};
+		more.servers[more.nservers++] = (struct server){
+		    .churn = s->churn,
+		    .machines = s->machines > 0 ? s->machines : MANY};
 	rc = planner_begin(&p, &more, o, e);
 	if (rc == 0)
 		rc = attempt(&p, 1 - o->headroom, false) ||
@@ -428,17 +429,24 @@ static int helps(const struct fleet *f, const struct balance_opts *o, int size,
 int balance_wanted(const struct fleet *f, const struct balance_opts *o,
 		   int *size, unsigned *n, struct err *e)
 {
+	return balance_wanted_of(sizes_process, f, o, size, n, e);
+}
+
+int balance_wanted_of(const struct server_size table[SIZES],
+		      const struct fleet *f, const struct balance_opts *o,
+		      int *size, unsigned *n, struct err *e)
+{
 	int rc;
 
 	*n = 1;
 	for (*size = 0; *size < SIZES; (*size)++) {
-		rc = helps(f, o, *size, 1, e);
+		rc = helps(f, o, &table[*size], 1, e);
 		if (rc != 0)
 			return rc < 0 ? rc : 0;
 	}
 	*size = SIZES - 1;
 	for (*n = 2; *n <= MORE_MAX; (*n)++) {
-		rc = helps(f, o, *size, *n, e);
+		rc = helps(f, o, &table[*size], *n, e);
 		if (rc != 0)
 			return rc < 0 ? rc : 0;
 	}

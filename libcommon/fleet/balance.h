@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "fleet/inventory.h"
+#include "fleet/sizes.h"
 
 struct balance_opts {
 	double headroom; /* part of each server's churn limit left free: 0.3 */
@@ -53,6 +54,10 @@ void balance_free(struct balance *b);
  */
 int balance_wanted(const struct fleet *f, const struct balance_opts *o,
 		   int *size, unsigned *n, struct err *e);
+/* The same, from another table of sizes. */
+int balance_wanted_of(const struct server_size table[SIZES],
+		      const struct fleet *f, const struct balance_opts *o,
+		      int *size, unsigned *n, struct err *e);
 
 const char *move_reason_name(enum move_reason r);
 

@@ -10,7 +10,7 @@
 #define DISKS_MAX 20000
 #define LINE_SIZE 4096
 #define COLUMNS_MAX 64
-#define SECONDS_MAX 3600 /* of one row */
+#define SECONDS_MAX 86400 /* of one row */
 
 enum column {
 	C_TIME,
@@ -20,11 +20,22 @@ enum column {
 	C_SECONDS,
 	C_BYTES,
 	C_WRITES,
+	C_CHANGED,
+	C_BY,
 	COLUMNS
 };
 
 static const char *const names[COLUMNS] = {
-    "time", "machine", "disk", "size", "seconds", "write_bytes", "writes"};
+    "time",	   "machine", "disk",	       "size", "seconds",
+    "write_bytes", "writes",  "changed_bytes", "by"};
+
+const char *churn_by_name(enum churn_by by)
+{
+	static const char *const words[CHURN_BYS] = {"writes", "trace",
+						     "agents", "changed"};
+
+	return words[by];
+}
 
 struct table {
 	const char *name;
@@ -53,12 +64,14 @@ static int read_header(struct table *t, char *line)
 				t->at[c] = i;
 		}
 	}
-	for (int c = 0; c < COLUMNS; c++) {
-		if (t->at[c] < 0 && c != C_SIZE && c != C_SECONDS &&
-		    c != C_WRITES)
+	for (int c = 0; c <= C_DISK; c++) {
+		if (t->at[c] < 0)
 			return wrong(t, "the first line has to name a column",
 				     names[c]);
 	}
+	if (t->at[C_BYTES] < 0 && t->at[C_CHANGED] < 0)
+		return wrong(t, "the first line has to name a column",
+			     names[C_BYTES]);
 	return 0;
 }
 
@@ -119,19 +132,26 @@ static int find_disk(struct machine_churn *m, struct table *t, const char *name,
 
 struct row {
 	int64_t time; /* ns, its end */
-	uint64_t seconds, bytes, writes, size;
+	uint64_t seconds, written, writes, size;
+	uint64_t bytes; /* that count */
+	enum churn_by by;
 };
+
+/* The text of a field; NULL: it is empty, or there is no such column. */
+static const char *field_of(const struct table *t, char **f, enum column c)
+{
+	const char *text = t->at[c] < 0 ? NULL : f[t->at[c]];
+
+	return text == NULL || *text == '\0' ? NULL : text;
+}
 
 static int number(const struct table *t, char **f, enum column c, uint64_t max,
 		  uint64_t *ret)
 {
-	const char *text = t->at[c] < 0 ? NULL : f[t->at[c]];
+	const char *text = field_of(t, f, c);
 
-	if (text == NULL || *text == '\0') {
-		if (c == C_BYTES)
-			return wrong(t, names[c], "");
+	if (text == NULL)
 		return 0; /* keeps what it was */
-	}
 	return parse_u64(text, max, ret) ? 0 : wrong(t, names[c], text);
 }
 
@@ -153,6 +173,42 @@ static int spread_row(struct machine_churn *m, const struct row *r,
 	return rc;
 }
 
+/* Which bytes count, and how they were measured. */
+static int choose_bytes(const struct table *t, char **f, struct row *r)
+{
+	const char *by = field_of(t, f, C_BY);
+
+	if (field_of(t, f, C_CHANGED) != NULL) {
+		r->by = CHURN_OTHER;
+		for (int i = CHURN_TRACE; by != NULL && i < CHURN_BYS; i++)
+			if (strcmp(by, churn_by_name(i)) == 0)
+				r->by = i;
+		return number(t, f, C_CHANGED, 1ULL << 50, &r->bytes);
+	}
+	if (field_of(t, f, C_BYTES) == NULL)
+		return wrong(t, names[C_BYTES], "");
+	r->by = CHURN_WRITES;
+	r->bytes = r->written;
+	return 0;
+}
+
+static int add_row(struct machine_churn *m, struct disk_churn *d,
+		   const struct row *r, struct err *e)
+{
+	int rc;
+
+	if (r->size > 0)
+		d->size = r->size;
+	spread_add(&d->rate, (double)r->bytes / (double)r->seconds);
+	spread_add(&d->writes, (double)r->writes / (double)r->seconds);
+	d->written += (double)r->written;
+	d->nwrites += r->written > 0 ? (double)r->writes : 0;
+	m->rows[r->by]++;
+	rc = series_add(&d->hours, (r->time / NS_PER_S - 1) / 3600,
+			(double)r->bytes, e);
+	return rc == 0 ? spread_row(m, r, e) : rc;
+}
+
 static int read_row(struct churn *c, struct table *t, char *line)
 {
 	char *f[COLUMNS_MAX + 1] = {0}, *rest = line;
@@ -171,11 +227,13 @@ static int read_row(struct churn *c, struct table *t, char *line)
 		return wrong(t, "not a time (RFC 3339)", f[t->at[C_TIME]]);
 	rc = number(t, f, C_SECONDS, SECONDS_MAX, &r.seconds);
 	if (rc == 0)
-		rc = number(t, f, C_BYTES, 1ULL << 50, &r.bytes);
+		rc = number(t, f, C_BYTES, 1ULL << 50, &r.written);
 	if (rc == 0)
 		rc = number(t, f, C_WRITES, 1ULL << 40, &r.writes);
 	if (rc == 0)
 		rc = number(t, f, C_SIZE, 1ULL << 60, &r.size);
+	if (rc == 0)
+		rc = choose_bytes(t, f, &r);
 	if (rc == 0 && r.seconds == 0)
 		rc = wrong(t, names[C_SECONDS], "0");
 	if (rc == 0)
@@ -184,11 +242,7 @@ static int read_row(struct churn *c, struct table *t, char *line)
 		rc = find_disk(m, t, f[t->at[C_DISK]], &d);
 	if (rc < 0)
 		return rc;
-	if (r.size > 0)
-		d->size = r.size;
-	spread_add(&d->rate, (double)r.bytes / (double)r.seconds);
-	spread_add(&d->writes, (double)r.writes / (double)r.seconds);
-	rc = spread_row(m, &r, t->e);
+	rc = add_row(m, d, &r, t->e);
 	return rc < 0 ? err_prefix(t->e, "%s:%u", t->name, t->line) : 0;
 }
 
@@ -221,7 +275,6 @@ int churn_read(struct churn *c, FILE *in, const char *name, struct err *e)
 
 int churn_total(struct churn *c, struct err *e)
 {
-	struct series writes = {0};
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < c->nmachines; i++) {
@@ -233,24 +286,25 @@ int churn_total(struct churn *c, struct err *e)
 			rc = series_add(&c->bytes, m->bytes.first + (int64_t)k,
 					(double)m->bytes.v[k], e);
 			if (rc == 0)
-				rc = series_add(&writes,
+				rc = series_add(&c->writes,
 						m->bytes.first + (int64_t)k,
 						(double)m->writes.v[k], e);
 		}
 	}
-	c->writes = rc == 0 ? series_percentile(&writes, 100) / 60 : 0;
-	series_free(&writes);
 	return rc;
 }
 
 void churn_free(struct churn *c)
 {
 	for (size_t i = 0; i < c->nmachines; i++) {
+		for (size_t k = 0; k < c->machines[i].ndisks; k++)
+			series_free(&c->machines[i].disks[k].hours);
 		free(c->machines[i].disks);
 		series_free(&c->machines[i].bytes);
 		series_free(&c->machines[i].writes);
 	}
 	free(c->machines);
 	series_free(&c->bytes);
+	series_free(&c->writes);
 	*c = (struct churn){0};
 }

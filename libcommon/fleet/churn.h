@@ -10,26 +10,45 @@
 #include "base/name.h"
 #include "fleet/series.h"
 
+/*
+ * How it was counted. What replication sends is each changed block once in an
+ * interval, so where that was measured it is what counts, else each write.
+ */
+enum churn_by {
+	CHURN_WRITES, /* every write, /proc/diskstats */
+	CHURN_TRACE,  /* changed blocks, by a trace of writes */
+	CHURN_AGENTS, /* changed blocks, as agents' passes brought them */
+	CHURN_OTHER,  /* changed blocks; the rows do not say how */
+	CHURN_BYS
+};
+
+/* "writes", "trace", "agents", "changed" */
+const char *churn_by_name(enum churn_by by);
+
 struct disk_churn {
 	char name[NAME_SIZE];
 	uint64_t size;	      /* bytes, the last that was said; 0: unknown */
 	struct spread rate;   /* bytes a second */
 	struct spread writes; /* a second */
+	struct series hours;  /* bytes, by the hour instead of the minute */
+	double written;	      /* bytes of the writes that were counted */
+	double nwrites;	      /* those writes */
 };
 
 struct machine_churn {
 	char name[NAME_SIZE];
 	struct disk_churn *disks;
 	size_t ndisks;
-	struct series bytes;  /* written in each minute, all disks */
+	struct series bytes;  /* in each minute, all disks */
 	struct series writes; /* their number */
+	uint64_t rows[CHURN_BYS];
 };
 
 struct churn {
 	struct machine_churn *machines;
 	size_t nmachines;
-	struct series bytes; /* of all machines */
-	double writes;	     /* highest number a second of all machines */
+	struct series bytes;  /* of all machines */
+	struct series writes; /* the same */
 };
 
 /*

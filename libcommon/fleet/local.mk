@@ -8,4 +8,5 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/fleet/profile.c libcommon/fleet/profile.h \
 	libcommon/fleet/series.c libcommon/fleet/series.h \
 	libcommon/fleet/sizes.c libcommon/fleet/sizes.h \
-	libcommon/fleet/sizing.c libcommon/fleet/sizing.h
+	libcommon/fleet/sizing.c libcommon/fleet/sizing.h \
+	libcommon/fleet/tables.c libcommon/fleet/tables.h

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "fleet/churn.h"
 #include "fleet/profile.h"
 
 #define SECTOR 512 /* of /proc/diskstats and /sys/block/X/size */
@@ -14,7 +15,9 @@
 
 void profile_header(FILE *out)
 {
-	fputs("time,machine,disk,size,seconds,write_bytes,writes\n", out);
+	fputs("time,machine,disk,size,seconds,write_bytes,writes,"
+	      "changed_bytes,by\n",
+	      out);
 }
 
 static int add(struct profile *p, const char *name, struct err *e)
@@ -105,14 +108,20 @@ static struct profile_disk *find(struct profile *p, const char *name)
 }
 
 static void row(const struct profile *p, const struct profile_disk *d,
-		uint64_t writes, uint64_t sectors, double seconds, FILE *out)
+		uint64_t writes, uint64_t sectors, int64_t changed,
+		double seconds, FILE *out)
 {
 	char now[TIME_TEXT];
 
 	format_time(time_now_ns() / NS_PER_S * NS_PER_S, now);
-	fprintf(out, "%s,%s,%s,%" PRIu64 ",%.0f,%" PRIu64 ",%" PRIu64 "\n", now,
+	fprintf(out, "%s,%s,%s,%" PRIu64 ",%.0f,%" PRIu64 ",%" PRIu64, now,
 		p->machine, d->name, size_of(p, d->name),
 		seconds < 1 ? 1 : seconds, sectors * SECTOR, writes);
+	if (changed >= 0)
+		fprintf(out, ",%" PRId64 ",%s\n", changed,
+			churn_by_name(CHURN_TRACE));
+	else
+		fprintf(out, ",,%s\n", churn_by_name(CHURN_WRITES));
 }
 
 int profile_sample(struct profile *p, FILE *out, struct err *e)
@@ -129,6 +138,7 @@ int profile_sample(struct profile *p, FILE *out, struct err *e)
 		return err_sys(e, 0, "%s", path);
 	while (fgets(line, sizeof(line), f) != NULL) {
 		struct profile_disk *d;
+		int64_t changed = -1;
 
 		if (sscanf(line,
 			   "%*u %*u %63s %*u %*u %*u %*u %" SCNu64
@@ -138,11 +148,13 @@ int profile_sample(struct profile *p, FILE *out, struct err *e)
 		d = find(p, name);
 		if (d == NULL)
 			continue;
+		if (p->changed != NULL)
+			changed = p->changed(p->ctx, (unsigned)(d - p->disks));
 		/* Counters that went back: it is another disk now. */
 		if (out != NULL && d->seen && writes >= d->writes &&
 		    sectors >= d->sectors)
 			row(p, d, writes - d->writes, sectors - d->sectors,
-			    seconds, out);
+			    changed, seconds, out);
 		d->writes = writes;
 		d->sectors = sectors;
 		d->seen = true;

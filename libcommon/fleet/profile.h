@@ -27,6 +27,10 @@ struct profile {
 	struct profile_disk disks[PROFILE_DISKS];
 	unsigned n;
 	int64_t taken; /* monotonic, ns */
+	/* Bytes of changed blocks since the last call, -1: unknown; or NULL.
+	 * Called once for each disk in each sample. */
+	int64_t (*changed)(void *ctx, unsigned disk);
+	void *ctx;
 };
 
 /* The line that names the columns. */

@@ -3,14 +3,14 @@
 #include "fleet/sizes.h"
 
 const struct server_size sizes_process[SIZES] = {
-    {4, 8 * GIB, 300 * GIB, 250 * GIB, 85},
-    {8, 12 * GIB, 600 * GIB, 1024 * GIB, 150},
-    {12, 24 * GIB, 1024 * GIB, 2048 * GIB, 225}};
+    {4, 8 * GIB, 300 * GIB, 250 * GIB, 85, 0, 0, 0},
+    {8, 12 * GIB, 600 * GIB, 1024 * GIB, 150, 0, 0, 0},
+    {12, 24 * GIB, 1024 * GIB, 2048 * GIB, 225, 0, 0, 0}};
 
 const struct server_size sizes_config[SIZES] = {
-    {8, 16 * GIB, 300 * GIB, 500 * GIB, 100},
-    {12, 18 * GIB, 600 * GIB, 1024 * GIB, 150},
-    {16, 32 * GIB, 1024 * GIB, 2048 * GIB, 200}};
+    {8, 16 * GIB, 300 * GIB, 500 * GIB, 100, 0, 0, 0},
+    {12, 18 * GIB, 600 * GIB, 1024 * GIB, 150, 0, 0, 0},
+    {16, 32 * GIB, 1024 * GIB, 2048 * GIB, 200, 0, 0, 0}};
 
 static bool reaches(uint64_t have, uint64_t want)
 {

@@ -15,7 +15,10 @@ struct server_size {
 	unsigned cores;
 	uint64_t memory, cache; /* bytes */
 	uint64_t churn;		/* at most, in a day */
-	unsigned machines;	/* at most */
+	unsigned machines;	/* at most; 0: not said */
+	/* What was published beside, 0: nothing. */
+	uint64_t cache_rate;	  /* bytes a second of the cache's disk */
+	uint64_t ingress, egress; /* bits a second of the network */
 };
 
 /*

@@ -2,106 +2,133 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "fleet/balance.h"
 #include "fleet/sizing.h"
 
 #define MIB (1024.0 * 1024)
 #define KIB 1024.0
+#define TIB (1024 * (double)GIB)
 #define DAY_MIN 1440
 
-/* Published limits; see sizing.h and ps-plan(1). */
-#define DISK_WRITES 7500.0     /* a second, of a disk */
-#define STANDARD_WRITES 840.0  /* the same, of a standard disk */
-#define MACHINE_WRITES 80000.0 /* a second, of a machine */
-#define MACHINE_RATE (54 * MIB)
-#define MACHINE_DISKS 31
-#define MACHINE_DAY (2048.0 * (double)GIB)
-#define ACCOUNT_REQUESTS 20000.0
-#define RETENTION_DISK_REQUESTS 500.0
 #define THROTTLE_FREE 0.2 /* sources are throttled below this part of free */
-#define UNKNOWN_WRITE (8 * KIB) /* when nobody counted: the safe side */
-#define ACHIEVED 0.999		/* rates are found so exactly */
+#define ACHIEVED 0.999	  /* rates are found so exactly */
 
-const char *disk_class_name(enum disk_class c)
+/* ---- machines ---- */
+
+/* The limits of a class, with writes of this size, from row `i` on. */
+static unsigned class_row(const struct tables *t, unsigned i, double write_size)
 {
-	static const char *const names[] = {"standard", "P10", "P20", "none"};
+	unsigned row = i;
 
-	return names[c];
+	for (;
+	     i < t->ndisks && strcmp(t->disks[i].name, t->disks[row].name) == 0;
+	     i++)
+		if (write_size >= t->disks[i].write_size)
+			row = i;
+	return row;
 }
 
-static double class_limit(enum disk_class c, double write_size)
+static bool takes(const struct disk_limit *l, const struct disk_sizing *d)
 {
-	if (c == DISK_STANDARD)
-		return 2 * MIB;
-	if (c == DISK_P10)
-		return (write_size >= 32 * KIB	 ? 8
-			: write_size >= 16 * KIB ? 4
-						 : 2) *
-		       MIB;
-	return (write_size >= 16 * KIB ? 20 : 5) * MIB;
+	return (l->rate <= 0 || d->rate <= l->rate) && d->day <= l->day &&
+	       d->writes <= l->writes;
 }
 
-static bool class_takes(enum disk_class c, const struct disk_sizing *d)
+static void find_class(struct disk_sizing *d, const struct tables *t)
 {
-	double writes = c == DISK_STANDARD ? STANDARD_WRITES : DISK_WRITES;
+	for (unsigned i = 0; d->class == NULL && i < t->ndisks;) {
+		const char *name = t->disks[i].name;
 
-	return d->rate <= class_limit(c, d->write_size) && d->writes <= writes;
+		d->limit = t->disks[class_row(t, i, d->write_size)];
+		if (t->by_write)
+			d->limit.day *= d->write_size / TABLES_WRITE;
+		if (takes(&d->limit, d))
+			d->class = name;
+		while (i < t->ndisks && strcmp(t->disks[i].name, name) == 0)
+			i++;
+	}
 }
 
 static void size_disk(struct disk_sizing *d, const struct disk_churn *c,
 		      const struct sizing_opts *o)
 {
-	int class = DISK_STANDARD;
+	double more = 1 + o->growth;
 
-	d->rate = spread_percentile(&c->rate, o->percentile) * (1 + o->growth);
-	d->writes =
-	    spread_percentile(&c->writes, o->percentile) * (1 + o->growth);
-	d->write_size =
-	    c->writes.sum > 0 ? c->rate.sum / c->writes.sum : UNKNOWN_WRITE;
-	while (class < DISK_NONE && !class_takes(class, d))
-		class ++;
-	d->class = class;
-	d->limit =
-	    class_limit(class == DISK_NONE ? DISK_P20 : class, d->write_size);
+	d->rate = spread_percentile(&c->rate, o->percentile) * more;
+	d->writes = spread_percentile(&c->writes, o->percentile) * more;
+	d->day = series_most(&c->hours, 24) * more;
+	/* When nobody counted, the size that the tables assume. */
+	d->write_size = c->nwrites > 0 ? c->written / c->nwrites : TABLES_WRITE;
+	find_class(d, o->tables);
+}
+
+/* The limit that a disk breaks, in words. */
+static bool judge_disk(char why[WHY_SIZE], const struct disk_sizing *d,
+		       const struct disk_churn *c, const struct tables *t)
+{
+	const struct disk_limit *l = &d->limit;
+
+	if (t->disk_size > 0 && c->size > t->disk_size)
+		snprintf(why, WHY_SIZE, "disk %s: %.1f TiB, %.0f at most",
+			 c->name, (double)c->size / TIB,
+			 (double)t->disk_size / TIB);
+	else if (d->class != NULL)
+		return false;
+	else if (d->writes > l->writes)
+		snprintf(why, WHY_SIZE,
+			 "disk %s: %.0f writes a second, %.0f at most", c->name,
+			 d->writes, l->writes);
+	else if (l->rate > 0 && d->rate > l->rate)
+		snprintf(why, WHY_SIZE,
+			 "disk %s: %.1f MiB/s, %.0f at most with writes of "
+			 "%.0f KiB",
+			 c->name, d->rate / MIB, l->rate / MIB,
+			 d->write_size / KIB);
+	else
+		snprintf(why, WHY_SIZE,
+			 "disk %s: %.0f GiB in a day, %.0f at most with writes "
+			 "of %.0f KiB",
+			 c->name, d->day / (double)GIB, l->day / (double)GIB,
+			 d->write_size / KIB);
+	return true;
 }
 
 /* The first limit that a machine breaks, in words. */
-static void judge(struct machine_sizing *m, const struct machine_churn *c)
+static void judge(struct machine_sizing *m, const struct machine_churn *c,
+		  const struct tables *t)
 {
-	for (size_t i = 0; i < c->ndisks && m->why[0] == '\0'; i++) {
-		const struct disk_sizing *d = &m->disks[i];
-
-		if (d->class != DISK_NONE)
-			continue;
-		if (d->writes > DISK_WRITES)
-			snprintf(m->why, WHY_SIZE,
-				 "disk %s: %.0f writes a second, %.0f at most",
-				 c->disks[i].name, d->writes, DISK_WRITES);
-		else
-			snprintf(m->why, WHY_SIZE,
-				 "disk %s: %.1f MiB/s, %.0f at most with "
-				 "writes of %.0f KiB",
-				 c->disks[i].name, d->rate / MIB,
-				 d->limit / MIB, d->write_size / KIB);
-	}
-	if (m->why[0] != '\0')
-		return;
-	if (c->ndisks > MACHINE_DISKS)
-		snprintf(m->why, WHY_SIZE, "%zu disks, %d at most", c->ndisks,
-			 MACHINE_DISKS);
-	else if (m->rate > MACHINE_RATE)
+	for (size_t i = 0; i < c->ndisks; i++)
+		if (judge_disk(m->why, &m->disks[i], &c->disks[i], t))
+			return;
+	if (c->ndisks > t->machine_disks)
+		snprintf(m->why, WHY_SIZE, "%zu disks, %u at most", c->ndisks,
+			 t->machine_disks);
+	else if (t->machine_rate > 0 && m->rate > t->machine_rate)
 		snprintf(m->why, WHY_SIZE,
 			 "all disks together %.1f MiB/s, %.0f at most",
-			 m->rate / MIB, MACHINE_RATE / MIB);
-	else if (m->writes > MACHINE_WRITES)
+			 m->rate / MIB, t->machine_rate / MIB);
+	else if (m->writes > t->machine_writes)
 		snprintf(m->why, WHY_SIZE, "%.0f writes a second, %.0f at most",
-			 m->writes, MACHINE_WRITES);
-	else if (m->day > MACHINE_DAY)
+			 m->writes, t->machine_writes);
+	else if (m->day > t->machine_day)
 		snprintf(m->why, WHY_SIZE,
 			 "%.1f TiB in a day, %.0f at most (one server)",
-			 m->day / (1024 * (double)GIB),
-			 MACHINE_DAY / (1024 * (double)GIB));
+			 m->day / TIB, t->machine_day / TIB);
+}
+
+bool sizing_by(const struct machine_churn *m, enum churn_by *ret)
+{
+	unsigned ways = 0;
+
+	for (int i = 0; i < CHURN_BYS; i++) {
+		if (m->rows[i] == 0)
+			continue;
+		ways++;
+		*ret = i;
+	}
+	return ways == 1;
 }
 
 static int size_machine(struct machine_sizing *m, const struct machine_churn *c,
@@ -122,7 +149,7 @@ static int size_machine(struct machine_sizing *m, const struct machine_churn *c,
 		size_disk(&m->disks[i], &c->disks[i], o);
 		m->size += c->disks[i].size;
 	}
-	judge(m, c);
+	judge(m, c, o->tables);
 	return 0;
 }
 
@@ -132,29 +159,49 @@ static int size_machine(struct machine_sizing *m, const struct machine_churn *c,
  * What is pending when `rate` bytes a second are sent, as RPO by the minute:
  * the time to send it. -1: out of memory.
  */
-static double rpo_at(const struct series *bytes, double more, double rate,
-		     double percent, bool *grows)
+static int follow(struct series *ret, const struct series *bytes, double more,
+		  double rate, bool *grows)
 {
-	struct series s = {.first = 0, .n = bytes->n};
-	double pending = 0, half = 0, rpo;
-	size_t i;
+	double pending = 0, half = 0;
 
-	s.v = malloc((bytes->n + 1) * sizeof(*s.v));
-	if (s.v == NULL)
+	*ret = (struct series){.first = bytes->first, .n = bytes->n};
+	ret->v = malloc((bytes->n + 1) * sizeof(*ret->v));
+	if (ret->v == NULL)
 		return -1;
-	for (i = 0; i < bytes->n; i++) {
+	for (size_t i = 0; i < bytes->n; i++) {
 		double in = isnan(bytes->v[i]) ? 0 : (double)bytes->v[i];
 
 		pending += in * more - rate * 60;
 		pending = pending < 0 ? 0 : pending;
-		s.v[i] = (float)(pending / rate);
+		ret->v[i] = (float)(pending / rate);
 		if (i == bytes->n / 2)
 			half = pending;
 	}
 	*grows = pending > rate * 3600 && pending > 1.5 * half;
+	return 0;
+}
+
+/* Its percentile; -1: out of memory. */
+static double rpo_at(const struct series *bytes, double more, double rate,
+		     double percent, bool *grows)
+{
+	struct series s;
+	double rpo;
+
+	if (follow(&s, bytes, more, rate, grows) < 0)
+		return -1;
 	rpo = series_percentile(&s, percent);
-	free(s.v);
+	series_free(&s);
 	return rpo;
+}
+
+int sizing_rpo(struct series *ret, const struct churn *c,
+	       const struct sizing_opts *o, double bits)
+{
+	bool grows;
+
+	return follow(ret, &c->bytes, (1 + o->growth) * o->ratio, bits / 8,
+		      &grows);
 }
 
 /* The least rate at which the RPO holds for `percent` of the minutes. */
@@ -225,7 +272,7 @@ static int size_servers(struct sizing *s, const struct churn *c,
 		f.machines[i].server = NO_SERVER;
 	}
 	f.nmachines = c->nmachines;
-	rc = balance_wanted(&f, &b, &size, &n, e);
+	rc = balance_wanted_of(o->tables->process, &f, &b, &size, &n, e);
 	if (rc == 0 && n > 0)
 		s->servers[size] = n;
 	fleet_free(&f);
@@ -237,19 +284,36 @@ static unsigned at_least_one(double n)
 	return n <= 1 ? 1 : (unsigned)ceil(n);
 }
 
+/* Of all disks, bytes. */
+static double mean_write(const struct churn *c)
+{
+	double bytes = 0, writes = 0;
+
+	for (size_t i = 0; i < c->nmachines; i++) {
+		for (size_t k = 0; k < c->machines[i].ndisks; k++) {
+			bytes += c->machines[i].disks[k].written;
+			writes += c->machines[i].disks[k].nwrites;
+		}
+	}
+	return writes > 0 ? bytes / writes : TABLES_WRITE;
+}
+
 static void size_rooms(struct sizing *s, const struct churn *c,
 		       const struct sizing_opts *o)
 {
 	double more = 1 + o->growth;
 	size_t outage = (size_t)ceil(o->outage / 60);
 	size_t kept = (size_t)ceil(o->retention / 60);
-	double writes = c->writes * more;
+	const struct tables *t = o->tables;
+	double disks = s->writes / t->retention_writes, by_bytes;
 
 	s->cache = series_most(&c->bytes, outage) * more / (1 - THROTTLE_FREE);
 	s->retention = series_most(&c->bytes, kept) * more;
 	s->vault = ((double)s->size + s->retention) * o->ratio;
-	s->accounts = at_least_one(writes / ACCOUNT_REQUESTS);
-	s->retention_disks = at_least_one(writes / RETENTION_DISK_REQUESTS);
+	s->accounts = at_least_one(s->writes * t->requests_per_write /
+				   t->account_requests);
+	by_bytes = s->day / (t->retention_day * mean_write(c) / TABLES_WRITE);
+	s->retention_disks = at_least_one(disks > by_bytes ? disks : by_bytes);
 }
 
 int sizing_make(struct sizing *ret, const struct churn *c,
@@ -269,12 +333,15 @@ int sizing_make(struct sizing *ret, const struct churn *c,
 		rc = size_machine(&s.machines[i], &c->machines[i], o, e);
 		s.size += s.machines[i].size;
 		s.fit += s.machines[i].why[0] == '\0';
+		for (int k = 0; k < CHURN_BYS; k++)
+			s.by[k] += c->machines[i].rows[k] > 0;
 	}
 	s.seconds = (double)n * 60;
 	s.mean = sum / s.seconds * more;
 	s.rate = series_percentile(&c->bytes, o->percentile) / 60 * more;
 	s.peak = series_percentile(&c->bytes, 100) / 60 * more;
 	s.day = series_most(&c->bytes, DAY_MIN) * more;
+	s.writes = series_percentile(&c->writes, o->percentile) / 60 * more;
 	if (rc == 0)
 		rc = size_line(&s, c, o, e);
 	if (rc == 0)

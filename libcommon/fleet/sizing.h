@@ -7,7 +7,7 @@
 #define PS_FLEET_SIZING_H
 
 #include "fleet/churn.h"
-#include "fleet/sizes.h"
+#include "fleet/tables.h"
 
 struct sizing_opts {
 	double percentile; /* of minutes: 95 */
@@ -19,25 +19,17 @@ struct sizing_opts {
 	double outage;	   /* seconds that the cache has to bridge */
 	double initial;	   /* seconds for the initial replication */
 	double headroom;   /* of a server's churn limit */
-};
-
-/*
- * Published limits of the disks that a machine is recovered to (Azure Site
- * Recovery, "deployment planner report", replication limits): by the average
- * size of a write. With 1 MB = 2 ** 20 bytes, as "2 MB/s = 168 GB a day" says.
- */
-enum disk_class {
-	DISK_STANDARD,
-	DISK_P10,  /* P10, P15 */
-	DISK_P20,  /* P20 to P50 */
-	DISK_NONE, /* writes more than any takes */
+	const struct tables *tables;
 };
 
 struct disk_sizing {
 	double rate, writes; /* at the percentile, with growth */
+	double day;	     /* most bytes in 24 hours in a row, with growth */
 	double write_size;   /* mean, bytes */
-	double limit;	     /* of the class; of the largest for DISK_NONE */
-	enum disk_class class;
+	/* The smallest class that takes it, NULL: writes more than any; and
+	 * the limits that it was held against (of the largest, for NULL). */
+	const char *class;
+	struct disk_limit limit;
 };
 
 #define WHY_SIZE 160
@@ -55,6 +47,7 @@ struct sizing {
 	size_t fit;		      /* machines that break no limit */
 	double seconds;		      /* measured */
 	double mean, rate, peak, day; /* of all, with growth */
+	double writes; /* a second of all, at the percentile, with growth */
 	uint64_t size;
 	/* Bits a second so that the RPO holds all the time, 90 % of it. */
 	double need_all, need_90;
@@ -68,14 +61,22 @@ struct sizing {
 	double retention;	/* bytes of a retention volume */
 	unsigned servers[SIZES];
 	unsigned accounts;	  /* storage accounts, by requests */
-	unsigned retention_disks; /* of a retention volume, by requests */
+	unsigned retention_disks; /* of a retention volume */
+	unsigned by[CHURN_BYS];	  /* machines that were measured so */
 };
 
 /* After churn_total(). -PS_DATA when there are no samples. */
 int sizing_make(struct sizing *ret, const struct churn *c,
 		const struct sizing_opts *o, struct err *e);
+/*
+ * The RPO in seconds, minute by minute, on a line of `bits` a second; to be
+ * freed. -1: out of memory.
+ */
+int sizing_rpo(struct series *ret, const struct churn *c,
+	       const struct sizing_opts *o, double bits);
 void sizing_free(struct sizing *s, const struct churn *c);
 
-const char *disk_class_name(enum disk_class c);
+/* How a machine was measured; false: in several ways. */
+bool sizing_by(const struct machine_churn *m, enum churn_by *ret);
 
 #endif

@@ -9,8 +9,7 @@
 #include "segment/typed.h"
 #include "segment/words.h"
 
-#define BLOCK_MAX (64u * WORDS_KEY) /* words without a good key between them   \
-				     */
+#define BLOCK_MAX (64u * WORDS_KEY) /* words that are no key yet */
 #define WORD_TYPED 24		    /* what is kept of a word, for messages */
 #define LINE_KEPT 512
 #define KEYRING_HEAD "ps-keyring 1"

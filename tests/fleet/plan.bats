@@ -38,19 +38,147 @@ rows() {
 }
 cleanup() { [ ! -s loop ] || losetup -d "$(cat loop)"; }
 
-@test "report: text and JSON say the same" {
+# An ordinary change of a disk, scanned into the cache.
+pass() { # pass BYTES SEED
+	random_file new "$1" "$2"
+	dd if=new of=disk.img conv=notrunc status=none
+	ps-scan --machine web01 --disk root --map m disk.img 2>/dev/null |
+		ps-cache put -C cache | ps-scan --commit --map m >/dev/null
+}
+
+cached_disk() {
+	truncate -s 16M disk.img
+	ps-cache init -C cache >/dev/null
+	pass 1048576 1
+}
+
+@test "profile --changed counts a block once in an interval" {
+	[ "$(id -u)" = 0 ] || skip "needs root"
+	grep -qw tracefs /proc/filesystems || skip "the kernel has no tracefs"
+	local dev i
+	truncate -s 64M disk.img
+	dev=$(losetup -f --show disk.img) || skip "no loop devices"
+	echo "$dev" >loop
+	start ps-plan profile --changed --interval 2 -m web01 -o out.csv "$dev"
+	wait_for grep -q web01 out.csv
+	for i in 1 2 3 4 5 6 7 8; do
+		dd if=/dev/urandom of="$dev" bs=1M count=1 oflag=direct status=none
+	done
+	total() { awk -F, -v f="$1" 'NR > 1 { n += $f } END { print n + 0 }' out.csv; }
+	written() { [ "$(total 6)" -ge 8388608 ]; }
+	wait_for written
+	kill "${STARTED[0]}"
+	wait "${STARTED[0]}"
+	# In one interval, or two when it ended in between.
+	[ "$(total 8)" -eq 1048576 ] || [ "$(total 8)" -eq 2097152 ]
+	grep -q ',1048576,trace$' out.csv
+	ps-plan report out.csv | grep -q '^Measured .*: changed blocks, by a trace of writes: 1$'
+	[ "$(ps-plan report --json out.csv | jq -r '.machines[0].measured_by')" = trace ]
+	# Nothing that cannot be traced is counted in another way.
+	fails_with 69 ps-plan profile --changed --for 1 /dev/ram0 ||
+		fails_with 66 ps-plan profile --changed --for 1 /dev/ram0
+}
+
+@test "what agents send: from a cache, and from the record of ps-health" {
+	cached_disk
+	start ps-plan profile -C cache --interval 1 -o sent.csv
+	wait_for test -s sent.csv
+	local n=2
+	more() { pass 262144 $((n++)) && grep -q '^20.*,web01,root,,[0-9]*,,,[0-9]*,agents$' sent.csv; }
+	wait_for more
+	kill "${STARTED[0]}"
+	wait "${STARTED[0]}"
+	# Four blocks of 64 KiB in each pass; passes that fall together add up.
+	awk -F, 'NR > 1 && ($8 == 0 || $8 % 262144) { exit 1 }' sent.csv
+	ps-plan report --json sent.csv | jq -e '.machines[0].measured_by == "agents"'
+
+	command -v faketime >/dev/null || skip "faketime is not installed"
+	local ago
+	for ago in 40 30 20 10; do
+		pass 524288 $((100 + ago))
+		FAKETIME_DONT_FAKE_MONOTONIC=1 faketime -f "-${ago}m" \
+			ps-health sample -C cache --state health --services receive
+	done
+	ps-plan history --state health >history.csv
+	# Of the first pass the begin is not known.
+	[ "$(grep -c ',web01,root,,600,,,524288,agents$' history.csv)" -eq 2 ]
+	[ "$(wc -l <history.csv)" -eq 3 ]
+	ps-plan report --growth 0 --json history.csv |
+		jq -e '.churn.mean_bytes_per_second * 600 | . > 524000 and . < 525000'
+	fails_with 66 ps-plan history --state nowhere
+	fails_with 64 ps-plan profile -C cache sda
+}
+
+@test "every figure of a report equals what was worked out elsewhere" {
+	command -v python3 >/dev/null || skip "python3 is not installed"
+	local seed oracle=$PS_SOURCE/tests/fleet/plan-oracle
+	for seed in 1 2; do
+		"$oracle" make "$seed" >churn.csv
+		ps-plan report --bandwidth 400Mbit --rpo 10m --outage 3h \
+			--retention 36h --initial 48h --json churn.csv >r.json ||
+			[ $? -eq 1 ]
+		"$oracle" check r.json churn.csv tables=2019 growth=0.3 \
+			percentile=95 ratio=1.0 rpo=600 bandwidth=400000000 \
+			outage=10800 retention=129600 initial=172800
+		ps-plan report --tables 2015 --growth 0 --percentile 90 --ratio 50 \
+			--bandwidth 30M --json churn.csv >r.json || [ $? -eq 1 ]
+		"$oracle" check r.json churn.csv tables=2015 growth=0.0 \
+			percentile=90 ratio=0.5 rpo=900 bandwidth=251658240 \
+			outage=14400 retention=86400 initial=259200
+	done
+}
+
+@test "text, JSON and page say the same" {
 	rows web01 62914560 120 >a.csv
 	rows db01 125829120 120 >b.csv
-	ps-plan report --growth 0 --bandwidth 30Mbit a.csv b.csv >text
-	ps-plan report --growth 0 --bandwidth 30Mbit --json <(cat a.csv) b.csv >json
+	report() { ps-plan report --growth 0 --bandwidth 30Mbit "$@"; }
+	report --html page.html a.csv b.csv >text
+	report --json <(cat a.csv) b.csv >json
 	grep -q '^db01  *1  *100 GiB  *2.00  *2.00 ' text
 	jq -e '.churn.bytes_per_second == 3145728' json
 	jq -e '.line.achieved_rpo_seconds == 0' json
 	grep -q '^RPO with 30.0 Mbit/s: 0' text
 	jq -e '.servers | length == 1' json
+	grep -q "^Bandwidth for an RPO of 15m.*: $(jq -r '.line.needed_bits / 1e5 | round / 10' json) Mbit/s" text
+	# Each finding and each cell of the text stands on the page.
+	sed '1,/^$/d' text | while read -r line; do
+		grep -qF "<li>$line</li>" page.html || { echo "$line"; exit 1; }
+	done
+	sed '/^$/,$d' text | grep -v ^MACHINE | tr -s ' ' '\n' | while read -r cell; do
+		grep -qF "$cell" page.html || { echo "$cell"; exit 1; }
+	done
+	jq -r '.machines[] | .machine' json | while read -r name; do
+		grep -q "<figcaption>$name " page.html || exit 1
+	done
 	# From standard input, too.
 	ps-plan report --growth 0 --json <a.csv | jq -e '.machines | length == 1'
 	[ "$(ps-plan report --growth 30 --json a.csv | jq '.churn.mean_bytes_per_second | round')" -eq 1363149 ]
+}
+
+@test "the page is one file, well formed, light and dark" {
+	rows 'web01' 62914560 600 >a.csv
+	ps-plan report --bandwidth 5Mbit --html page.html a.csv >/dev/null
+	if command -v xmllint >/dev/null; then xmllint --noout page.html; fi
+	run ! grep -E 'https?:|src=|href=|url\(|@import|<script' page.html
+	[ "$(grep -c '<svg' page.html)" -eq 3 ]
+	[ "$(grep -c '<polyline' page.html)" -ge 5 ]
+	grep -q 'prefers-color-scheme:dark' page.html
+	grep -q '>RPO with 5.0 Mbit/s' page.html
+	fails_with 66 ps-plan report --html nowhere/page.html a.csv
+}
+
+@test "megabytes are not megabits" {
+	rows web01 62914560 120 >a.csv
+	bits() { ps-plan report --json --bandwidth "$1" a.csv | jq .line.bits; }
+	[ "$(bits 100Mbit)" -eq 100000000 ]
+	[ "$(bits 12M)" -eq 100663296 ]
+	[ "$(bits 12MiB)" -eq 100663296 ]
+	# 1 MiB/s for a day is 84.4 GiB; 8.39 Mbit/s is what carries it.
+	ps-plan report --growth 0 a.csv >text
+	grep -q '^web01 .* 1.00  *1.00  *84.4 GiB' text
+	grep -q '^Churn: 84.4 GiB a day, mean 1.00 MiB/s' text
+	# Two hours at r MB/s, of which 15 minutes may be pending: 7200 / 8100.
+	grep -q '^Bandwidth for an RPO of 15m[^:]*: 7.5 Mbit/s' text
 }
 
 @test "a machine above a limit: exit 1, and which limit" {
@@ -67,6 +195,7 @@ cleanup() { [ ! -s loop ] || losetup -d "$(cat loop)"; }
 		grep -q "bad.csv:$line: " err || { cat err; false; }
 	done <<'END'
 1|time,machine,disk\n
+2|time,machine,disk,changed_bytes\n2026-11-01T00:00:00Z,m,d,x\n
 2|time,machine,disk,write_bytes\n2026-11-01T00:00:00Z,m,d\n
 2|time,machine,disk,write_bytes\nyesterday,m,d,1\n
 2|time,machine,disk,write_bytes\n2026-11-01T00:00:00Z,../m,d,1\n

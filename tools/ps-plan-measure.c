@@ -1,0 +1,352 @@
+/*
+ * What ps-plan profile measures: every write (diskstats), changed blocks on
+ * this machine (the kernel's trace of writes), changed blocks that agents sent
+ * to this process server (tallies of the cache, ps-health's record of them).
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/tool.h"
+#include "base/units.h"
+#include "cache/report.h"
+#include "fleet/churn.h"
+#include "health/disks.h"
+#include "ps-plan-measure.h"
+#include "trace/tracer.h"
+
+#define DRAIN_NS (NS_PER_S / 5) /* how often the kernel's buffers are emptied  \
+				 */
+#define DAY_S 86400
+
+static volatile sig_atomic_t asked_to_end;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	asked_to_end = 1;
+}
+
+static void heed_signals(void)
+{
+	const struct sigaction end = {.sa_handler = on_signal};
+
+	sigaction(SIGTERM, &end, NULL);
+	sigaction(SIGINT, &end, NULL);
+}
+
+/* One way to measure; `sample` with NULL only begins. */
+struct way {
+	int (*sample)(struct way *w, FILE *out, struct err *e);
+	void (*wait)(struct way *w); /* now and then between samples, or NULL */
+	void *ctx;
+};
+
+/* false: asked to end. */
+static bool sleep_until(struct way *w, int64_t mono_ns)
+{
+	int64_t now = mono_now_ns();
+
+	while (!asked_to_end && now < mono_ns) {
+		int64_t next = w->wait != NULL && mono_ns - now > DRAIN_NS
+				   ? now + DRAIN_NS
+				   : mono_ns;
+		const struct timespec until = {next / NS_PER_S,
+					       next % NS_PER_S};
+
+		(void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until,
+				      NULL);
+		if (w->wait != NULL)
+			w->wait(w);
+		now = mono_now_ns();
+	}
+	return !asked_to_end;
+}
+
+static int sample_until(struct way *w, const struct measure *m, FILE *out,
+			struct err *e)
+{
+	int64_t begun = mono_now_ns(), next = begun;
+	int rc = w->sample(w, NULL, e);
+
+	heed_signals();
+	while (rc == 0) {
+		next += (int64_t)m->interval * NS_PER_S;
+		if (!sleep_until(w, next))
+			break;
+		rc = w->sample(w, out, e);
+		if (rc == 0 && fflush(out) != 0)
+			rc = err_sys(e, 0, "writing samples");
+		if (m->run_for > 0 &&
+		    mono_now_ns() - begun >= (int64_t)m->run_for * NS_PER_S)
+			break;
+	}
+	return rc;
+}
+
+/* ---- this machine ---- */
+
+struct here {
+	struct profile *profile;
+	struct tracer *tracers; /* one for each disk; NULL: not traced */
+	char paths[PROFILE_DISKS][NAME_SIZE + 8];
+	unsigned cuts;
+};
+
+static int sample_here(struct way *w, FILE *out, struct err *e)
+{
+	struct here *h = w->ctx;
+
+	h->cuts++;
+	return profile_sample(h->profile, out, e);
+}
+
+static void drain_here(struct way *w)
+{
+	struct here *h = w->ctx;
+
+	for (unsigned i = 0; i < h->profile->n; i++)
+		tracer_drain(&h->tracers[i]);
+}
+
+/* Bytes of the chunks that were written since the sample before; -1: unknown */
+static int64_t changed_here(void *ctx, unsigned disk)
+{
+	struct here *h = ctx;
+	struct tracer *t = &h->tracers[disk];
+	struct ranges r = {0};
+	char to[16], base[16];
+	struct err e = {0};
+	const char *why = "";
+	int64_t bytes;
+	int rc;
+
+	snprintf(to, sizeof(to), "%u", h->cuts);
+	snprintf(base, sizeof(base), "%u", h->cuts - 1);
+	/* By its name the tracer knows its own reads. */
+	prctl(PR_SET_NAME, t->comm);
+	rc = tracer_cut(t, to, h->cuts > 1 ? base : "", &r, &why, &e);
+	ranges_tidy(&r);
+	bytes = (int64_t)ranges_bytes(&r);
+	ranges_free(&r);
+	if (rc == 0)
+		return bytes;
+	if (h->cuts > 1)
+		tool_warn("%s: changed blocks of this interval are not known: "
+			  "%s",
+			  h->paths[disk], rc < 0 ? e.msg : why);
+	return -1;
+}
+
+static int trace_here(struct here *h, struct err *e)
+{
+	char name[INSTANCE_NAME];
+	int rc = 0;
+
+	h->tracers = calloc(h->profile->n, sizeof(*h->tracers));
+	if (h->tracers == NULL)
+		return err_sys(e, PS_TEMPFAIL, "tracing");
+	for (unsigned i = 0; i < h->profile->n; i++)
+		h->tracers[i].instance =
+		    (struct instance){.folder = -1, .dir = -1};
+	for (unsigned i = 0; rc == 0 && i < h->profile->n; i++) {
+		snprintf(h->paths[i], sizeof(h->paths[i]), "/dev/%s",
+			 h->profile->disks[i].name);
+		snprintf(name, sizeof(name), "ps-plan-%d-%u", (int)getpid(), i);
+		rc = tracer_open(&h->tracers[i], h->paths[i], name,
+				 TRACER_BUFFER, e);
+	}
+	if (rc < 0)
+		err_hint(e, "without --changed every write is counted");
+	return rc;
+}
+
+int measure_here(struct profile *p, const struct measure *m, FILE *out,
+		 struct err *e)
+{
+	struct here h = {.profile = p};
+	struct way w = {.sample = sample_here, .ctx = &h};
+	int rc = 0;
+
+	if (m->changed) {
+		rc = trace_here(&h, e);
+		p->changed = changed_here;
+		p->ctx = &h;
+		w.wait = drain_here;
+	}
+	if (rc == 0)
+		rc = sample_until(&w, m, out, e);
+	for (unsigned i = 0; h.tracers != NULL && i < p->n; i++)
+		tracer_close(&h.tracers[i]);
+	free(h.tracers);
+	return rc;
+}
+
+/* ---- what agents sent ---- */
+
+struct sent {
+	char machine[NAME_SIZE], disk[NAME_SIZE];
+	uint64_t changed;
+	int64_t since; /* seconds; of its last pass, else when first seen */
+	bool begun;    /* a pass was seen: what comes next is whole */
+};
+
+struct passes {
+	const char *cache;
+	struct sent *disks;
+	size_t n, at; /* they come in the same order each time */
+	int64_t now;
+	FILE *out;
+};
+
+static void agent_row(FILE *out, int64_t now, const char *machine,
+		      const char *disk, int64_t seconds, uint64_t bytes)
+{
+	char time[TIME_TEXT];
+
+	format_time(now * NS_PER_S, time);
+	fprintf(out, "%s,%s,%s,,%" PRId64 ",,,%" PRIu64 ",%s\n", time, machine,
+		disk,
+		seconds < 1	  ? 1
+		: seconds > DAY_S ? DAY_S
+				  : seconds,
+		bytes, churn_by_name(CHURN_AGENTS));
+}
+
+static struct sent *find_sent(struct passes *p, const char *machine,
+			      const char *disk, struct err *e)
+{
+	struct sent *d;
+
+	for (size_t i = 0; i < p->n; i++) {
+		d = &p->disks[(p->at + i) % p->n];
+		if (strcmp(d->disk, disk) == 0 &&
+		    strcmp(d->machine, machine) == 0) {
+			p->at = (p->at + i + 1) % p->n;
+			return d;
+		}
+	}
+	d = realloc(p->disks, (p->n + 1) * sizeof(*d));
+	if (d == NULL) {
+		err_sys(e, PS_TEMPFAIL, "disks of the cache");
+		return NULL;
+	}
+	p->disks = d;
+	d += p->n++;
+	*d = (struct sent){.since = p->now};
+	snprintf(d->machine, NAME_SIZE, "%s", machine);
+	snprintf(d->disk, NAME_SIZE, "%s", disk);
+	return d;
+}
+
+static int look_at_disk(void *ctx, const struct cache_disk_view *v,
+			struct err *e)
+{
+	struct passes *p = ctx;
+	struct sent *d;
+	bool grown;
+
+	if (!v->tallied)
+		return 0;
+	d = find_sent(p, v->machine, v->disk, e);
+	if (d == NULL)
+		return -PS_TEMPFAIL;
+	grown = v->tally.changed > d->changed;
+	/* The begin of the first pass is not known; a set back one neither. */
+	if (p->out != NULL && d->begun && grown)
+		agent_row(p->out, p->now, d->machine, d->disk,
+			  p->now - d->since, v->tally.changed - d->changed);
+	else if (p->out != NULL && p->now - d->since >= DAY_S)
+		agent_row(p->out, p->now, d->machine, d->disk, DAY_S, 0);
+	else if (v->tally.changed == d->changed)
+		return 0;
+	d->begun = p->out != NULL && v->tally.changed >= d->changed;
+	d->changed = v->tally.changed;
+	d->since = p->now;
+	return 0;
+}
+
+static int sample_cache(struct way *w, FILE *out, struct err *e)
+{
+	struct passes *p = w->ctx;
+	struct cache *c;
+	int rc = cache_look(&c, p->cache, e);
+
+	if (rc < 0)
+		return rc;
+	p->now = time_now_ns() / NS_PER_S;
+	p->out = out;
+	rc = cache_views(c, look_at_disk, p, e);
+	cache_close(c);
+	return rc;
+}
+
+int measure_cache(const char *cache, const struct measure *m, FILE *out,
+		  struct err *e)
+{
+	struct passes p = {.cache = cache};
+	struct way w = {.sample = sample_cache, .ctx = &p};
+	int rc = sample_until(&w, m, out, e);
+
+	free(p.disks);
+	return rc;
+}
+
+/*
+ * The record has for each minute what was accepted in it: a pass brings at
+ * once what changed since the one before. The first one's begin is not known.
+ */
+static int history_of(void *ctx, const struct disk_record *r, struct err *e)
+{
+	int64_t last = r->seen / 60, before = -1, first = -1, newest = -1;
+	struct disk_minute m;
+	FILE *out = ctx;
+
+	(void)e;
+	for (int64_t i = last - DISK_MINUTES + 1; i <= last; i++) {
+		if (!disk_minute(r, i, &m))
+			continue;
+		first = first < 0 ? i : first;
+		newest = i;
+		if (m.changed == 0)
+			continue;
+		if (before >= 0)
+			agent_row(out, (i + 1) * 60, r->machine, r->disk,
+				  (i - before) * 60, m.changed);
+		before = i;
+	}
+	/* Nothing came: it did not change, or its agent is silent. */
+	if (before < 0 && newest > first)
+		agent_row(out, (newest + 1) * 60, r->machine, r->disk,
+			  (newest - first + 1) * 60, 0);
+	return 0;
+}
+
+int measure_history(const char *state, FILE *out, struct err *e)
+{
+	int fd = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
+	int64_t since = time_now_ns() / NS_PER_S - DISK_MINUTES * 60;
+	struct disks d;
+	char aside[64];
+
+	if (fd < 0) {
+		rc = err_sys(e, 0, "%s", state);
+		err_hint(e, "ps-health sample, each minute, keeps the history");
+		return rc;
+	}
+	rc = disks_open(&d, fd, false, aside, sizeof(aside), e);
+	if (rc == 0) {
+		rc = disks_each(&d, since, history_of, out, e);
+		disks_close(&d);
+	}
+	close(fd);
+	return rc;
+}
