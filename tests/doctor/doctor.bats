@@ -41,7 +41,7 @@ stand_in() {
 		wait
 	END
 	chmod +x "$1"
-	start "./$@"
+	start "./$1" "${@:2}"
 	wait_for grep -qx "$1" "/proc/${STARTED[-1]}/comm"
 }
 
