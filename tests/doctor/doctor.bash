@@ -62,7 +62,7 @@ both() {
 # row FAULT CAUSE STEP WORDS: into the table, which table() prints in the end
 row() {
 	printf '# %-26s | %-19s | %-9s | %s\n' "$1" "$2" "$3" \
-		"$(sed "s,$T/,,g" <<<"$4")" >>"$BATS_FILE_TMPDIR/table"
+		"${4//"$T/"/}" >>"$BATS_FILE_TMPDIR/table"
 }
 
 table() {

@@ -41,7 +41,7 @@ stand_in() {
 		wait
 	END
 	chmod +x "$1"
-	start "./$@"
+	start "./$1" "${@:2}"
 	wait_for grep -qx "$1" "/proc/${STARTED[-1]}/comm"
 }
 
@@ -159,4 +159,54 @@ heartbeat() {
 	sed -i '/^config:/d' s1/ps.yaml
 	[ "$(heartbeat 9000)" = 'null skipped' ]
 	[ ! -e health/heartbeat.since ]
+}
+
+@test "a scanner by its name, and one that holds each open, with what to exclude" {
+	echo 1 >s1/port
+	stand_in clamonacc
+	doctor --json antivirus >out
+	[ "$(step antivirus .result)" = warning ]
+	step antivirus '.evidence[]' | grep -q 'ClamAV on-access runs'
+	step antivirus .next | grep -q "exclude from it: $T/s1/cache, $T/health"
+	[ "$(id -u)" -eq 0 ] || skip "the rest needs root"
+	mkdir watched
+	cat >listener.py <<-'END'
+		import ctypes, sys, time
+		c = ctypes.CDLL(None, use_errno=True)
+		# FAN_CLASS_CONTENT; FAN_MARK_ADD, FAN_OPEN_PERM, AT_FDCWD
+		fd = c.fanotify_init(4, 0)
+		c.fanotify_mark.argtypes = [ctypes.c_int, ctypes.c_uint,
+		    ctypes.c_uint64, ctypes.c_int, ctypes.c_char_p]
+		ok = fd >= 0 and c.fanotify_mark(fd, 1, 0x10000, -100, b"watched") == 0
+		print("yes" if ok else "no", flush=True)
+		time.sleep(100)
+	END
+	start python3 listener.py >can
+	wait_for test -s can
+	grep -q yes can || skip "no permission events of fanotify here"
+	doctor --json antivirus >out
+	step antivirus '.evidence[]' |
+		grep -q "(pid ${STARTED[-1]}) is asked before a file is opened"
+}
+
+@test "failures in the logs: of a disk, and of a program" {
+	serve
+	pass m d disk.img s1 --bookmark b1
+	wait_for drained
+	doctor --json logs >out
+	[ "$(step logs .result)" = passed ]
+	ps-cache hold -C s1/cache m d "somebody said so"
+	scribble disk.img 7
+	ps-scan --machine m --disk d --map m.d.map --bookmark b2 disk.img |
+		client m s1 --put - >acks 2>put.err || true
+	echo "ps-upload: azblob://a/v: the service answered 500" >some.log
+	doctor --json --log some.log logs >out || true
+	[ "$(step logs .result)" = failed ] || { cat out put.err; false; }
+	step logs '.evidence[]' | grep -q '^last answer 423 .*/m/disks/d/'
+	step logs '.evidence[]' | grep -q '^1 line tells of failures; .* 500$'
+	# One that nobody wrote to for an hour is old.
+	touch -d '2 hours ago' some.log
+	doctor --json --log some.log logs >out || true
+	step logs '.evidence[]' | grep -q '^last answer 423'
+	run ! grep -q 'tells of failures' out
 }
