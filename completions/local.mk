@@ -2,6 +2,7 @@
 
 ps_bashdir = $(bashcompdir)
 dist_ps_bash_DATA = \
+	completions/bash/cdpcli \
 	completions/bash/cxpsclient \
 	completions/bash/ps-agent \
 	completions/bash/ps-balance \
@@ -23,6 +24,7 @@ dist_ps_bash_DATA = \
 
 ps_zshdir = $(zshcompdir)
 dist_ps_zsh_DATA = \
+	completions/zsh/_cdpcli \
 	completions/zsh/_cxpsclient \
 	completions/zsh/_ps-agent \
 	completions/zsh/_ps-balance \
@@ -44,6 +46,7 @@ dist_ps_zsh_DATA = \
 
 ps_fishdir = $(fishcompdir)
 dist_ps_fish_DATA = \
+	completions/fish/cdpcli.fish \
 	completions/fish/cxpsclient.fish \
 	completions/fish/ps-agent.fish \
 	completions/fish/ps-balance.fish \

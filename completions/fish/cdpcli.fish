@@ -1,0 +1,17 @@
+# Made by scripts/make-completions from the option table of cdpcli.
+complete -c cdpcli -f
+complete -c cdpcli -l registermt -d 'register as master target, fetch the latest certificates'
+complete -c cdpcli -l identity -x -a '(__fish_complete_directories)' -d 'folder of key, certificate and names'
+complete -c cdpcli -l cs -x -d 'of the configuration server'
+complete -c cdpcli -l cs-port -x -d 'its port (default: 443)'
+complete -c cdpcli -s P -l passphrase -r -F -d 'file with the passphrase (default: the key of the last time)'
+complete -c cdpcli -l name -x -d 'of this server (default: the host\'s)'
+complete -c cdpcli -l address -x -d 'where it is reached'
+complete -c cdpcli -l port -x -d 'where it takes data (default: 9443)'
+complete -c cdpcli -l alt -x -d 'more names for its certificate, as DNS:mt1.example,IP:192.0.2.1'
+complete -c cdpcli -l json -d 'print JSON'
+complete -c cdpcli -s h -l help -d 'print this help'
+complete -c cdpcli -s V -l version -d 'print the version'
+complete -c cdpcli -s q -l quiet -d 'say only what failed'
+complete -c cdpcli -s v -l verbose -d 'say more'
+complete -c cdpcli -l config -r -F -d 'configuration, see ps.yaml(5)'
