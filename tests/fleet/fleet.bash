@@ -85,7 +85,7 @@ stop_one() {
 
 # ---- agents, and kills of anything ----
 
-declare -A RUNS # "KIND NAME" -> process id
+declare -gA RUNS # "KIND NAME" -> process id
 
 # up KIND [NAME]: serve, receive, pipeline, heartbeat, agent
 up() {
