@@ -24,7 +24,7 @@
 #include "net/channel.h"
 
 #define TICK_MS 1000
-#define ROOTS_NS (2 * NS_PER_S)	  /* passphrases are looked at */
+#define ROOTS_NS NS_PER_S	  /* passphrases are looked at */
 #define CERT_NS (10 * NS_PER_S)	  /* our own certificate */
 #define SILENT_NS (60 * NS_PER_S) /* who is not heard any more */
 #define AWAY_NS (2 * NS_PER_S)	  /* until a database is tried again */

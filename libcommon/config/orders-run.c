@@ -10,6 +10,8 @@
 #include "config/orders-run.h"
 
 #define LOOK_NS (NS_PER_S / 5)
+/* An agent that is off must not keep other orders from being run. */
+#define ARRIVED_WAIT_S 20
 
 struct running {
 	const struct order_place *place;
@@ -132,10 +134,14 @@ static const struct {
 
 static int until_done(struct running *r, size_t which, struct err *e)
 {
-	int64_t end = mono_now_ns() + (int64_t)r->place->wait_s * NS_PER_S;
+	unsigned wait_s = r->place->wait_s;
 	const struct timespec pause = {0, LOOK_NS};
+	int64_t end;
 	int rc;
 
+	if (table[which].run == arrived && wait_s > ARRIVED_WAIT_S)
+		wait_s = ARRIVED_WAIT_S;
+	end = mono_now_ns() + (int64_t)wait_s * NS_PER_S;
 	while ((rc = table[which].run(r, e)) == 1 && mono_now_ns() < end)
 		nanosleep(&pause, NULL);
 	return rc == 1 ? err_set(e, PS_TEMPFAIL, "%s", r->note) : rc;

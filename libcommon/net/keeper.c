@@ -133,7 +133,7 @@ static int prove(const struct holder *h, const struct line *line,
 	struct keeper_notice notice = {.id = line->id};
 	struct login l = {0};
 	int rc = 0;
-	uint32_t i;
+	uint64_t i;
 
 	if (memchr(a->machine, '\0', sizeof(a->machine)) == NULL ||
 	    !login_name_ok(a->machine) || !line->asked[ASK_NONCE])

@@ -40,7 +40,7 @@ struct keeper {
 #define KEEPER_ROOTS_MAX 8
 
 struct keeper_roots {
-	uint32_t n;
+	uint64_t n;
 	struct keeper_root {
 		int64_t generation;
 		int64_t until; /* ns, UTC; 0: no end */

@@ -197,7 +197,7 @@ static void machines(struct session *s)
 		session_list(s, machine != NULL ? machine
 				: all		? NULL
 						: s->machine);
-	else if (s->nparts < 5 || !is_part(s, 3, "disks"))
+	else if (machine == NULL || s->nparts < 5 || !is_part(s, 3, "disks"))
 		session_say(s, 404, "no such place");
 	else if (!name_ok(s->part[4]))
 		session_say(s, 400, "not the name of a disk");

@@ -74,7 +74,7 @@ used() {
 }
 
 @test "225 machines of three disks: all is heard, under 5 % of a core" {
-	local before n=20 i
+	local before n=12 i
 	site
 	join ps1 >out
 	many_machines

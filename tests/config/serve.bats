@@ -114,9 +114,8 @@ failed_step() {
 	wait_for join ps2
 	[ "$(answer '[.[].passphrase_generation]' list)" = '[1,2]' ]
 	(umask 077 && ps-config passphrase rotate --overlap 0 >third)
-	refused() { ! beat ps2 --once; }
+	refused() { ! beat ps2 --once 2>err; }
 	wait_for refused
-	fails_with 77 beat ps2 --once
 	grep -q 'passphrase rotated' err
 	beat ps1 --once # its hour is not over
 	mv third first
@@ -240,6 +239,7 @@ failed_step() {
 }
 
 @test "the database is locked by another: 503, then it goes on" {
+	[ -n "${PS_LONG-}" ] || skip "long: PS_LONG=1 (MariaDB that is away is not)"
 	command -v python3 >/dev/null || skip "python3 is not installed"
 	site
 	join ps1 >out

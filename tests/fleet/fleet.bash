@@ -30,7 +30,10 @@ fleet() {
 		pipeline "$s"
 		heartbeat "$s"
 	done
+	for s; do wait_for is_heard "$s"; done
 }
+
+is_heard() { config server show "$1" --json | jq -e '.contact != null'; }
 
 # serve: starts the configuration server, on the port that it had if any
 serve() {
@@ -47,6 +50,7 @@ serve() {
 heartbeat() {
 	start ps-config heartbeat --identity "$T/$1/identity" \
 		-C "$T/$1/cache" --health "$T/$1/health" \
+		--machine-id "id-of-$1" \
 		>>"$T/$1/heartbeat.out" 2>>"$T/$1/heartbeat.err"
 }
 
@@ -81,7 +85,7 @@ stop_one() {
 
 # ---- agents, and kills of anything ----
 
-declare -A RUNS # "KIND NAME" -> process id
+declare -gA RUNS # "KIND NAME" -> process id
 
 # up KIND [NAME]: serve, receive, pipeline, heartbeat, agent
 up() {
