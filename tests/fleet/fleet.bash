@@ -171,9 +171,14 @@ listed() { # listed MACHINE...: their complete points
 # check_fleet MACHINE...: nobody writes any more. Everything that was taken is
 # there, restores to what its source has read, and no chain has a gap.
 check_fleet() {
-	local m p
+	local m p s
 	for m; do wait_for is_whole "$m"; done
+	for m; do stop_one "${RUNS["agent $m"]}"; done
 	note_points "$@"
+	for s in "$T"/s[0-9]; do
+		s=${s##*/}
+		[ -z "${RUNS["pipeline $s"]:-}" ] || wait_for drained "$s"
+	done
 	listed "$@" >"$T/listed"
 	if [ "${LOST:-no}" = no ]; then
 		comm -23 "$T/taken" "$T/listed" >"$T/missing"

@@ -157,8 +157,8 @@ sends() { # sends MACHINE BOOKMARK
 	balance apply --dry-run plan.json >out
 	grep -q '^m1  *s1  *s2' out
 	is_at m1 s1
-	balance apply --json <plan.json >done
-	jq -e '.done == 3 and .failed == 0 and .open == 0' done
+	balance apply --json <plan.json >applied
+	jq -e '.done == 3 and .failed == 0 and .open == 0' applied
 	is_at m1 s2
 	is_at m2 s1
 	balance apply plan.json | grep -q 'Nothing has to move'
@@ -195,6 +195,6 @@ sends() { # sends MACHINE BOOKMARK
 	[ "$(config jobs list --json | jq 'map(select(.kind == "move" and .state == "done")) | length')" = 3 ]
 	scribble m1.img 60
 	check_fleet "${all[@]}"
-	[ "$(ls -A s1/cache/m1 s1/cache/m2 s1/cache/m3 | grep -c '^\.moved$')" = 3 ]
+	for m in "${all[@]}"; do [ "$(ls -A "s1/cache/$m")" = .moved ]; done
 	grep -q 'the process server is s2, 127.0.0.1 port' m1.err
 }
