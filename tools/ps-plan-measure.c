@@ -23,8 +23,9 @@
 #include "ps-plan-measure.h"
 #include "trace/tracer.h"
 
-#define DRAIN_NS (NS_PER_S / 5) /* how often the kernel's buffers are emptied  \
-				 */
+#define DRAIN_NS                                                               \
+	(NS_PER_S / 5) /* how often the kernel's buffers are emptied           \
+			*/
 #define DAY_S 86400
 
 static volatile sig_atomic_t asked_to_end;
@@ -77,7 +78,6 @@ static int sample_until(struct way *w, const struct measure *m, FILE *out,
 	int64_t begun = mono_now_ns(), next = begun;
 	int rc = w->sample(w, NULL, e);
 
-	heed_signals();
 	while (rc == 0) {
 		next += (int64_t)m->interval * NS_PER_S;
 		if (!sleep_until(w, next))
@@ -160,7 +160,9 @@ static int trace_here(struct here *h, struct err *e)
 	for (unsigned i = 0; rc == 0 && i < h->profile->n; i++) {
 		snprintf(h->paths[i], sizeof(h->paths[i]), "/dev/%s",
 			 h->profile->disks[i].name);
-		snprintf(name, sizeof(name), "ps-plan-%d-%u", (int)getpid(), i);
+		/* What a killed one left of this name is removed. */
+		snprintf(name, sizeof(name), "ps-plan-%.32s",
+			 h->profile->disks[i].name);
 		rc = tracer_open(&h->tracers[i], h->paths[i], name,
 				 TRACER_BUFFER, e);
 	}
@@ -176,6 +178,7 @@ int measure_here(struct profile *p, const struct measure *m, FILE *out,
 	struct way w = {.sample = sample_here, .ctx = &h};
 	int rc = 0;
 
+	heed_signals(); /* before there is something to be left behind */
 	if (m->changed) {
 		rc = trace_here(&h, e);
 		p->changed = changed_here;
@@ -195,8 +198,8 @@ int measure_here(struct profile *p, const struct measure *m, FILE *out,
 struct sent {
 	char machine[NAME_SIZE], disk[NAME_SIZE];
 	uint64_t changed;
-	int64_t since; /* seconds; of its last pass, else when first seen */
-	bool begun;    /* a pass was seen: what comes next is whole */
+	int64_t since;	  /* seconds; of its last pass, else when first seen */
+	bool seen, begun; /* begun: by a pass, what comes next is whole */
 };
 
 struct passes {
@@ -247,30 +250,43 @@ static struct sent *find_sent(struct passes *p, const char *machine,
 	return d;
 }
 
+/* What came since the last time; false: nothing is to be noted. */
+static bool compare(const struct passes *p, struct sent *d, uint64_t changed)
+{
+	int64_t quiet = p->now - d->since;
+
+	if (!d->seen || changed < d->changed) {
+		d->seen = true; /* or it was set back: begin anew */
+		d->begun = false;
+	} else if (changed > d->changed) {
+		/* The begin of the first pass is not known. */
+		if (d->begun)
+			agent_row(p->out, p->now, d->machine, d->disk, quiet,
+				  changed - d->changed);
+		d->begun = true;
+	} else if (quiet >= DAY_S) {
+		agent_row(p->out, p->now, d->machine, d->disk, DAY_S, 0);
+	} else {
+		return false;
+	}
+	return true;
+}
+
 static int look_at_disk(void *ctx, const struct cache_disk_view *v,
 			struct err *e)
 {
 	struct passes *p = ctx;
 	struct sent *d;
-	bool grown;
 
 	if (!v->tallied)
 		return 0;
 	d = find_sent(p, v->machine, v->disk, e);
 	if (d == NULL)
 		return -PS_TEMPFAIL;
-	grown = v->tally.changed > d->changed;
-	/* The begin of the first pass is not known; a set back one neither. */
-	if (p->out != NULL && d->begun && grown)
-		agent_row(p->out, p->now, d->machine, d->disk,
-			  p->now - d->since, v->tally.changed - d->changed);
-	else if (p->out != NULL && p->now - d->since >= DAY_S)
-		agent_row(p->out, p->now, d->machine, d->disk, DAY_S, 0);
-	else if (v->tally.changed == d->changed)
-		return 0;
-	d->begun = p->out != NULL && v->tally.changed >= d->changed;
-	d->changed = v->tally.changed;
-	d->since = p->now;
+	if (compare(p, d, v->tally.changed)) {
+		d->changed = v->tally.changed;
+		d->since = p->now;
+	}
 	return 0;
 }
 
@@ -294,8 +310,10 @@ int measure_cache(const char *cache, const struct measure *m, FILE *out,
 {
 	struct passes p = {.cache = cache};
 	struct way w = {.sample = sample_cache, .ctx = &p};
-	int rc = sample_until(&w, m, out, e);
+	int rc;
 
+	heed_signals();
+	rc = sample_until(&w, m, out, e);
 	free(p.disks);
 	return rc;
 }

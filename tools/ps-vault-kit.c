@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -84,14 +83,17 @@ static void stamp(const struct request *r)
 {
 	const struct key *key = &r->keys->keys[r->keys->n - 1];
 	char id[2 * SEG_KEY_ID_LEN + 1];
+	int fd = open(r->health, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
 	struct err e = {0};
-	int fd, rc;
 
-	if (mkdir(r->health, 0755) < 0 && errno != EEXIST)
+	if (fd < 0 && errno == ENOENT) {
+		tool_note("%s: ps-health is not used on this machine",
+			  r->health);
+		return;
+	}
+	if (fd < 0) {
 		rc = err_sys(&e, 0, "%s", r->health);
-	else if ((fd = open(r->health, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
-		rc = err_sys(&e, 0, "%s", r->health);
-	else {
+	} else {
 		hex_encode(key->id, SEG_KEY_ID_LEN, id);
 		rc = gather_stamp_kit(fd, id, &e);
 		close(fd);

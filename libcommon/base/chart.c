@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/chart.h"
 #include "base/units.h"
@@ -11,6 +12,7 @@
 #define LEFT 92
 #define BOTTOM 24
 #define TOP 10
+#define SHORT 8 /* letters that always fit below */
 
 /* A round number that nothing passes. */
 static double top_of(const struct chart *p)
@@ -88,8 +90,12 @@ static void words_below(const struct chart *p, FILE *f)
 {
 	for (unsigned i = 0; i < 5; i++)
 		fprintf(f,
-			"<text x=\"%.0f\" y=\"%d\" text-anchor=\"%s\">%s"
-			"</text>\n",
+			"<text%s x=\"%.0f\" y=\"%d\" text-anchor=\"%s\">"
+			"%s</text>\n",
+			/* Long ones have no room on a phone. */
+			i % 2 == 1 && strlen(p->below[i]) > SHORT
+			    ? " class=\"more\""
+			    : "",
 			LEFT + (WIDTH - LEFT) * i / 4.0, HEIGHT - 6,
 			i == 0	 ? "start"
 			: i == 4 ? "end"

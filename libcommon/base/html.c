@@ -34,7 +34,8 @@ static const char style[] =
     ".k0:before,.k1:before{content:\"\\25a0  \"}\n"
     "@media(min-width:48rem){.plots{display:grid;grid-template-columns:1fr "
     "1fr;gap:0 1.5rem}}\n"
-    "@media(max-width:47.9rem){svg text{font-size:18px}}\n";
+    "@media(max-width:47.9rem){svg text{font-size:18px}.more{display:none}}"
+    "\n";
 
 void html_begin(const char *title, const char *css, FILE *f)
 {

@@ -1,10 +1,28 @@
 /*
- * The English word list of BIP-39 (2048 words, in order; no two begin with the
- * same four letters). By Marek Palatinus, Pavol Rusnak, Aaron Voisine and Sean
- * Bowe, under the MIT licence, as the proposal says:
- * https://github.com/bitcoin/bips/blob/master/bip-0039.mediawiki
+ * The English word list of BIP-39: 2048 words, in order; no two begin with the
+ * same four letters. https://github.com/bitcoin/bips, bip-0039/english.txt.
  * Each followed by a newline, the words have the SHA-256
  * 2f5eed53a4727b4bf8880d8f3f199efc90e58503646d9ff8eff3a2ed3b24dbda.
+ *
+ * Its licence is MIT: Copyright (c) 2013 Marek Palatinus, Pavol Rusnak, Aaron
+ * Voisine, Sean Bowe
+ *
+ * Permission is hereby granted, free of charge, to any person obtaining a copy
+ * of this software and associated documentation files (the "Software"), to
+ * deal in the Software without restriction, including without limitation the
+ * rights to use, copy, modify, merge, publish, distribute, sublicense, and/or
+ * sell copies of the Software, and to permit persons to whom the Software is
+ * furnished to do so, subject to the following conditions: The above copyright
+ * notice and this permission notice shall be included in all copies or
+ * substantial portions of the Software.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+ * IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+ * FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+ * AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+ * LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING
+ * FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS
+ * IN THE SOFTWARE.
  */
 #include "config.h"
 

@@ -16,6 +16,10 @@ rows() {
 	done
 }
 
+# Of a column of out.csv.
+total() { awk -F, -v f="$1" 'NR > 1 { n += $f } END { print n + 0 }' out.csv; }
+written() { [ "$(total 6)" -ge 8388608 ]; }
+
 @test "profile measures what is written to a disk" {
 	local dev
 	truncate -s 64M disk.img
@@ -25,7 +29,6 @@ rows() {
 	start ps-plan profile --interval 1 -m web01 -o out.csv "$dev"
 	wait_for grep -q web01 out.csv
 	dd if=/dev/urandom of="$dev" bs=1M count=8 oflag=direct status=none
-	written() { [ "$(awk -F, 'NR > 1 { n += $6 } END { print n }' out.csv)" -ge 8388608 ]; }
 	wait_for written
 	kill "${STARTED[0]}"
 	wait "${STARTED[0]}"
@@ -64,8 +67,6 @@ cached_disk() {
 	for i in 1 2 3 4 5 6 7 8; do
 		dd if=/dev/urandom of="$dev" bs=1M count=1 oflag=direct status=none
 	done
-	total() { awk -F, -v f="$1" 'NR > 1 { n += $f } END { print n + 0 }' out.csv; }
-	written() { [ "$(total 6)" -ge 8388608 ]; }
 	wait_for written
 	kill "${STARTED[0]}"
 	wait "${STARTED[0]}"
@@ -101,10 +102,10 @@ cached_disk() {
 	done
 	ps-plan history --state health >history.csv
 	# Of the first pass the begin is not known.
-	[ "$(grep -c ',web01,root,,600,,,524288,agents$' history.csv)" -eq 2 ]
+	[ "$(grep -cE ',web01,root,,(540|600|660),,,524288,agents$' history.csv)" -eq 2 ]
 	[ "$(wc -l <history.csv)" -eq 3 ]
 	ps-plan report --growth 0 --json history.csv |
-		jq -e '.churn.mean_bytes_per_second * 600 | . > 524000 and . < 525000'
+		jq -e '.churn.mean_bytes_per_second * .measured_seconds | round == 1048576'
 	fails_with 66 ps-plan history --state nowhere
 	fails_with 64 ps-plan profile -C cache sda
 }

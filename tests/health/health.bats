@@ -24,6 +24,12 @@ minutes() { # minutes N: samples of the last N minutes
 	done
 }
 
+# Without a recovery kit nothing is well.
+kit() {
+	mkdir -p health
+	ps-vault kit vault -k vault.key -o kit.txt
+}
+
 json() { ps-health check --json "$@"; }
 figure() { json | jq ".figures.$1"; }
 
@@ -67,6 +73,7 @@ figure() { json | jq ".figures.$1"; }
 }
 
 @test "a healthy server is OK in every view" {
+	kit
 	receive
 	pipeline
 	pass m d disk.img s1 --bookmark b1
@@ -97,6 +104,7 @@ figure() { json | jq ".figures.$1"; }
 	}
 	understood 3
 	[ ! -s read ]
+	kit
 	receive
 	minutes 12
 	local all='clock cpu memory cache-free services disk-lag to-drain' rule
@@ -192,6 +200,7 @@ figure() { json | jq ".figures.$1"; }
 }
 
 @test "an alert is told once: by --on-change and by the command" {
+	kit
 	receive
 	sample
 	cat >tell <<-'END'

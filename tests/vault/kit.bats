@@ -30,7 +30,7 @@ words_of() {
 everything_back() { # everything_back KEYFILE
 	mkdir fresh
 	(
-		cd fresh
+		cd fresh || exit
 		umask 077
 		# The commands stand on the page.
 		sed -n 's/^     \(ps-vault list .*\)/\1/p' ../kit.txt >list
