@@ -64,8 +64,15 @@ enum doctor_service {
 
 struct redact;
 
+struct doctor_step;
+
 /* What is examined. Texts are borrowed; NULL: not configured. */
 struct doctor {
+	/* Steps instead of those of the guide, and what they know beside
+	 * this; NULL: the guide's. */
+	const struct doctor_step *steps;
+	unsigned nsteps;
+	const void *more;
 	bool source; /* a machine that is protected, not a process server */
 	const struct conf *conf;	/* ps.yaml; NULL or empty: none */
 	const char *config;		/* its path; NULL: none */
@@ -96,8 +103,11 @@ struct doctor_step {
 	void (*run)(const struct doctor *d, struct finding *f);
 };
 
-/* The steps in their order; *ret_n of them. */
+/* The steps of the guide in their order; *ret_n of them. */
 const struct doctor_step *doctor_steps(unsigned *ret_n);
+/* The same, or those that the caller has put in their place. */
+const struct doctor_step *doctor_steps_of(const struct doctor *d,
+					  unsigned *ret_n);
 
 struct doctor_run {
 	bool all;		 /* go on behind the cause */
