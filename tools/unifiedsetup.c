@@ -1,29 +1,36 @@
 /*
- * unifiedsetup(8): looks at a machine and says what stands in the way of a
- * configuration or process server.
+ * unifiedsetup(8): installs a configuration or process server, after it has
+ * looked at everything that would stand in the way.
  */
 #include "config.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <jansson.h>
+
 #include "base/secret.h"
 #include "base/tool.h"
 #include "base/units.h"
+#include "print-json.h"
+#include "setup/ask.h"
 #include "setup/choices.h"
 #include "setup/eula.h"
 #include "setup/flags.h"
+#include "setup/install.h"
 #include "setup/openings.h"
 #include "setup/preflight.h"
 
 static struct choices choices = {.port = SETUP_DATA_PORT,
 				 .cs_port = SETUP_CS_PORT};
-static const char *template_path;
+static const char *template_path, *set_proxy;
 static bool accept_eula, show_eula, check_only, json, print_command;
-static bool show_firewall, open_firewall, dry_run;
+static bool show_firewall, open_firewall, dry_run, uninstall;
+static struct remove_how how;
 
 static const struct opt opts[] = {
     {0, "server-mode", OPT_CHOICE, "MODE", &choices.mode,
@@ -70,6 +77,15 @@ static const struct opt opts[] = {
      0, 0, 0, 0, 0},
     {0, "dry-run", OPT_FLAG, 0, &dry_run, "say each step, do none of them", 0,
      0, 0, 0, 0},
+    {0, "set-proxy", OPT_FILE, "FILE", &set_proxy,
+     "installed: another proxy on the way to the vault; none: no proxy", 0, 0,
+     0, 0, 0},
+    {0, "uninstall", OPT_FLAG, 0, &uninstall,
+     "take the installation away; data stay", 0, 0, 0, 0, 0},
+    {0, "purge", OPT_FLAG, 0, &how.purge, "--uninstall: data go, too", 0, 0, 0,
+     0, 0},
+    {0, "discard-cache", OPT_FLAG, 0, &how.discard,
+     "--purge: also what is in the cache and in no vault yet", 0, 0, 0, 0, 0},
     {0, "show-firewall", OPT_FLAG, 0, &show_firewall,
      "print what has to pass firewalls, and end", 0, 0, 0, 0, 0},
     {0, "open-firewall", OPT_FLAG, 0, &open_firewall,
@@ -84,12 +100,14 @@ static const struct opt opts[] = {
 
 static const struct opt_tool tool = {
     .name = "unifiedsetup",
-    .about = "Look whether a machine is fit for a configuration or process "
-	     "server.",
-    .synopsis = "--check /ServerMode CS|PS /InstallLocation DIR "
+    .about = "Install a configuration or process server.",
+    .synopsis = "[--check | --dry-run] /ServerMode CS|PS /InstallLocation DIR "
 		"/EnvType TYPE [...]\n"
 		"--show-firewall | --open-firewall [--dry-run] FLAGS\n"
 		"--print-command FLAGS\n"
+		"--uninstall [--purge [--discard-cache]] [--dry-run] [--root "
+		"DIR]\n"
+		"--set-proxy FILE [--dry-run] [--root DIR]\n"
 		"--write-template FILE\n"
 		"/ShowThirdpartyEULA\n",
     .opts = opts,
@@ -120,6 +138,30 @@ static void parse(int argc, char **argv)
 	if (flags_translate(opts, argc, argv, &n, &words, &f) < 0)
 		die(&f, flags_have(argc, argv, "json"));
 	(void)opt_parse(&tool, n, words);
+}
+
+/* Paths below it stand in ps.yaml, so it has to be a whole one. */
+static void complete_root(void)
+{
+	static char whole[PATH_MAX];
+	char cwd[PATH_MAX] = "";
+	size_t n;
+
+	if (choices.root == NULL)
+		return;
+	if (choices.root[0] != '/' && getcwd(cwd, sizeof(cwd) - 1) == NULL)
+		tool_die_errno(0, "--root");
+	if ((size_t)snprintf(whole, sizeof(whole), "%s%s%s", cwd,
+			     cwd[0] != '\0' ? "/" : "",
+			     choices.root) >= PATH_MAX / 2 ||
+	    strpbrk(whole, "\"\\\n") != NULL)
+		opt_misuse("--root: '%s' cannot stand in ps.yaml",
+			   choices.root);
+	n = strlen(whole);
+	while (n > 0 && whole[n - 1] == '/')
+		whole[--n] = '\0';
+	/* "/" is the system itself. */
+	choices.root = n > 0 ? whole : NULL;
 }
 
 static int write_template(void)
@@ -166,7 +208,7 @@ static int print_openings(void)
 	return PS_OK;
 }
 
-static void say_command(void *ctx, const char *command)
+static void say_opening(void *ctx, const char *command)
 {
 	(void)ctx;
 	puts(command);
@@ -179,7 +221,7 @@ static int apply_openings(void)
 	int n;
 
 	openings_of(&choices, &o);
-	n = openings_apply(&o, dry_run, say_command, NULL, &e);
+	n = openings_apply(&o, dry_run, say_opening, NULL, &e);
 	if (n < 0)
 		return tool_fail(&e);
 	if (n == 0)
@@ -225,7 +267,7 @@ static void tell_check(void *ctx, unsigned i, const struct finding *f)
 }
 
 /* True when nothing stands in the way. */
-static bool preflight(void)
+static bool preflight(const char *const *only)
 {
 	struct doctor_view v = view();
 	struct preflight p;
@@ -233,12 +275,12 @@ static bool preflight(void)
 	bool ready;
 	char *text;
 
-	if (!json && !opt_quiet)
+	if (only == NULL && !json && !opt_quiet)
 		printf("unifiedsetup: a %s\n\n",
 		       choices.cs ? "configuration server with a process server"
 				  : "process server");
 	fflush(stdout);
-	if (preflight_run(&p, &choices, tell_check, &v, &e) < 0) {
+	if (preflight_run(&p, &choices, only, tell_check, &v, &e) < 0) {
 		preflight_free(&p);
 		choices_wipe(&choices);
 		tool_die(&e);
@@ -246,12 +288,192 @@ static bool preflight(void)
 	ready = p.n[DOCTOR_FAILED] == 0;
 	if (!json && !opt_quiet)
 		preflight_view_end(&p, stdout);
-	text = json ? preflight_json(&p) : NULL;
+	/* Installing answers with what it did. */
+	text = json && (check_only || !ready) ? preflight_json(&p) : NULL;
 	if (text != NULL)
 		puts(text);
 	free(text);
 	preflight_free(&p);
 	return ready;
+}
+
+/* ---- installing ---- */
+
+static void tell_action(void *ctx, const struct action *a, const struct err *e)
+{
+	json_t *list = ctx;
+
+	if (list != NULL)
+		json_array_append_new(
+		    list,
+		    json_pack("{s:s, s:s, s:s?}", "step", a->words, "result",
+			      e != NULL		    ? "failed"
+			      : a->kind == ACT_NOTE ? "note"
+						    : "done",
+			      "error", e != NULL ? e->msg : NULL));
+	else if (!opt_quiet || e != NULL || a->kind == ACT_NOTE)
+		printf("%-7s%s%s%s\n",
+		       e != NULL	     ? "FAILED"
+		       : a->kind == ACT_NOTE ? "note"
+		       : dry_run	     ? "would"
+					     : "done",
+		       a->words, e != NULL ? ": " : "",
+		       e != NULL ? e->msg : "");
+	fflush(stdout);
+}
+
+static void say_next(void)
+{
+	char path[PLACE_SIZE];
+
+	if (opt_quiet || json)
+		return;
+	place_data(&choices, "config/connection.passphrase", path);
+	puts("\nNext:");
+	if (choices.cs)
+		printf("- the passphrase for process servers and machines is "
+		       "in %s\n",
+		       path);
+	place_etc(&choices, path);
+	if (choices.vault.url[0] != '\0')
+		printf("- copy %s/vault.key to a safe place: without it "
+		       "nothing can be restored\n",
+		       path);
+	printf("- on a source machine: cxpsclient -i %s -l %u -P KEYFILE "
+	       "tests the way; ps-agent(8) protects it\n"
+	       "- what has to pass firewalls: unifiedsetup --show-firewall\n",
+	       choices.address, (unsigned)choices.port);
+}
+
+enum change { INSTALL, REMOVE, PROXY };
+
+static int make_plan(enum change what, struct setup_plan *p, struct err *e)
+{
+	switch (what) {
+	case INSTALL:
+		return setup_install(p, &choices, e);
+	case REMOVE:
+		return setup_uninstall(p, &choices, &how, e);
+	case PROXY:
+		break;
+	}
+	return setup_set_proxy(p, &choices, e);
+}
+
+static int change(enum change what)
+{
+	static const char *const done[] = {"installed", "uninstalled",
+					   "changed"};
+	json_t *list = json ? json_array() : NULL;
+	static struct setup_plan p;
+	struct err e = {0};
+	unsigned i;
+	int rc = dry_run ? 0 : setup_recover(&choices, &e);
+
+	if (rc == 0)
+		rc = make_plan(what, &p, &e);
+	for (i = 0; rc == 0 && dry_run && i < p.n; i++)
+		tell_action(list, &p.list[i], NULL);
+	if (rc == 0 && !dry_run)
+		rc = setup_run(&p, tell_action, list, &e);
+	setup_free(&p);
+	if (rc == 0 && !dry_run && what == INSTALL)
+		say_next();
+	if (json)
+		(void)print_json(json_pack("{s:s, s:b, s:s?, s:o}", "result",
+					   rc < 0 ? "failed" : done[what],
+					   "dry_run", dry_run, "error",
+					   rc < 0 ? e.msg : NULL, "steps",
+					   list),
+				 &e);
+	return rc < 0 ? tool_fail(&e) : PS_OK;
+}
+
+/* ---- questions ---- */
+
+/* True when all was asked for, page by page. */
+static bool ask_all(void)
+{
+	struct err e = {0};
+
+	if (!ask_wanted(&choices) || !isatty(STDIN_FILENO) ||
+	    !isatty(STDOUT_FILENO))
+		return false;
+	if (ask_choices(&choices, stdin, stdout, &e) < 0) {
+		choices_wipe(&choices);
+		tool_die(&e);
+	}
+	putchar('\n');
+	return true;
+}
+
+static void say_command(void)
+{
+	fputs("\nThe same as one command:\n  ", stdout);
+	choices_print(&choices, stdout);
+	putchar('\n');
+}
+
+static void check_actions(void)
+{
+	if (check_only + show_firewall + open_firewall + print_command +
+		uninstall + (template_path != NULL) + (set_proxy != NULL) >
+	    1)
+		opt_misuse("--check, --show-firewall, --open-firewall, "
+			   "--print-command, --uninstall, --set-proxy and "
+			   "--write-template exclude each other");
+	if (how.purge && !uninstall)
+		opt_misuse("--purge belongs to --uninstall");
+	if (how.discard && !how.purge)
+		opt_misuse("--discard-cache belongs to --purge");
+}
+
+/* Tried first, on the vault that is installed. */
+static int change_proxy(void)
+{
+	static const char *const only[] = {"store", "proxy", NULL};
+	struct fault f = {0};
+
+	choices.bypass = strcmp(set_proxy, "none") == 0;
+	if (!choices.bypass &&
+	    proxy_settings_read(&choices.proxy, set_proxy, &f) < 0) {
+		f.option = "set-proxy";
+		die(&f, json);
+	}
+	if (choices_installed(&choices, &f.err) < 0)
+		die(&f, json);
+	return preflight(only) ? change(PROXY) : PS_NO;
+}
+
+/* What the choices are for. */
+static int act(void)
+{
+	bool asked =
+	    !uninstall && !print_command && set_proxy == NULL && ask_all();
+	int code;
+
+	if (set_proxy != NULL)
+		return change_proxy();
+
+	if (uninstall)
+		return change(REMOVE);
+	prepare();
+	if (print_command) {
+		choices_print(&choices, stdout);
+		putchar('\n');
+		return PS_OK;
+	}
+	preflight_address(&choices);
+	if (show_firewall)
+		return print_openings();
+	if (open_firewall)
+		return apply_openings();
+	code = preflight(NULL) ? PS_OK : PS_NO;
+	if (code == PS_OK && !check_only)
+		code = change(INSTALL);
+	if (asked)
+		say_command();
+	return code;
 }
 
 int main(int argc, char **argv)
@@ -261,24 +483,9 @@ int main(int argc, char **argv)
 	tool_init("unifiedsetup");
 	secret_harden_process();
 	parse(argc, argv);
-	if (template_path != NULL)
-		return tool_finish(write_template());
-	if (check_only + show_firewall + open_firewall + print_command != 1)
-		opt_misuse("one of --check, --show-firewall, --open-firewall, "
-			   "--print-command is needed");
-	prepare();
-	if (print_command) {
-		choices_print(&choices, stdout);
-		putchar('\n');
-		return tool_finish(PS_OK);
-	}
-	preflight_address(&choices);
-	if (show_firewall)
-		code = print_openings();
-	else if (open_firewall)
-		code = apply_openings();
-	else
-		code = preflight() ? PS_OK : PS_NO;
+	check_actions();
+	complete_root();
+	code = template_path != NULL ? write_template() : act();
 	choices_wipe(&choices);
 	return tool_finish(code);
 }

@@ -175,7 +175,7 @@ struct json_t *doctor_json_steps(const struct doctor *d)
 	const struct doctor_step *s = doctor_steps_of(d, &n);
 	json_t *list = json_array();
 
-	for (i = 0; i < n; i++)
+	for (i = 0; d->findings != NULL && i < n; i++)
 		if (d->findings[i].over)
 			json_array_append_new(
 			    list, json_step(&s[i], &d->findings[i]));

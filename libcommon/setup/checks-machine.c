@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "base/units.h"
 #include "doctor/command.h"
 #include "fleet/sizes.h"
+#include "net/sandbox.h"
 #include "setup/checks.h"
 #include "setup/preflight.h"
 
@@ -61,6 +63,13 @@ void check_rights(const struct doctor *d, struct finding *f)
 		find_failed(f, DOCTOR_CAUSE, "this user is not root");
 		find_next(f, "run it as root, or stage it into a folder: "
 			     "--root DIR");
+		return;
+	}
+	if (c->root == NULL && getpwnam(SANDBOX_USER) == NULL) {
+		find_failed(f, DOCTOR_CAUSE, "there is no user '%s'",
+			    SANDBOX_USER);
+		find_next(f, "the package makes it; or: useradd --system "
+			     "--home-dir /nonexistent " SANDBOX_USER);
 		return;
 	}
 	nearest(c, dir);

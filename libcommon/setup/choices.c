@@ -242,6 +242,23 @@ int choices_check(struct choices *c, struct fault *f)
 
 /* ---- the files ---- */
 
+/* Services have no such environment: what it says goes into ps.yaml. */
+static void take_environment(struct choices *c)
+{
+	const char *url = getenv("https_proxy");
+
+	if (url == NULL)
+		url = getenv("HTTPS_PROXY");
+	if (url == NULL || *url == '\0' || c->bypass || c->proxy_file != NULL ||
+	    (strncmp(c->vault.url, "azblob:", 7) != 0 &&
+	     strncmp(c->vault.url, "s3:", 3) != 0) ||
+	    strncmp(c->vault.endpoint, "http:", 5) == 0)
+		return;
+	if (!proxy_settings_parse(&c->proxy, url))
+		note(c, "https_proxy is not of the form http://HOST:PORT: the "
+			"services will not have it; see 'proxy' in ps.yaml(5)");
+}
+
 int choices_read(struct choices *c, struct fault *f)
 {
 	int rc = 0;
@@ -255,6 +272,8 @@ int choices_read(struct choices *c, struct fault *f)
 		rc = passphrase_file_read(c->passphrase, c->passphrase_file, f);
 	if (rc == 0 && c->proxy_file != NULL)
 		rc = proxy_settings_read(&c->proxy, c->proxy_file, f);
+	if (rc == 0)
+		take_environment(c);
 	return rc;
 }
 
@@ -285,13 +304,26 @@ char *choices_credentials(const struct choices *c)
 	return text;
 }
 
+char *choices_mysql(const struct choices *c)
+{
+	char *text = NULL;
+
+	if (asprintf(&text,
+		     "[MySQLCredentials]\nMySQLRootPassword = \"%s\"\n"
+		     "MySQLUserPassword = \"%s\"\n",
+		     c->mysql.root, c->mysql.user) < 0)
+		return NULL;
+	return text;
+}
+
 /* ---- the same as a command line ---- */
 
 static void print_flag(FILE *f, const char *option, const char *value)
 {
 	if (value == NULL)
 		return;
-	fprintf(f, " /%s ", flag_original(option));
+	fprintf(f, " %s%s ", flag_original(option) != option ? "/" : "--",
+		flag_original(option));
 	if (value[strspn(value, "abcdefghijklmnopqrstuvwxyz"
 				"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				"0123456789_./:@%+,-")] == '\0') {
@@ -331,9 +363,7 @@ void choices_print(const struct choices *c, FILE *f)
 		fputs(" /SkipSpaceCheck", f);
 	snprintf(port, sizeof(port), "%u", (unsigned)c->cs_port);
 	if (c->cs_port != SETUP_CS_PORT)
-		fprintf(f, " --cs-port %s", port);
-	if (c->root != NULL)
-		fprintf(f, " --root %s", c->root);
-	if (c->name != NULL)
-		fprintf(f, " --name %s", c->name);
+		print_flag(f, "cs-port", port);
+	print_flag(f, "root", c->root);
+	print_flag(f, "name", c->name);
 }

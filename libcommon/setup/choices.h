@@ -27,7 +27,8 @@ struct choices {
 	uint64_t port, cs_port;
 	bool bypass, skip_space;
 	const char *root; /* staged there; NULL: the system itself */
-	const char *name; /* of this server; NULL: its host's */
+	const char *credentials_file; /* of the store, installed already */
+	const char *name;	      /* of this server; NULL: its host's */
 
 	/* What follows from them. */
 	bool cs;	      /* configuration server, and process server */
@@ -51,6 +52,9 @@ void choices_wipe(struct choices *c);
 /* The store's credentials as lines NAME=VALUE, for free(3); NULL: no memory.
  */
 char *choices_credentials(const struct choices *c);
+
+/* [MySQLCredentials] as ps-config takes it, likewise. */
+char *choices_mysql(const struct choices *c);
 
 /* The command line that gives these choices, without a newline. */
 void choices_print(const struct choices *c, FILE *f);

@@ -156,6 +156,50 @@ int proxy_settings_read(struct proxy_settings *ret, const char *path,
 		      : 0;
 }
 
+/* "host:3128/" into its parts. */
+static bool parse_place(struct proxy_settings *p, const char *text)
+{
+	size_t n = strcspn(text, ":/");
+	char port[8];
+	uint64_t number;
+
+	if (n == 0 || n >= sizeof(p->host) || text[n] != ':')
+		return false;
+	memcpy(p->host, text, n);
+	p->host[n] = '\0';
+	text += n + 1;
+	snprintf(port, sizeof(port), "%.*s", (int)strcspn(text, "/"), text);
+	if (!parse_u64(port, 65535, &number) || number == 0)
+		return false;
+	p->port = (unsigned)number;
+	return parse_host(p->host, "", NULL) == 0;
+}
+
+bool proxy_settings_parse(struct proxy_settings *ret, const char *url)
+{
+	const char *at = strrchr(url, '@'), *colon;
+	struct proxy_settings p = {0};
+	bool ok;
+
+	if (strncmp(url, "http://", 7) == 0)
+		url += 7;
+	if (at != NULL) {
+		colon = memchr(url, ':', (size_t)(at - url));
+		p.auth = true;
+		if (colon == NULL || colon - url >= SECRET_TEXT ||
+		    at - colon > SECRET_TEXT)
+			return false;
+		memcpy(p.user, url, (size_t)(colon - url));
+		memcpy(p.password, colon + 1, (size_t)(at - colon - 1));
+		url = at + 1;
+	}
+	ok = strstr(url, "://") == NULL && parse_place(&p, url);
+	if (ok)
+		*ret = p;
+	secret_wipe(&p, sizeof(p));
+	return ok;
+}
+
 void proxy_settings_url(const struct proxy_settings *p, char *out, size_t size)
 {
 	snprintf(out, size, "http://%s:%u", p->host, p->port);
@@ -198,6 +242,15 @@ static int take_text(const char *value, const char *key, char *out, size_t size,
 		return err_set(e, PS_DATA, "%s: has more than one line", key);
 	snprintf(out, size, "%s", value);
 	return 0;
+}
+
+static int take_path(const char *value, const char *key, char out[PATH_MAX],
+		     struct err *e)
+{
+	if (value[0] != '/')
+		return err_set(e, PS_DATA, "%s: '%s' is no whole path", key,
+			       value);
+	return take_text(value, key, out, PATH_MAX, e);
 }
 
 static int take_secret(struct vault_creds *v, const char *name,
@@ -268,10 +321,9 @@ static int take_key(struct vault_creds *v, const char *key, const char *value,
 		return take_text(value, key, v->endpoint, sizeof(v->endpoint),
 				 e);
 	if (strcmp(key, "ca-file") == 0)
-		return take_text(value, key, v->ca_file, sizeof(v->ca_file), e);
+		return take_path(value, key, v->ca_file, e);
 	if (strcmp(key, "key-file") == 0)
-		return take_text(value, key, v->key_file, sizeof(v->key_file),
-				 e);
+		return take_path(value, key, v->key_file, e);
 	if (strncmp(key, "credentials.", 12) == 0)
 		return take_secret(v, key + 12, value, e);
 	return err_set(e, PS_DATA, "'%s' is not known", key);

@@ -36,6 +36,11 @@ struct proxy_settings {
  */
 int proxy_settings_read(struct proxy_settings *ret, const char *path,
 			struct fault *f);
+/*
+ * The same from https_proxy as programs have it,
+ * "http://[USER:WORD@]HOST:PORT"; false: it is of another form.
+ */
+bool proxy_settings_parse(struct proxy_settings *ret, const char *url);
 /* "http://HOST:PORT" */
 void proxy_settings_url(const struct proxy_settings *p, char *out, size_t size);
 

@@ -240,8 +240,10 @@ int flags_translate(const struct opt *opts, int argc, char **argv, int *ret_n,
 		rc = take(&w, argv + i, f);
 		i += rc;
 	}
-	if (rc < 0)
+	if (rc < 0) {
+		free(w.out);
 		return rc;
+	}
 	*ret_n = w.n;
 	*ret = w.out;
 	return 0;

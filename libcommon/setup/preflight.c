@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "base/io.h"
+#include "base/secret.h"
 #include "base/units.h"
 #include "doctor/steps.h"
 #include "setup/checks.h"
@@ -20,7 +21,7 @@ static const struct doctor_step checks[] = {
      check_rights},
     {"versions", "the programs are there, of one version", 0, true, false,
      false, 20, check_versions},
-    {"processors", "against the published sizes", 0, true, false, false, 10,
+    {"cpu", "against the published sizes", 0, true, false, false, 10,
      check_processors},
     {"memory", "against the published sizes", 0, true, false, false, 10,
      check_memory},
@@ -91,9 +92,13 @@ static int tell_store(struct told *t, const struct choices *c, struct err *e)
 	text = choices_credentials(c);
 	rc = text != NULL ? hide(&t->credentials, "credentials", text, e)
 			  : err_sys(e, PS_TEMPFAIL, "credentials");
+	if (text != NULL)
+		secret_wipe(text, strlen(text));
 	free(text);
 	if (rc == 0)
-		store_settings.credentials = t->credentials.path;
+		store_settings.credentials = c->credentials_file != NULL
+						 ? c->credentials_file
+						 : t->credentials.path;
 	if (rc == 0 && c->proxy.host[0] != '\0') {
 		proxy_settings_url(&c->proxy, t->proxy, sizeof(t->proxy));
 		store_settings.proxy = t->proxy;
@@ -104,6 +109,7 @@ static int tell_store(struct told *t, const struct choices *c, struct err *e)
 		snprintf(pair, sizeof(pair), "%s:%s\n", c->proxy.user,
 			 c->proxy.password);
 		rc = hide(&t->auth, "proxy", pair, e);
+		secret_wipe(pair, sizeof(pair));
 		store_settings.proxy_auth = t->auth.path;
 	}
 	/* Steps and programs that they start are to go without one. */
@@ -124,10 +130,12 @@ static void forget_store(struct told *t)
 /* ---- all ---- */
 
 int preflight_run(struct preflight *p, const struct choices *c,
+		  const char *const *only,
 		  void (*tell)(void *ctx, unsigned i, const struct finding *f),
 		  void *ctx, struct err *e)
 {
-	struct doctor_run run = {.all = true, .tell = tell, .ctx = ctx};
+	struct doctor_run run = {
+	    .all = true, .only = only, .tell = tell, .ctx = ctx};
 	int64_t begun = mono_now_ns();
 	struct told told;
 	unsigned i;
@@ -141,6 +149,8 @@ int preflight_run(struct preflight *p, const struct choices *c,
 	    .vault = c->vault.url[0] != '\0' ? c->vault.url : NULL,
 	    .passphrase = c->passphrase_file,
 	};
+	while (only != NULL && only[run.nonly] != NULL)
+		run.nonly++;
 	rc = tell_store(&told, c, e);
 	if (rc == 0)
 		rc = doctor_run(&p->d, &run, e);

@@ -30,10 +30,12 @@ struct preflight {
 void preflight_address(struct choices *c);
 
 /*
- * Runs all checks; `tell` as in doctor_run. Returns 0, also when some failed
+ * Runs all checks, or those whose names `only` lists (it ends with NULL);
+ * `tell` as in doctor_run. Returns 0, also when some failed
  * (p->n says so). preflight_free() in any case.
  */
 int preflight_run(struct preflight *p, const struct choices *c,
+		  const char *const *only,
 		  void (*tell)(void *ctx, unsigned i, const struct finding *f),
 		  void *ctx, struct err *e);
 void preflight_free(struct preflight *p);

@@ -9,21 +9,6 @@ prepare() {
 	ps-vault init vault >/dev/null
 }
 
-# A receiver takes the login of a configuration server's place.
-other_end() {
-	ps-cache init -C cs-cache >/dev/null
-	ps-receive --new-cert --cert cs.pem --key cs.key
-	start ps-receive -l 127.0.0.1:0 -C cs-cache --cert cs.pem --key cs.key \
-		-P pass >port 2>receive.err
-	wait_for [ -s port ]
-	CS_PORT=$(sed 's/.*://' port)
-}
-
-# A port that nobody has.
-free_port() {
-	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
-
 # check [FLAG...]: of the usual server
 check() {
 	ps_flags --check --root "$T/root" --skip-space-check --name ps1 \

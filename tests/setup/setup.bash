@@ -20,6 +20,23 @@ ps_flags() {
 		/CSIP 127.0.0.1 /PassphraseFilePath pass "$@"
 }
 
+# A receiver takes the login of a configuration server's place.
+other_end() {
+	ps-cache init -C cs-cache >/dev/null
+	[ -e cs.pem ] || ps-receive --new-cert --cert cs.pem --key cs.key
+	rm -f port
+	start ps-receive -l 127.0.0.1:0 -C cs-cache --cert cs.pem --key cs.key \
+		-P pass >port 2>receive.err
+	wait_for [ -s port ]
+	# shellcheck disable=SC2034 # for whoever loads this
+	CS_PORT=$(sed 's/.*://' port)
+}
+
+# A port that nobody has.
+free_port() {
+	python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
 # says FILE WORDS...: the file has these words
 says() {
 	local file=$1
