@@ -37,7 +37,7 @@ static const struct opt opts[] = {
      "CS: configuration server with a process server; PS: that alone", 0, 0,
      "CS|PS", 0, 0},
     {0, "install-location", OPT_DIR, "DIR", &choices.location,
-     "folder of the cache and of other data", 0, 0, 0, 0, 0},
+     "folder of the cache", 0, 0, 0, 0, 0},
     {0, "install-drive", OPT_DIR, "DIR", &choices.drive,
      "the same, as older scripts have it", 0, 0, 0, 0, 0},
     {0, "mysql-creds-file-path", OPT_FILE, "FILE", &choices.mysql_file,
@@ -328,7 +328,7 @@ static void say_next(void)
 
 	if (opt_quiet || json)
 		return;
-	place_data(&choices, "config/connection.passphrase", path);
+	place_state(&choices, "config/connection.passphrase", path);
 	puts("\nNext:");
 	if (choices.cs)
 		printf("- the passphrase for process servers and machines is "

@@ -196,9 +196,9 @@ static void ask_env(struct asking *a)
 
 static void ask_location(struct asking *a)
 {
-	page(a, 6, "folder of the cache and other data");
+	page(a, 6, "folder of the cache");
 	fputs("It needs 5 GB at least; 600 GB are recommended.\n", a->out);
-	while (ask(a, "Folder", "/var/lib/ps-toolkit") && a->line[0] != '/')
+	while (ask(a, "Folder", "/var/cache/ps-toolkit") && a->line[0] != '/')
 		fprintf(a->out, "'%s' is no path that begins with '/'.\n",
 			a->line);
 	a->c->location = keep(a->line);
@@ -259,7 +259,7 @@ static bool ask_summary(struct asking *a)
 
 	page(a, 8, "summary");
 	fprintf(a->out,
-		"  %s, data in %s, address %s port %u\n"
+		"  %s, cache in %s, address %s port %u\n"
 		"  vault: %s\n  way to it: %s\n"
 		"All of it is checked before anything is changed.\n",
 		c->cs ? "configuration and process server" : "process server",

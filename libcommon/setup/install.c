@@ -203,10 +203,10 @@ static int want_dirs(struct setup_plan *p, struct err *e)
 	place_data(c, "", path);
 	if (rc == 0)
 		rc = want_dir(p, path, 0755, "data", e);
-	place_data(c, "health", path);
+	place_state(c, "health", path);
 	if (rc == 0)
 		rc = want_dir(p, path, 0750, "samples and alerts", e);
-	place_data(c, c->cs ? "config" : "identity", path);
+	place_state(c, c->cs ? "config" : "identity", path);
 	if (rc == 0)
 		rc =
 		    want_dir(p, path, 0700,
@@ -282,9 +282,8 @@ static int want_yaml(struct setup_plan *p, struct err *e)
 {
 	char path[PLACE_SIZE + NAME_MAX], *old;
 	unsigned before = p->n;
-	int rc =
-	    setup_want_file(p, "ps.yaml", server_yaml(p->c, p->etc, p->joins),
-			    0644, "configuration of the server", e);
+	int rc = setup_want_file(p, "ps.yaml", server_yaml(p), 0644,
+				 "configuration of the server", e);
 
 	if (rc < 0 || p->n == before)
 		return rc;
@@ -307,7 +306,7 @@ static int want_registry(struct setup_plan *p, const char *yaml, struct err *e)
 	int rc =
 	    setup_program(p, "registry of the configuration server", init, e);
 
-	place_data(p->c, "config/connection.passphrase", kept);
+	place_state(p->c, "config/connection.passphrase", kept);
 	if (rc == 0 && access(kept, F_OK) < 0)
 		rc = setup_program(p, "passphrase of the site", words, e);
 	return rc;
@@ -337,32 +336,35 @@ static int want_registration(struct setup_plan *p, const char *yaml,
 		   : 0;
 }
 
-static int want_services(struct setup_plan *p, struct err *e)
+static void find_services(struct setup_plan *p)
 {
 	const struct choices *c = p->c;
-	const char *argv[ACTION_WORDS] = {"ps-service", "start"};
-	unsigned n = 2;
+	bool vault = c->vault.url[0] != '\0';
 
-	if (!setup_has_command("ps-service", "start"))
-		return setup_add(p, ACT_NOTE, "services",
-				 "services: not started, there is no "
-				 "ps-service; ps-receive --config %s/ps.yaml",
-				 p->etc) == NULL
-			   ? no_room(e)
-			   : 0;
-	if (c->root != NULL) {
-		argv[n++] = "--root";
-		argv[n++] = c->root;
-	}
-	if (c->cs && setup_has_command("ps-config", "serve"))
-		argv[n++] = "config";
-	argv[n++] = "receive";
-	if (c->vault.url[0] != '\0')
-		argv[n++] = "pipeline";
-	if (!c->cs && setup_has_command("ps-config", "heartbeat"))
-		argv[n++] = "heartbeat";
-	argv[n++] = "health";
-	return setup_program(p, "services", argv, e);
+	p->joins = !c->cs && setup_has_command("ps-config", "register");
+	snprintf(p->services, sizeof(p->services), "%sreceive%s%s,health%s",
+		 c->cs && setup_has_command("ps-config", "serve") ? "config,"
+								  : "",
+		 vault ? ",pipeline" : "", p->joins ? ",heartbeat" : "",
+		 vault ? ",verify" : "");
+}
+
+static int want_services(struct setup_plan *p, struct err *e)
+{
+	const char *argv[] = {"ps-service", "start",  "--services",
+			      p->services,  "--root", p->c->root,
+			      NULL};
+
+	if (p->c->root == NULL)
+		argv[4] = NULL;
+	if (setup_has_command("ps-service", "start"))
+		return setup_program(p, "services", argv, e);
+	return setup_add(p, ACT_NOTE, "services",
+			 "services: not started, there is no ps-service; "
+			 "ps-receive --config %s/ps.yaml",
+			 p->etc) == NULL
+		   ? no_room(e)
+		   : 0;
 }
 
 int setup_install(struct setup_plan *p, const struct choices *c, struct err *e)
@@ -371,7 +373,7 @@ int setup_install(struct setup_plan *p, const struct choices *c, struct err *e)
 	int rc = setup_begin(p, c, e);
 
 	snprintf(yaml, sizeof(yaml), "%s/ps.yaml", p->etc);
-	p->joins = !c->cs && setup_has_command("ps-config", "register");
+	find_services(p);
 	if (rc == 0)
 		rc = want_dirs(p, e);
 	if (rc == 0)

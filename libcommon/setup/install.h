@@ -27,7 +27,7 @@ enum action_kind {
 	ACT_NOTE,   /* nothing: what is not done, and why */
 };
 
-#define ACTIONS_MAX 32
+#define ACTIONS_MAX 64
 #define ACTION_WORDS 24
 
 struct action {
@@ -44,8 +44,9 @@ struct setup_plan {
 	char etc[PLACE_SIZE];
 	struct action list[ACTIONS_MAX];
 	unsigned n;
-	bool joins; /* a process server that is registered here, too */
-	uid_t uid;  /* of the services; -1: who runs this */
+	bool joins; /* registered here, too: that brings the certificate */
+	char services[100]; /* as ps-service names them, by commas */
+	uid_t uid;	    /* of the services; -1: who runs this */
 	gid_t gid;
 };
 
@@ -117,10 +118,7 @@ int setup_want_file(struct setup_plan *p, const char *name, char *text,
 /* A line "KEY: "DIR/NAME"" of YAML; without a name "KEY: "DIR"". */
 void yaml_line(FILE *f, const char *key, const char *dir, const char *name);
 
-/*
- * ps.yaml, for free(3); NULL: no memory. `joins`: registration brings the
- * certificate.
- */
-char *server_yaml(const struct choices *c, const char *etc, bool joins);
+/* ps.yaml, for free(3); NULL: no memory. */
+char *server_yaml(const struct setup_plan *p);
 
 #endif

@@ -21,6 +21,13 @@ void place_data(const struct choices *c, const char *name, char out[PLACE_SIZE])
 		 *name != '\0' ? "/" : "", name);
 }
 
+void place_state(const struct choices *c, const char *name,
+		 char out[PLACE_SIZE])
+{
+	snprintf(out, PLACE_SIZE, "%s" LOCALSTATEDIR "/lib/ps-toolkit/%s",
+		 root_of(c), name);
+}
+
 bool place_installed(const struct choices *c)
 {
 	char etc[PLACE_SIZE], path[PLACE_SIZE + 16];

@@ -8,7 +8,13 @@
 
 /* The folder of the configuration: that of the system, below the root. */
 void place_etc(const struct choices *c, char out[PLACE_SIZE]);
-/* A path in the folder of the data; `name` empty: that folder. */
+/*
+ * What is small and has its usual place: health, config, identity. That is
+ * where units and ps-service look for it.
+ */
+void place_state(const struct choices *c, const char *name,
+		 char out[PLACE_SIZE]);
+/* A path in the folder that was chosen; `name` empty: that folder. */
 void place_data(const struct choices *c, const char *name,
 		char out[PLACE_SIZE]);
 

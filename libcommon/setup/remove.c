@@ -103,15 +103,12 @@ static int remove_file(struct setup_plan *p, const char *name, struct err *e)
 		   : 0;
 }
 
-/* A folder that installing has laid out so: DATA/NAME, as ps.yaml has it. */
-static int remove_data(struct setup_plan *p, const char *data, const char *name,
-		       const char *path, struct err *e)
+/* A folder of ps.yaml goes when it is where installing has put it. */
+static int remove_data(struct setup_plan *p, const char *want, const char *path,
+		       struct err *e)
 {
-	char want[PLACE_SIZE];
-
 	if (path == NULL || access(path, F_OK) < 0)
 		return 0;
-	snprintf(want, sizeof(want), "%s/%s", data, name);
 	if (strcmp(want, path) != 0)
 		return setup_add(
 			   p, ACT_NOTE, path,
@@ -139,18 +136,20 @@ static int purge(struct setup_plan *p, const struct conf *conf, struct err *e)
 {
 	const struct {
 		const char *name, *key;
-	} parts[] = {{"cache", "cache"},
-		     {"health", "health.state"},
+	} parts[] = {{"health", "health.state"},
 		     {"identity", "config.identity"},
 		     {"config", "config.dir"}};
-	char data[PLACE_SIZE];
+	char data[PLACE_SIZE], want[PLACE_SIZE + 16];
 	size_t i;
-	int rc = 0;
+	int rc;
 
 	data_of(conf_get(conf, "cache"), data);
-	for (i = 0; rc == 0 && i < sizeof(parts) / sizeof(parts[0]); i++)
-		rc = remove_data(p, data, parts[i].name,
-				 conf_get(conf, parts[i].key), e);
+	snprintf(want, sizeof(want), "%s/cache", data);
+	rc = remove_data(p, want, conf_get(conf, "cache"), e);
+	for (i = 0; rc == 0 && i < sizeof(parts) / sizeof(parts[0]); i++) {
+		place_state(p->c, parts[i].name, want);
+		rc = remove_data(p, want, conf_get(conf, parts[i].key), e);
+	}
 	if (rc == 0 && data[0] != '\0' &&
 	    setup_add(p, ACT_EMPTY, data, "folder %s goes, if it is empty",
 		      data) == NULL)

@@ -67,12 +67,12 @@ static void put_receive(FILE *f, const struct choices *c, const char *etc,
 		 (unsigned)c->port);
 	yaml_line(f, "  listen", listen, "");
 	/* As ps-config register leaves them. */
-	place_data(c, "identity", dir);
+	place_state(c, "identity", dir);
 	yaml_line(f, "  cert", joins ? dir : etc,
 		  joins ? "server.crt" : "server.pem");
 	yaml_line(f, "  key", joins ? dir : etc, "server.key");
 	if (c->cs) {
-		place_data(c, "config", dir);
+		place_state(c, "config", dir);
 		yaml_line(f, "  passphrase", dir, "connection.passphrase");
 	} else {
 		yaml_line(f, "  passphrase", etc, "connection.passphrase");
@@ -89,7 +89,7 @@ static void put_config(FILE *f, const struct choices *c, const char *etc)
 		fputs("\n# The configuration server.\n", f);
 	fputs("config:\n", f);
 	if (c->cs) {
-		place_data(c, "config", path);
+		place_state(c, "config", path);
 		yaml_line(f, "  dir", path, "");
 		if (c->mysql_file != NULL)
 			yaml_line(f, "  credentials", etc, "mysql.credentials");
@@ -97,14 +97,15 @@ static void put_config(FILE *f, const struct choices *c, const char *etc)
 			(unsigned)c->cs_port);
 		return;
 	}
-	place_data(c, "identity", path);
+	place_state(c, "identity", path);
 	yaml_line(f, "  cs", c->csip, "");
 	fprintf(f, "  cs-port: %u\n", (unsigned)c->cs_port);
 	yaml_line(f, "  identity", path, "");
 }
 
-char *server_yaml(const struct choices *c, const char *etc, bool joins)
+char *server_yaml(const struct setup_plan *p)
 {
+	const struct choices *c = p->c;
 	char *text = NULL, path[PLACE_SIZE];
 	size_t size = 0;
 	FILE *f = open_memstream(&text, &size);
@@ -120,12 +121,14 @@ char *server_yaml(const struct choices *c, const char *etc, bool joins)
 		c->here);
 	place_data(c, "cache", path);
 	yaml_line(f, "cache", path, "");
-	put_vault(f, c, etc);
-	put_receive(f, c, etc, joins);
-	put_config(f, c, etc);
+	put_vault(f, c, p->etc);
+	put_receive(f, c, p->etc, p->joins);
+	put_config(f, c, p->etc);
 	fputs("\n# Samples and alerts.\nhealth:\n", f);
-	place_data(c, "health", path);
+	place_state(c, "health", path);
 	yaml_line(f, "  state", path, "");
+	fputs("\n# What ps-service starts.\nservice:\n", f);
+	yaml_line(f, "  names", p->services, "");
 	if (fclose(f) != 0) {
 		free(text);
 		return NULL;

@@ -71,7 +71,7 @@ answers() {
 		127.0.0.1 9443 no -- unifiedsetup --name cs1
 	tr -d '\r' <screen >shown
 	says shown "nothing was changed"
-	says shown "configuration and process server, data in /srv/cs"
+	says shown "configuration and process server, cache in /srv/cs"
 	[ ! -e /srv/cs ]
 }
 
