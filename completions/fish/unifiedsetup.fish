@@ -1,7 +1,7 @@
 # Made by scripts/make-completions from the option table of unifiedsetup.
 complete -c unifiedsetup -f
 complete -c unifiedsetup -l server-mode -x -a 'CS PS' -d 'CS: configuration server with a process server; PS: that alone'
-complete -c unifiedsetup -l install-location -x -a '(__fish_complete_directories)' -d 'folder of the cache and of other data'
+complete -c unifiedsetup -l install-location -x -a '(__fish_complete_directories)' -d 'folder of the cache'
 complete -c unifiedsetup -l install-drive -x -a '(__fish_complete_directories)' -d 'the same, as older scripts have it'
 complete -c unifiedsetup -l mysql-creds-file-path -r -F -d 'CS: the registry is in MariaDB (default: SQLite)'
 complete -c unifiedsetup -l vault-creds-file-path -r -F -d 'the vault and its credentials'

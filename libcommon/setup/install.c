@@ -236,9 +236,11 @@ static int want_key(struct setup_plan *p, struct err *e)
 	if (v->url[0] == '\0' || is_there(p, "vault.key"))
 		return 0;
 	if (v->key_file[0] == '\0')
-		return setup_add(p, ACT_KEY, "vault.key",
-				 "file %s/vault.key (new key of the vault)",
-				 p->etc) == NULL
+		return setup_add(
+			   p, ACT_KEY, "vault.key",
+			   "file %s/vault.key (new key of the vault; of one "
+			   "that others store in, name theirs: key-file)",
+			   p->etc) == NULL
 			   ? no_room(e)
 			   : 0;
 	text = doctor_read(v->key_file, FILE_SIZE, NULL);
