@@ -20,7 +20,8 @@ dist_ps_bash_DATA = \
 	completions/bash/ps-stream \
 	completions/bash/ps-trace \
 	completions/bash/ps-upload \
-	completions/bash/ps-vault
+	completions/bash/ps-vault \
+	completions/bash/unifiedsetup
 
 ps_zshdir = $(zshcompdir)
 dist_ps_zsh_DATA = \
@@ -42,7 +43,8 @@ dist_ps_zsh_DATA = \
 	completions/zsh/_ps-stream \
 	completions/zsh/_ps-trace \
 	completions/zsh/_ps-upload \
-	completions/zsh/_ps-vault
+	completions/zsh/_ps-vault \
+	completions/zsh/_unifiedsetup
 
 ps_fishdir = $(fishcompdir)
 dist_ps_fish_DATA = \
@@ -64,4 +66,5 @@ dist_ps_fish_DATA = \
 	completions/fish/ps-stream.fish \
 	completions/fish/ps-trace.fish \
 	completions/fish/ps-upload.fish \
-	completions/fish/ps-vault.fish
+	completions/fish/ps-vault.fish \
+	completions/fish/unifiedsetup.fish

@@ -24,3 +24,4 @@ dist_man_MANS += man/ps-doctor.8
 dist_man_MANS += man/ps-config.8
 dist_man_MANS += man/cdpcli.8
 dist_man_MANS += man/ps-config-api.5
+dist_man_MANS += man/unifiedsetup.8

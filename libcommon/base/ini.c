@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/ini.h"
@@ -59,40 +60,116 @@ static int give(struct piece value, const char *key, char *out, size_t size,
 	return 1;
 }
 
-int ini_get(const char *text, const char *section, const char *key, char *out,
-	    size_t size, struct err *e)
-{
-	bool inside = false;
-	unsigned number = 1;
+/* One line that says something: a section, or a key and its value. */
+struct line {
+	unsigned number;
+	struct piece section; /* p NULL: it is none */
+	struct piece key, value;
+};
 
-	if (strncmp(text, "\xef\xbb\xbf", 3) == 0) /* as editors put it */
-		text += 3;
-	for (; *text != '\0'; number++) {
-		size_t n = strcspn(text, "\n");
-		struct piece line = trim((struct piece){text, n});
+/* The next one: 1; 0 at the end; -PS_DATA when it is no INI. */
+static int next_line(const char **text, struct line *l, struct err *e)
+{
+	if (l->number == 0 && strncmp(*text, "\xef\xbb\xbf", 3) == 0)
+		*text += 3; /* as editors put it */
+	while (**text != '\0') {
+		size_t n = strcspn(*text, "\n");
+		struct piece line = trim((struct piece){*text, n});
 		const char *equals;
 
-		text += n + (text[n] == '\n');
+		*text += n + ((*text)[n] == '\n');
+		l->number++;
 		if (line.n > 0 && line.p[0] == '*')
 			line = trim((struct piece){line.p + 1, line.n - 1});
 		if (line.n == 0 || line.p[0] == '#' || line.p[0] == ';')
 			continue;
+		l->section = (struct piece){0};
 		if (line.p[0] == '[' && line.p[line.n - 1] == ']') {
-			inside = same((struct piece){line.p + 1, line.n - 2},
-				      section);
-			continue;
+			l->section = (struct piece){line.p + 1, line.n - 2};
+			return 1;
 		}
 		equals = memchr(line.p, '=', line.n);
 		if (equals == NULL)
-			return err_set(e, PS_DATA, "line %u is no INI", number);
-		if (inside && same(trim((struct piece){
-				       line.p, (size_t)(equals - line.p)}),
-				   key))
-			return give(
-			    unquote(trim((struct piece){
-				equals + 1,
-				line.n - (size_t)(equals - line.p) - 1})),
-			    key, out, size, e);
+			return err_set(e, PS_DATA, "line %u is no INI",
+				       l->number);
+		l->key =
+		    trim((struct piece){line.p, (size_t)(equals - line.p)});
+		l->value = unquote(trim((struct piece){
+		    equals + 1, line.n - (size_t)(equals - line.p) - 1}));
+		return 1;
 	}
 	return 0;
+}
+
+int ini_get(const char *text, const char *section, const char *key, char *out,
+	    size_t size, struct err *e)
+{
+	struct line l = {0};
+	bool inside = false;
+	int rc;
+
+	while ((rc = next_line(&text, &l, e)) > 0) {
+		if (l.section.p != NULL)
+			inside = same(l.section, section);
+		else if (inside && same(l.key, key))
+			return give(l.value, key, out, size, e);
+	}
+	return rc;
+}
+
+/* ---- what may stand there ---- */
+
+static int check_key(const struct line *l, const char *const *keys,
+		     uint64_t *seen, struct err *e)
+{
+	unsigned i = 0;
+
+	while (keys[i] != NULL && !same(l->key, keys[i]))
+		i++;
+	if (keys[i] == NULL)
+		return err_set(e, PS_DATA, "line %u: '%.*s' is not known",
+			       l->number, (int)l->key.n, l->key.p);
+	if ((*seen & (1ULL << i)) != 0)
+		return err_set(e, PS_DATA, "line %u: '%s' stands there twice",
+			       l->number, keys[i]);
+	*seen |= 1ULL << i;
+	return 0;
+}
+
+static int check_line(const struct line *l, const char *section,
+		      const char *const *keys, bool *inside, uint64_t *seen,
+		      struct err *e)
+{
+	if (l->section.p == NULL && *inside)
+		return check_key(l, keys, seen, e);
+	if (l->section.p == NULL)
+		return err_set(e, PS_DATA, "line %u stands before [%s]",
+			       l->number, section);
+	if (*inside)
+		return err_set(e, PS_DATA, "line %u: a second section",
+			       l->number);
+	*inside = same(l->section, section);
+	if (!*inside)
+		return err_set(e, PS_DATA, "line %u: the section is not [%s]",
+			       l->number, section);
+	return 0;
+}
+
+int ini_check(const char *text, const char *section, const char *const *keys,
+	      unsigned *ret_line, struct err *e)
+{
+	struct line l = {0};
+	bool inside = false;
+	uint64_t seen = 0;
+	int rc;
+
+	while ((rc = next_line(&text, &l, e)) > 0) {
+		rc = check_line(&l, section, keys, &inside, &seen, e);
+		if (rc < 0)
+			break;
+	}
+	*ret_line = rc < 0 ? l.number : 0;
+	if (rc == 0 && !inside)
+		return err_set(e, PS_DATA, "there is no [%s]", section);
+	return rc;
 }

@@ -18,4 +18,13 @@
 int ini_get(const char *text, const char *section, const char *key, char *out,
 	    size_t size, struct err *e);
 
+/*
+ * Holds a text against what it may have: one section, these keys (the last is
+ * NULL), each once. -PS_DATA with the line in *ret_line when there is another
+ * section or key, one twice, or a line that is no INI; *ret_line is 0 when the
+ * section is not there at all.
+ */
+int ini_check(const char *text, const char *section, const char *const *keys,
+	      unsigned *ret_line, struct err *e);
+
 #endif

@@ -63,8 +63,15 @@ struct finding {
 
 struct redact;
 
+struct doctor_step;
+
 /* What is examined. Texts are borrowed; NULL: not configured. */
 struct doctor {
+	/* Steps instead of those of the guide, and what they know beside
+	 * this; NULL: the guide's. */
+	const struct doctor_step *steps;
+	unsigned nsteps;
+	const void *more;
 	bool source;	   /* a machine with an agent, not a process server */
 	unsigned services; /* that must run here, bits */
 	const struct conf *conf;	/* ps.yaml; NULL or empty: none */
@@ -103,8 +110,11 @@ struct doctor_step {
 /* Takes over the first of d->vaults, if any; store_settings are set for it. */
 void vault_first(struct doctor *d);
 
-/* The steps in their order; *ret_n of them. */
+/* The steps of the guide in their order; *ret_n of them. */
 const struct doctor_step *doctor_steps(unsigned *ret_n);
+/* The same, or those that the caller has put in their place. */
+const struct doctor_step *doctor_steps_of(const struct doctor *d,
+					  unsigned *ret_n);
 
 struct doctor_run {
 	bool all;		 /* go on behind the cause */

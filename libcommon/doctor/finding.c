@@ -101,7 +101,7 @@ bool find_denied(struct finding *f, const struct err *e)
 const struct finding *finding_of(const struct doctor *d, const char *step)
 {
 	unsigned n, i;
-	const struct doctor_step *s = doctor_steps(&n);
+	const struct doctor_step *s = doctor_steps_of(d, &n);
 
 	for (i = 0; i < n; i++)
 		if (strcmp(s[i].name, step) == 0)

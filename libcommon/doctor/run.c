@@ -18,7 +18,7 @@
 
 #define FINDINGS_BYTES (DOCTOR_STEPS_MAX * sizeof(struct finding))
 
-static const struct doctor_step steps[] = {
+static const struct doctor_step guide[] = {
     {"alerts", "what ps-health says", 1, true, false, false, 10, step_alerts},
     {"alerts", "what ps-agent says", 1, false, true, false, 10, source_alerts},
     {"cache", "room and stable storage of the cache", 1, true, false, false, 10,
@@ -58,23 +58,33 @@ static const struct doctor_step steps[] = {
      step_bandwidth},
 };
 
-#define STEPS (sizeof(steps) / sizeof(steps[0]))
+#define STEPS (sizeof(guide) / sizeof(guide[0]))
 _Static_assert(STEPS <= DOCTOR_STEPS_MAX, "findings have room");
 
 const struct doctor_step *doctor_steps(unsigned *ret_n)
 {
 	*ret_n = STEPS;
-	return steps;
+	return guide;
+}
+
+const struct doctor_step *doctor_steps_of(const struct doctor *d,
+					  unsigned *ret_n)
+{
+	if (d->steps == NULL)
+		return doctor_steps(ret_n);
+	*ret_n = d->nsteps;
+	return d->steps;
 }
 
 /* ---- one step ---- */
 
-static _Noreturn void be_step(const struct doctor *d, unsigned i)
+static _Noreturn void be_step(const struct doctor *d,
+			      const struct doctor_step *s, unsigned i)
 {
 	setpgid(0, 0);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	secret_harden_process();
-	steps[i].run(d, &d->findings[i]);
+	s->run(d, &d->findings[i]);
 	_exit(0);
 }
 
@@ -101,9 +111,10 @@ static int await(pid_t pid, unsigned seconds, int *status)
 	}
 }
 
-static void out_of_time(unsigned i, unsigned seconds, struct finding *f)
+static void out_of_time(const struct doctor_step *s, unsigned seconds,
+			struct finding *f)
 {
-	if (!steps[i].remote) {
+	if (!s->remote) {
 		find_skipped(f, "not done after %u s", seconds);
 		find_next(f, "something here hangs: look at the load, and for "
 			     "mounts that do not answer");
@@ -133,10 +144,11 @@ static void clean(const struct redact *secrets, char *text, size_t size)
 			*text = *text == '\t' ? ' ' : '?';
 }
 
-static void run_step(const struct doctor *d, unsigned i)
+static void run_step(const struct doctor *d, const struct doctor_step *s,
+		     unsigned i)
 {
 	struct finding *f = &d->findings[i];
-	unsigned k, seconds = steps[i].seconds;
+	unsigned k, seconds = s->seconds;
 	int64_t begun = mono_now_ns();
 	int status = 0, end = -1;
 	pid_t pid;
@@ -145,7 +157,7 @@ static void run_step(const struct doctor *d, unsigned i)
 		seconds = (unsigned)d->step_s;
 	pid = fork();
 	if (pid == 0)
-		be_step(d, i);
+		be_step(d, s, i);
 	if (pid > 0) {
 		setpgid(pid, pid);
 		end = await(pid, seconds, &status);
@@ -154,7 +166,7 @@ static void run_step(const struct doctor *d, unsigned i)
 			waitpid(pid, &status, 0);
 	}
 	if (end == 0)
-		out_of_time(i, seconds, f);
+		out_of_time(s, seconds, f);
 	else if (end < 0)
 		find_skipped(f, "the step itself broke (%s %d)",
 			     pid < 0		   ? "fork"
@@ -173,27 +185,29 @@ static void run_step(const struct doctor *d, unsigned i)
 /* ---- all of them ---- */
 
 static bool wanted(const struct doctor *d, const struct doctor_run *run,
-		   unsigned i)
+		   const struct doctor_step *s)
 {
 	unsigned k;
 
-	if (!(d->source ? steps[i].source : steps[i].server))
+	if (!(d->source ? s->source : s->server))
 		return false;
 	for (k = 0; k < run->nonly; k++)
-		if (strcmp(run->only[k], steps[i].name) == 0)
+		if (strcmp(run->only[k], s->name) == 0)
 			return true;
 	return run->nonly == 0;
 }
 
-static int check_names(const struct doctor_run *run, struct err *e)
+static int check_names(const struct doctor *d, const struct doctor_run *run,
+		       struct err *e)
 {
-	unsigned i, k;
+	unsigned n, i, k;
+	const struct doctor_step *steps = doctor_steps_of(d, &n);
 
 	for (k = 0; k < run->nonly; k++) {
-		for (i = 0; i < STEPS; i++)
+		for (i = 0; i < n; i++)
 			if (strcmp(run->only[k], steps[i].name) == 0)
 				break;
-		if (i == STEPS)
+		if (i == n)
 			return err_set(e, PS_USAGE, "there is no step '%s'",
 				       run->only[k]);
 	}
@@ -202,9 +216,10 @@ static int check_names(const struct doctor_run *run, struct err *e)
 
 int doctor_run(struct doctor *d, const struct doctor_run *run, struct err *e)
 {
-	unsigned i, cause = DOCTOR_WELL;
+	unsigned n, i, cause = DOCTOR_WELL;
+	const struct doctor_step *steps = doctor_steps_of(d, &n);
 	struct redact secrets = {0};
-	int rc = check_names(run, e);
+	int rc = check_names(d, run, e);
 
 	if (rc == 0)
 		rc = redact_add_all(&secrets, d, e);
@@ -221,11 +236,11 @@ int doctor_run(struct doctor *d, const struct doctor_run *run, struct err *e)
 		return err_sys(e, PS_TEMPFAIL, "memory");
 	}
 	d->secrets = &secrets;
-	for (i = 0; i < STEPS; i++) {
-		if (!wanted(d, run, i))
+	for (i = 0; i < n; i++) {
+		if (!wanted(d, run, &steps[i]))
 			continue;
 		run->tell(run->ctx, i, NULL);
-		run_step(d, i);
+		run_step(d, &steps[i], i);
 		run->tell(run->ctx, i, &d->findings[i]);
 		if (d->findings[i].verdict == DOCTOR_FAILED &&
 		    (cause == DOCTOR_WELL ||

@@ -92,7 +92,8 @@ void doctor_view_step(const struct doctor_view *v, const struct doctor_step *s,
 		put_words(v, INDENT + 2, f->evidence[i]);
 	}
 	if (f->next[0] != '\0' &&
-	    (v->verbose || (bad && f->verdict != DOCTOR_FAILED))) {
+	    (v->verbose ||
+	     (bad && (v->advise || f->verdict != DOCTOR_FAILED)))) {
 		fprintf(v->f, "%*snext: ", INDENT, "");
 		put_words(v, INDENT + 6, f->next);
 	}
@@ -107,7 +108,7 @@ static void count(const struct doctor *d, struct counts *ret)
 {
 	unsigned steps, i;
 
-	(void)doctor_steps(&steps);
+	(void)doctor_steps_of(d, &steps);
 	*ret = (struct counts){0};
 	for (i = 0; i < steps; i++)
 		if (d->findings[i].over)
@@ -118,7 +119,7 @@ void doctor_view_end(const struct doctor_view *v, const struct doctor *d,
 		     int cause)
 {
 	unsigned steps;
-	const struct doctor_step *s = doctor_steps(&steps);
+	const struct doctor_step *s = doctor_steps_of(d, &steps);
 	char words[DOCTOR_LINE_SIZE + 32];
 	const struct finding *f;
 	struct counts c;
@@ -168,19 +169,27 @@ static json_t *json_step(const struct doctor_step *s, const struct finding *f)
 	return o;
 }
 
-char *doctor_json(const struct doctor *d, int cause, double seconds)
+struct json_t *doctor_json_steps(const struct doctor *d)
 {
 	unsigned n, i;
-	const struct doctor_step *s = doctor_steps(&n);
-	const struct finding *f =
-	    cause != DOCTOR_WELL ? &d->findings[cause] : NULL;
-	json_t *list = json_array(), *o;
-	char now[TIME_TEXT], *text;
+	const struct doctor_step *s = doctor_steps_of(d, &n);
+	json_t *list = json_array();
 
-	for (i = 0; i < n; i++)
+	for (i = 0; d->findings != NULL && i < n; i++)
 		if (d->findings[i].over)
 			json_array_append_new(
 			    list, json_step(&s[i], &d->findings[i]));
+	return list;
+}
+
+char *doctor_json(const struct doctor *d, int cause, double seconds)
+{
+	const struct doctor_step *s = doctor_steps_of(d, &(unsigned){0});
+	const struct finding *f =
+	    cause != DOCTOR_WELL ? &d->findings[cause] : NULL;
+	json_t *o;
+	char now[TIME_TEXT], *text;
+
 	format_time(time_now_ns(), now);
 	o = json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:s?, s:f, s:o}", "role",
 		      d->source ? "source" : "server", "time", now, "result",
@@ -188,7 +197,7 @@ char *doctor_json(const struct doctor *d, int cause, double seconds)
 		      f != NULL ? s[cause].name : NULL, "what",
 		      f != NULL ? f->what : NULL, "next",
 		      f != NULL ? f->next : NULL, "seconds", seconds, "steps",
-		      list);
+		      doctor_json_steps(d));
 	text = json_dumps(o, JSON_INDENT(2) | JSON_PRESERVE_ORDER |
 				 JSON_REAL_PRECISION(6));
 	json_decref(o);

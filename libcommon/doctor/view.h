@@ -11,6 +11,7 @@ struct doctor_view {
 	bool colour;
 	bool quiet;	/* only what is not well */
 	bool verbose;	/* evidence of what is well, too */
+	bool advise;	/* what to do behind each failure, not at the end */
 	unsigned width; /* of a line */
 };
 
@@ -23,6 +24,9 @@ void doctor_view_end(const struct doctor_view *v, const struct doctor *d,
 
 /* One object: role, result, cause, steps. For free(3); NULL: no memory. */
 char *doctor_json(const struct doctor *d, int cause, double seconds);
+
+/* The array "steps" of it alone, of those that are over. */
+struct json_t *doctor_json_steps(const struct doctor *d);
 
 /* "passed", "warning", "failed", "skipped" */
 const char *doctor_verdict_name(enum doctor_verdict v);

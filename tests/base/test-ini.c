@@ -65,11 +65,42 @@ static void faults(void **state)
 	assert_string_equal(e.msg, "line 2 is no INI");
 }
 
+static void strict(void **state)
+{
+	static const char *const keys[] = {"ProxyIP", "ProxyPort", NULL};
+	static const struct {
+		const char *text;
+		unsigned line;
+		int rc;
+	} cases[] = {
+	    {"* [ProxySettings]\n* Proxy IP = \"a\"\nPROXYPORT=1", 0, 0},
+	    {"[ProxySettings]\nProxyIP=a\n\nProxy IP=b\n", 4, -PS_DATA},
+	    {"[ProxySettings]\nProxyHost=a\n", 2, -PS_DATA},
+	    {"ProxyIP=a\n[ProxySettings]\n", 1, -PS_DATA},
+	    {"# x\n[Other]\n", 2, -PS_DATA},
+	    {"[ProxySettings]\n[ProxySettings]\n", 2, -PS_DATA},
+	    {"[ProxySettings]\nwords\n", 2, -PS_DATA},
+	    {"", 0, -PS_DATA},
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		unsigned line = 99;
+
+		assert_int_equal(ini_check(cases[i].text, "ProxySettings", keys,
+					   &line, NULL),
+				 cases[i].rc);
+		assert_int_equal(line, cases[i].line);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(values),
 	    cmocka_unit_test(faults),
+	    cmocka_unit_test(strict),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,311 @@
+/* The way to others: addresses, ports, configuration server, store. */
+#include "config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/secret.h"
+#include "base/units.h"
+#include "net/client.h"
+#include "setup/checks.h"
+#include "setup/place.h"
+#include "setup/preflight.h"
+
+#define CS_S 20
+
+/* ---- PSIP ---- */
+
+/* The interface that has an address; false: none. */
+static bool interface_of(const char *address, char name[IF_NAMESIZE])
+{
+	struct ifaddrs *list, *a;
+	char text[INET_ADDRSTRLEN];
+	bool found = false;
+
+	if (getifaddrs(&list) < 0)
+		return false;
+	for (a = list; a != NULL && !found; a = a->ifa_next) {
+		if (a->ifa_addr == NULL || a->ifa_addr->sa_family != AF_INET)
+			continue;
+		inet_ntop(AF_INET,
+			  &((const struct sockaddr_in *)a->ifa_addr)->sin_addr,
+			  text, sizeof(text));
+		found = strcmp(text, address) == 0;
+		if (found)
+			snprintf(name, IF_NAMESIZE, "%s", a->ifa_name);
+	}
+	freeifaddrs(list);
+	return found;
+}
+
+/* The only address but those of the machine itself. */
+static bool only_address(char out[INET_ADDRSTRLEN])
+{
+	struct ifaddrs *list, *a;
+	unsigned n = 0;
+
+	if (getifaddrs(&list) < 0)
+		return false;
+	for (a = list; a != NULL; a = a->ifa_next) {
+		if (a->ifa_addr == NULL || a->ifa_addr->sa_family != AF_INET ||
+		    (a->ifa_flags & IFF_LOOPBACK) != 0)
+			continue;
+		inet_ntop(AF_INET,
+			  &((const struct sockaddr_in *)a->ifa_addr)->sin_addr,
+			  out, INET_ADDRSTRLEN);
+		n++;
+	}
+	freeifaddrs(list);
+	return n == 1;
+}
+
+/* The address from which `to` is reached; nothing is sent. */
+static bool way_to(const char *to, uint64_t port, char out[INET_ADDRSTRLEN])
+{
+	struct sockaddr_in peer = {.sin_family = AF_INET,
+				   .sin_port = htons((uint16_t)port)};
+	struct sockaddr_in own = {0};
+	socklen_t len = sizeof(own);
+	int fd;
+	bool ok;
+
+	if (inet_pton(AF_INET, to, &peer.sin_addr) != 1)
+		return false;
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	ok = fd >= 0 &&
+	     connect(fd, (struct sockaddr *)&peer, sizeof(peer)) == 0 &&
+	     getsockname(fd, (struct sockaddr *)&own, &len) == 0 &&
+	     inet_ntop(AF_INET, &own.sin_addr, out, INET_ADDRSTRLEN) != NULL;
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+void preflight_address(struct choices *c)
+{
+	char text[INET_ADDRSTRLEN] = "";
+
+	if (c->address[0] != '\0')
+		return;
+	if ((c->csip != NULL && way_to(c->csip, c->cs_port, text)) ||
+	    only_address(text))
+		snprintf(c->address, sizeof(c->address), "%s", text);
+}
+
+void check_psip(const struct doctor *d, struct finding *f)
+{
+	const struct choices *c = check_choices(d);
+	char name[IF_NAMESIZE];
+
+	if (c->address[0] == '\0') {
+		find_failed(f, DOCTOR_CAUSE,
+			    "this machine has no IPv4 address, or several");
+		find_next(f, "name the one that data come in by: /PSIP");
+	} else if (!interface_of(c->address, name)) {
+		find_failed(f, DOCTOR_CAUSE, "no interface here has %s",
+			    c->address);
+		find_next(f, "ip -4 address: name one of those with /PSIP; an "
+			     "address that a router translates (NAT) will not "
+			     "do");
+	} else if (strncmp(c->address, "127.", 4) == 0) {
+		find_warned(f, "%s: only this machine itself reaches it",
+			    c->address);
+		find_next(f, "for more than a trial: /PSIP with an address of "
+			     "the network");
+	} else {
+		find_passed(f, "%s is on %s%s", c->address, name,
+			    c->psip == NULL ? " (found; /PSIP names another)"
+					    : "");
+	}
+}
+
+/* ---- ports ---- */
+
+/* 0, or errno. */
+static int try_port(const char *address, uint64_t port)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET,
+				 .sin_port = htons((uint16_t)port)};
+	int fd, one = 1, sys = 0;
+
+	if (inet_pton(AF_INET, address, &at.sin_addr) != 1)
+		return EINVAL;
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return errno;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 ||
+	    listen(fd, 1) < 0)
+		sys = errno;
+	close(fd);
+	return sys;
+}
+
+static bool one_port(const struct choices *c, uint64_t port, struct finding *f)
+{
+	int sys = try_port(c->address, port);
+
+	if (sys == 0)
+		return true;
+	if (sys == EADDRNOTAVAIL) {
+		find_skipped(f, "%s is not here", c->address);
+	} else if (sys == EADDRINUSE && place_installed(c)) {
+		find_warned(f,
+			    "port %u of %s is in use, as far as one can see "
+			    "by what is installed here",
+			    (unsigned)port, c->address);
+		find_next(f, "ss -ltnp 'sport = :%u' names the program",
+			  (unsigned)port);
+	} else if (sys == EADDRINUSE) {
+		find_failed(f, DOCTOR_CAUSE, "port %u of %s is in use",
+			    (unsigned)port, c->address);
+		find_next(f,
+			  "ss -ltnp 'sport = :%u' names the program; end "
+			  "it, or choose another /DataTransferSecurePort",
+			  (unsigned)port);
+	} else {
+		find_failed(f, DOCTOR_CAUSE, "port %u of %s: %s",
+			    (unsigned)port, c->address, strerror(sys));
+		find_next(f, "ports below 1024 need root");
+	}
+	return false;
+}
+
+void check_ports(const struct doctor *d, struct finding *f)
+{
+	const struct choices *c = check_choices(d);
+
+	if (c->address[0] == '\0') {
+		find_skipped(f, "the address is not known");
+		return;
+	}
+	if (!one_port(c, c->port, f) || (c->cs && !one_port(c, c->cs_port, f)))
+		return;
+	if (c->cs)
+		find_passed(f, "%u and %u of %s are free", (unsigned)c->port,
+			    (unsigned)c->cs_port, c->address);
+	else
+		find_passed(f, "%u of %s is free", (unsigned)c->port,
+			    c->address);
+}
+
+/* ---- the configuration server ---- */
+
+static int log_in(struct client *client, const struct choices *c, struct err *e)
+{
+	uint8_t key[LOGIN_KEY_LEN];
+	struct login_secret secret;
+	int rc = login_secret_read(&secret, c->passphrase_file, e);
+
+	if (rc == 0)
+		rc = login_key(&secret, c->here, key, e);
+	if (rc == 0)
+		rc = client_login(client, c->here, key, e);
+	secret_wipe(&secret, sizeof(secret));
+	secret_wipe(key, sizeof(key));
+	return rc;
+}
+
+static void refused(const struct client *client, const struct choices *c,
+		    const struct err *e, struct finding *f)
+{
+	find_error(f, DOCTOR_CAUSE, e);
+	if (client->phase == CLIENT_LOGIN && e->code == PS_NOPERM) {
+		find_failed(f, DOCTOR_CAUSE,
+			    "%s: the passphrase is not that of the "
+			    "configuration server",
+			    c->csip);
+		find_next(f,
+			  "on the configuration server: ps-config "
+			  "passphrase show; it goes into %s",
+			  c->passphrase_file);
+	} else if (f->next[0] == '\0') {
+		find_next(f,
+			  "is the configuration server running there? "
+			  "Allow TCP %u to it",
+			  (unsigned)c->cs_port);
+	}
+}
+
+void check_cs(const struct doctor *d, struct finding *f)
+{
+	const struct choices *c = check_choices(d);
+	struct client client = {.fd = -1};
+	char port[16];
+	struct client_to to = {
+	    .host = c->csip, .port = port, .wait_ns = CS_S * NS_PER_S};
+	struct err e = {0};
+	int rc;
+
+	if (c->cs) {
+		find_skipped(f, "this becomes the configuration server");
+		return;
+	}
+	snprintf(port, sizeof(port), "%u", (unsigned)c->cs_port);
+	rc = client_open(&client, &to, &e);
+	if (rc == 0)
+		rc = log_in(&client, c, &e);
+	if (rc < 0)
+		refused(&client, c, &e, f);
+	else
+		find_passed(f, "%s answers, and takes the passphrase", c->csip);
+	client_close(&client);
+}
+
+/* ---- what the doctor does, too ---- */
+
+void check_clock(const struct doctor *d, struct finding *f)
+{
+	const struct choices *c = check_choices(d);
+	struct doctor with = *d;
+	char listen[24];
+
+	snprintf(listen, sizeof(listen), ":%u", (unsigned)c->cs_port);
+	if (!c->cs) {
+		with.host = c->csip;
+		with.listen = listen;
+	}
+	step_clock(&with, f);
+}
+
+void check_store(const struct doctor *d, struct finding *f)
+{
+	if (d->vault == NULL)
+		find_skipped(f, "no vault was given: /VaultCredsFilePath");
+	else
+		step_store(d, f);
+}
+
+void check_proxy(const struct doctor *d, struct finding *f)
+{
+	const struct choices *c = check_choices(d);
+
+	if (d->vault == NULL)
+		find_skipped(f, "no vault was given");
+	else if (c->bypass)
+		find_passed(f, "none: the way is to be direct");
+	else
+		step_proxy(d, f);
+}
+
+void check_firewall(const struct doctor *d, struct finding *f)
+{
+	const struct choices *c = check_choices(d);
+	struct doctor with = *d;
+	char listen[64];
+
+	snprintf(listen, sizeof(listen), "%s:%u",
+		 c->address[0] != '\0' ? c->address : "0.0.0.0",
+		 (unsigned)c->port);
+	with.listen = listen;
+	step_firewall(&with, f);
+	if (f->verdict == DOCTOR_FAILED)
+		find_next(f, "unifiedsetup --open-firewall lets it in; "
+			     "--show-firewall prints what has to pass");
+}

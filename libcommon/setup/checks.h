@@ -1,0 +1,18 @@
+/* Inside of the preflight: the checks that are not the doctor's. */
+#ifndef PS_SETUP_CHECKS_H
+#define PS_SETUP_CHECKS_H
+
+#include "doctor/steps.h"
+#include "setup/choices.h"
+
+/* checks-machine.c */
+doctor_step_fn check_rights, check_versions, check_processors, check_memory;
+doctor_step_fn check_space, check_disk;
+/* checks-net.c; the last five are the doctor's, told what they look at */
+doctor_step_fn check_psip, check_ports, check_cs;
+doctor_step_fn check_clock, check_store, check_proxy, check_firewall;
+
+/* The choices that a step is given. */
+const struct choices *check_choices(const struct doctor *d);
+
+#endif

@@ -1,0 +1,3 @@
+# setup
+bin_PROGRAMS += tools/unifiedsetup
+tools_unifiedsetup_SOURCES = tools/unifiedsetup.c tools/print-json.c tools/print-json.h
