@@ -1,0 +1,2 @@
+# Tests of units, packages and the installer.
+EXTRA_DIST += tests/package/units.bats
