@@ -12,3 +12,4 @@ include $(srcdir)/tools/trace.mk
 include $(srcdir)/tools/fleet.mk
 include $(srcdir)/tools/doctor.mk
 include $(srcdir)/tools/config.mk
+include $(srcdir)/tools/service.mk
