@@ -13,9 +13,11 @@ nodist_unit_DATA = \
 	packaging/systemd/ps-heartbeat.service \
 	packaging/systemd/ps-pipeline.service \
 	packaging/systemd/ps-receive.service \
+	packaging/systemd/ps-renew.service \
 	packaging/systemd/ps-verify.service
 dist_unit_DATA = \
 	packaging/systemd/ps-health.timer \
+	packaging/systemd/ps-renew.timer \
 	packaging/systemd/ps-verify.timer
 dist_dropin_DATA = \
 	packaging/ps-agent.d/cpu-limit.conf \

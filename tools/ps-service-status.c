@@ -49,6 +49,14 @@ static bool is_up(const struct service_state *s)
 	       strcmp(s->state, "idle") == 0;
 }
 
+int64_t service_since(const struct place *p, const struct unit *u)
+{
+	struct service_state s;
+	struct err e = {0};
+
+	return look(p, u, &s, &e) == 0 && is_up(&s) ? s.since_ns : 0;
+}
+
 static json_t *time_or_null(int64_t ns)
 {
 	char text[TIME_TEXT];

@@ -12,6 +12,8 @@
 
 #define ANSWER_SIZE 4096
 #define DEADLINE_S 600
+#define SHOWN_STATE "ActiveState,SubState,MainPID"
+#define SHOWN_TIMES "StateChangeTimestamp,NRestarts,ExecMainStatus"
 
 bool systemd_is_here(void)
 {
@@ -58,6 +60,30 @@ static void value_of(const char *text, const char *name, char *out, size_t size)
 				 text + n + 1);
 }
 
+int64_t systemd_since(const struct unit *u)
+{
+	char unit[64], active[32], since[64], *said = NULL;
+	const char *argv[] = {"systemctl",
+			      "show",
+			      "--timestamp=unix",
+			      "-p",
+			      "ActiveState,ExecMainStartTimestamp",
+			      unit,
+			      NULL};
+	struct command command = {argv, 30, ANSWER_SIZE};
+	struct err e = {0};
+	int64_t ns = 0;
+	int status;
+
+	unit_name(u, unit);
+	if (command_run(&command, &said, &status, &e) < 0)
+		return 0;
+	value_of(said, "ActiveState", active, sizeof(active));
+	value_of(said, "ExecMainStartTimestamp", since, sizeof(since));
+	free(said);
+	return strcmp(active, "active") == 0 && parse_time(since, &ns) ? ns : 0;
+}
+
 struct shown {
 	char state[32], sub[32], pid[16], since[64], restarts[16], code[16];
 };
@@ -65,15 +91,9 @@ struct shown {
 static int show(const struct unit *u, struct shown *ret, struct err *e)
 {
 	char unit[64], *said = NULL;
-	const char *argv[] = {
-	    "systemctl",
-	    "show",
-	    "--timestamp=unix",
-	    "-p",
-	    "ActiveState,SubState,MainPID,StateChangeTimestamp,NRestarts,"
-	    "ExecMainStatus",
-	    unit,
-	    NULL};
+	const char *argv[] = {"systemctl", "show",	"--timestamp=unix",
+			      "-p",	   SHOWN_STATE, "-p",
+			      SHOWN_TIMES, unit,	NULL};
 	struct command command = {argv, 30, ANSWER_SIZE};
 	int status, rc;
 
@@ -96,22 +116,23 @@ static int show(const struct unit *u, struct shown *ret, struct err *e)
 	return rc;
 }
 
-/* systemd prints "@SECONDS.FRACTION" when asked for it. */
-static json_t *since_json(const char *text)
+/* systemd prints "@SECONDS"; false: it has nothing to tell. */
+static bool since_text(const char *text, char out[TIME_TEXT])
 {
-	char out[TIME_TEXT];
 	int64_t ns;
 
 	if (!parse_time(text, &ns) || ns <= 0)
-		return json_null();
+		return false;
 	format_time(ns / NS_PER_S * NS_PER_S, out);
-	return json_string(out);
+	return true;
 }
 
 /* The same keys as without systemd, as far as it tells them. */
 static json_t *as_json(const struct unit *u, const struct shown *s)
 {
 	long pid = strtol(s->pid, NULL, 10);
+	char since[TIME_TEXT];
+	bool told = since_text(s->since, since);
 
 	return json_pack(
 	    "{s:s, s:s, s:s, s:o, s:o, s:i, s:o, s:s}", "name", u->name, "kind",
@@ -120,12 +141,22 @@ static json_t *as_json(const struct unit *u, const struct shown *s)
 		? (u->every_s > 0 ? "idle" : "running")
 		: s->state,
 	    "pid", pid > 0 ? json_integer(pid) : json_null(), "since",
-	    since_json(s->since), "restarts",
+	    told ? json_string(since) : json_null(), "restarts",
 	    (int)strtol(s->restarts, NULL, 10), "last_exit",
 	    s->code[0] == '\0'
 		? json_null()
 		: json_pack("{s:i}", "code", (int)strtol(s->code, NULL, 10)),
 	    "words", s->sub);
+}
+
+static void as_line(const struct unit *u, const struct shown *s)
+{
+	char since[TIME_TEXT];
+
+	if (!since_text(s->since, since))
+		snprintf(since, sizeof(since), "-");
+	printf("%-10s %-9s %-9s %8s  %s\n", u->name, s->state, s->sub,
+	       s->pid[0] != '\0' ? s->pid : "-", since);
 }
 
 int systemd_status(const struct chosen *c, bool json, struct err *e)
@@ -148,8 +179,7 @@ int systemd_status(const struct chosen *c, bool json, struct err *e)
 		if (json)
 			(void)json_array_append_new(list, as_json(u, &s));
 		else
-			printf("%-10s %-9s %-9s %8s  %s\n", u->name, s.state,
-			       s.sub, s.pid[0] != '\0' ? s.pid : "-", s.since);
+			as_line(u, &s);
 	}
 	rc = json ? print_json(list, e) : 0;
 	return rc < 0 ? rc : code;

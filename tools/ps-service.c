@@ -37,6 +37,7 @@ static const struct opt_cmd cmds[] = {
     {"stop", "end services, the last one first"},
     {"restart", "stop, then start"},
     {"status", "how they are"},
+    {"renew", "restart what runs with an older certificate than there is"},
     {"run", "do a job here and now, once"},
     {0}};
 
@@ -45,7 +46,8 @@ static const struct opt_tool tool = {
     .about = "Start, stop and look at the services of the toolkit.",
     .synopsis = "start|stop|restart [--root DIR] [NAME...]\n"
 		"status [--root DIR] [--json] [NAME...]\n"
-		"run [--root DIR] JOB",
+		"run [--root DIR] JOB\n"
+		"renew [--root DIR]",
     .opts = opts,
     .cmds = cmds};
 
@@ -66,9 +68,10 @@ static void want(bool *wanted, const char *name, const char *from)
 	const struct unit *u = units_find(&units, name);
 
 	if (u == NULL)
-		opt_misuse("%s'%s' is no service; there are: receive, "
-			   "pipeline, config, heartbeat, agent, health, verify",
-			   from, name);
+		opt_misuse(
+		    "%s'%s' is no service; there are: receive, "
+		    "pipeline, config, heartbeat, agent, health, verify, renew",
+		    from, name);
 	wanted[u - units.list] = true;
 }
 
@@ -95,7 +98,7 @@ static bool exists(const char *path)
 static void want_configured(bool *wanted)
 {
 	static const char *const server[] = {"receive", "pipeline", "health",
-					     "verify", NULL};
+					     "verify",	"renew",    NULL};
 	unsigned i;
 
 	if (exists(SYSCONFDIR "/ps-toolkit/ps.yaml"))
@@ -116,24 +119,28 @@ static void want_configured(bool *wanted)
 	}
 }
 
-/* ps.yaml of a folder says which services run there. */
+/* ps.yaml of the folder; the machine's own was read with the options. */
+static const struct conf *site_conf(void)
+{
+	static struct conf *c;
+	char path[PLACE_PATH];
+	struct err e = {0};
+
+	if (root == NULL)
+		return opt_conf();
+	if (c == NULL &&
+	    snprintf(path, sizeof(path), "%s" SYSCONFDIR "/ps-toolkit/ps.yaml",
+		     root) < (int)sizeof(path) &&
+	    access(path, F_OK) == 0 && conf_read(&c, path, &e) < 0)
+		tool_die(&e);
+	return c;
+}
+
+/* It says which services run there. */
 static const char *names_of_root(void)
 {
-	char path[PLACE_PATH];
-	struct conf *c;
-	struct err e = {0};
-	const char *text = NULL;
-
-	if (snprintf(path, sizeof(path), "%s" SYSCONFDIR "/ps-toolkit/ps.yaml",
-		     root) >= (int)sizeof(path) ||
-	    access(path, F_OK) < 0)
-		return NULL;
-	if (conf_read(&c, path, &e) < 0)
-		tool_die(&e);
-	if (conf_get(c, "service.names") != NULL)
-		text = strdup(conf_get(c, "service.names"));
-	conf_free(c);
-	return text;
+	return site_conf() != NULL ? conf_get(site_conf(), "service.names")
+				   : NULL;
 }
 
 static void take_names(struct chosen *c, char **args, int n)
@@ -297,6 +304,26 @@ static int run_job(const struct unit *u)
 	return rc < 0 ? tool_fail(&e) : rc;
 }
 
+/* ---- certificates that were renewed ---- */
+
+static int renew(void)
+{
+	bool systemd = root == NULL && systemd_is_here();
+	struct place p = {.run = -1, .logs = -1};
+	struct chosen c;
+	struct err e = {0};
+
+	if (site_conf() == NULL)
+		return 0;
+	if (!systemd && place_open(&p, root, false, &e) < 0)
+		return e.sys == ENOENT ? 0 : tool_fail(&e);
+	service_renewed(systemd ? NULL : &p, site_conf(), &units, &c);
+	place_close(&p);
+	if (c.n == 0)
+		return 0;
+	return systemd ? by_systemd("restart", &c) : supervise("restart", &c);
+}
+
 int main(int argc, char **argv)
 {
 	struct chosen c = {.n = 0};
@@ -313,9 +340,14 @@ int main(int argc, char **argv)
 		if (argc - at != 1)
 			opt_misuse("run needs the name of a job");
 		take_names(&c, argv + at, 1);
-		if (c.list[0]->every_s == 0)
+		if (c.n == 0 || c.list[0]->every_s == 0)
 			opt_misuse("'%s' is no job: start it", argv[at]);
 		return tool_finish(run_job(c.list[0]));
+	}
+	if (strcmp(what, "renew") == 0) {
+		if (argc > at)
+			opt_misuse("renew takes no names");
+		return tool_finish(renew());
 	}
 	take_names(&c, argv + at, argc - at);
 	rc = root == NULL && systemd_is_here() ? by_systemd(what, &c)

@@ -4,6 +4,7 @@ complete -c ps-service -f -n __fish_use_subcommand -a start -d 'start services, 
 complete -c ps-service -f -n __fish_use_subcommand -a stop -d 'end services, the last one first'
 complete -c ps-service -f -n __fish_use_subcommand -a restart -d 'stop, then start'
 complete -c ps-service -f -n __fish_use_subcommand -a status -d 'how they are'
+complete -c ps-service -f -n __fish_use_subcommand -a renew -d 'restart what runs with an older certificate than there is'
 complete -c ps-service -f -n __fish_use_subcommand -a run -d 'do a job here and now, once'
 complete -c ps-service -l root -x -a '(__fish_complete_directories)' -d 'a folder that looks like a machine, instead of this one'
 complete -c ps-service -l services -x -d 'which services are meant when none is named'

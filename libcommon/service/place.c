@@ -146,7 +146,9 @@ int place_environment(const struct place *p, struct err *e)
 
 	if (p->root[0] == '\0')
 		return 0;
-	rc = give(p, "PS_CONFIG", SYSCONFDIR "/ps-toolkit/ps.yaml", e);
+	rc = give(p, "PS_ROOT", "", e);
+	if (rc == 0)
+		rc = give(p, "PS_CONFIG", SYSCONFDIR "/ps-toolkit/ps.yaml", e);
 	if (rc == 0)
 		rc = give(p, "PS_AGENT_CONFIG",
 			  SYSCONFDIR "/ps-toolkit/agent.yaml", e);

@@ -12,7 +12,7 @@ prepare() {
 }
 
 cleanup() {
-	ps-service stop -q --root "$R" receive pipeline health verify agent \
+	ps-service stop -q --root "$R" receive pipeline health verify renew agent \
 		config heartbeat || true
 }
 
@@ -47,7 +47,7 @@ running() { [ "$(field "$1" state)" = running ]; }
 	configure_server
 	service start
 	service status >out
-	[ "$(grep -c ' running \| idle ' out)" -eq 4 ]
+	[ "$(grep -c ' running \| idle ' out)" -eq 5 ]
 	cxpsclient --derive-key m -P "$R/pass" -o m.key
 	random_file disk.img 3000000
 	ps-scan --machine m --disk d --map map disk.img |
@@ -83,6 +83,20 @@ running() { [ "$(field "$1" state)" = running ]; }
 	service restart receive
 	[ "$(field receive pid)" -ne "$pid" ]
 	[ "$(field receive restarts)" -eq 0 ]
+}
+
+@test "a renewed certificate is taken into use, an old one is left alone" {
+	configure_server
+	service start receive pipeline
+	pid=$(field receive pid)
+	touch -d '-1 hour' "$R/cert" "$R/key" "$R/pass"
+	service run renew
+	[ "$(field receive pid)" -eq "$pid" ]
+	touch -d '+1 second' "$R/cert"
+	pipeline=$(field pipeline pid)
+	service run renew
+	[ "$(field receive pid)" -ne "$pid" ]
+	[ "$(field pipeline pid)" -eq "$pipeline" ]
 }
 
 @test "a killed supervisor leaves nothing that a start cannot take over" {
