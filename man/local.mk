@@ -23,3 +23,4 @@ dist_man_MANS += man/ps-plan.1
 dist_man_MANS += man/ps-doctor.8
 dist_man_MANS += man/ps-config.8
 dist_man_MANS += man/ps-service.8
+dist_man_MANS += man/ps-agent-install.8

@@ -40,3 +40,13 @@ $(packaging_made): %: %.in packaging/systemd/hardening Makefile
 		-e '/^@hardening@$$/{r $(srcdir)/packaging/systemd/hardening' -e 'd;}' \
 		-e 's,[@]bindir[@],$(bindir),g' -e 's,[@]sysconfdir[@],$(sysconfdir),g' \
 		-e 's,[@]localstatedir[@],$(localstatedir),g' $< >$@.new && mv $@.new $@
+
+# For scripts/package.
+EXTRA_DIST += packaging/agent-tools packaging/split \
+	packaging/agent/UnifiedAgentConfigurator.sh packaging/agent/common.bash \
+	packaging/agent/install packaging/agent/make-tarball packaging/agent/uninstall \
+	packaging/debian/control packaging/debian/copyright packaging/debian/rules \
+	packaging/debian/source/format \
+	packaging/debian/ps-toolkit.postinst packaging/debian/ps-toolkit.postrm \
+	packaging/debian/ps-toolkit.prerm packaging/debian/ps-toolkit-agent.postinst \
+	packaging/debian/ps-toolkit-agent.postrm packaging/debian/ps-toolkit-agent.prerm
