@@ -27,11 +27,13 @@ static int prompt(int tty, const char *words, char out[ACCOUNT_SECRET_SIZE],
 		return err_sys(e, 0, "terminal");
 	hidden = shown;
 	hidden.c_lflag &= ~(tcflag_t)ECHO;
-	if (io_write_full(tty, words, strlen(words)) < 0 ||
-	    tcsetattr(tty, TCSAFLUSH, &hidden) < 0)
+	/* Before the words: who answers them at once loses nothing. */
+	if (tcsetattr(tty, TCSAFLUSH, &hidden) < 0)
 		return err_sys(e, 0, "terminal");
-	n = read(tty, out, ACCOUNT_SECRET_SIZE - 1);
-	tcsetattr(tty, TCSAFLUSH, &shown);
+	n = io_write_full(tty, words, strlen(words));
+	if (n == 0)
+		n = read(tty, out, ACCOUNT_SECRET_SIZE - 1);
+	tcsetattr(tty, TCSADRAIN, &shown);
 	(void)io_write_full(tty, "\n", 1);
 	if (n < 0)
 		return err_sys(e, 0, "terminal");

@@ -1,5 +1,4 @@
 #!/usr/bin/env bats
-# heavy: a mounted file system of its own
 # ps-agent with the provider for plain partitions: a file system that is in
 # use all the time, held for the moment of a bookmark.
 # shellcheck disable=SC2154 # agent is set by begin_agent

@@ -1,5 +1,4 @@
 #!/usr/bin/env bats
-# heavy: a whole chain, power losses
 # A day in fast motion (tests/chain/day): 24 bookmarks, PS_LONG=1: 288.
 load ../lib/common
 

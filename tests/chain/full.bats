@@ -1,5 +1,4 @@
 #!/usr/bin/env bats
-# heavy: file systems of their own
 # No room: in the cache, in the vault, on standard output. Nothing is half
 # written, nothing is acknowledged that is not there, and it goes on by itself.
 load ../lib/common

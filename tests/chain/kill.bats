@@ -1,5 +1,4 @@
 #!/usr/bin/env bats
-# heavy: a whole chain, killed again and again
 # Kill -9 of any process of the chain at any time loses nothing and stores
 # nothing twice; every recovery point is what the disk was.
 load ../lib/common

@@ -1,5 +1,4 @@
 #!/usr/bin/env bats
-# heavy: images, a whole chain
 # scripts/quickstart in small form: what it promises on the terminal is so.
 load ../lib/common
 

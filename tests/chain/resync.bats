@@ -1,5 +1,4 @@
 #!/usr/bin/env bats
-# heavy: servers and pipelines
 # A source that lost its map, a server that lost its cache, a week without
 # a server: only what differs goes over the line again.
 load ../lib/common

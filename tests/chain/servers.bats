@@ -1,5 +1,4 @@
 #!/usr/bin/env bats
-# heavy: several servers
 # Moves, lost caches, forks: the vault is the fence, seating is the way on.
 load ../lib/common
 load ../lib/chain

@@ -71,7 +71,7 @@ rows() { grep '^{"table"' "$1" | grep -v '^{"table":"audit"'; }
 }
 
 @test "accounts: without a file the terminal is asked, and shows nothing" {
-	python3 - <<'END'
+	timeout 60 python3 - <<'END'
 import os, pty, sys, time
 pid, fd = pty.fork()
 if pid == 0:

@@ -1,5 +1,4 @@
 #!/usr/bin/env bats
-# heavy: images, a whole chain
 # The quickstart with its vault in a store: three points, restored identical.
 # (With a folder: tests/chain.)
 load ../lib/common
