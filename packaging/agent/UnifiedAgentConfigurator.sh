@@ -13,7 +13,7 @@ parse() {
 	while [ $# -gt 0 ]; do
 		case $1 in
 		-q | --quiet)
-			QUIET=1
+			be_quiet
 			shift
 			continue
 			;;

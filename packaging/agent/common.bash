@@ -1,5 +1,6 @@
 # What installer, configurator and uninstaller of the agent share.
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # what is set here is used there
 
 ROOT=${PS_ROOT:-}
 QUIET=
@@ -10,6 +11,8 @@ NAME=${0##*/}
 log_line() {
 	printf '%s %s: %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$NAME" "$*" >>"$LOG"
 }
+
+be_quiet() { QUIET=1; }
 
 say() {
 	log_line "$*"
