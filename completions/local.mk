@@ -17,6 +17,7 @@ dist_ps_bash_DATA = \
 	completions/bash/ps-receive \
 	completions/bash/ps-restore \
 	completions/bash/ps-scan \
+	completions/bash/ps-service \
 	completions/bash/ps-stream \
 	completions/bash/ps-trace \
 	completions/bash/ps-upload \
@@ -40,6 +41,7 @@ dist_ps_zsh_DATA = \
 	completions/zsh/_ps-receive \
 	completions/zsh/_ps-restore \
 	completions/zsh/_ps-scan \
+	completions/zsh/_ps-service \
 	completions/zsh/_ps-stream \
 	completions/zsh/_ps-trace \
 	completions/zsh/_ps-upload \
@@ -63,6 +65,7 @@ dist_ps_fish_DATA = \
 	completions/fish/ps-receive.fish \
 	completions/fish/ps-restore.fish \
 	completions/fish/ps-scan.fish \
+	completions/fish/ps-service.fish \
 	completions/fish/ps-stream.fish \
 	completions/fish/ps-trace.fish \
 	completions/fish/ps-upload.fish \

@@ -25,3 +25,5 @@ dist_man_MANS += man/ps-config.8
 dist_man_MANS += man/cdpcli.8
 dist_man_MANS += man/ps-config-api.5
 dist_man_MANS += man/unifiedsetup.8
+dist_man_MANS += man/ps-service.8
+dist_man_MANS += man/ps-agent-install.8

@@ -20,7 +20,7 @@ EXTRA_DIST += tests/style.bats tests/tidy.bats tests/lib/common.bash tests/lib/c
 	tests/lib/guest tests/lib/tidy
 
 EXTRA_DIST += scripts/check scripts/install-packages scripts/install-peers \
-	scripts/make-completions scripts/quickstart scripts/run-test \
+	scripts/make-completions scripts/package scripts/quickstart scripts/run-test \
 	scripts/run-tests
 
 EXTRA_DIST += bench/compare bench/line

@@ -13,3 +13,4 @@ include $(srcdir)/tools/fleet.mk
 include $(srcdir)/tools/doctor.mk
 include $(srcdir)/tools/config.mk
 include $(srcdir)/tools/setup.mk
+include $(srcdir)/tools/service.mk

@@ -10,6 +10,7 @@ prepare() {
 
 cleanup() {
 	tracers_end
+	if mountpoint -q seen; then umount seen; fi
 	loop_umount fs
 }
 
@@ -103,6 +104,24 @@ two_points() {
 	provider fsfreeze delete ps-1
 	fails_with 1 provider fsfreeze check ps-1
 	listed fsfreeze
+}
+
+@test "a mount that only a service sees read-only is frozen like any other" {
+	mounted ext4
+	# As systemd shows /boot to a service; others write by another mount.
+	mkdir seen
+	mount --bind fs seen
+	mount -o remount,bind,ro seen
+	unshare -m sh -c 'umount fs && exec "$@"' sh env PS_SOURCE="$LOOP" \
+		PS_SNAPSHOT=ps-1 PS_BASE= "${OPTIONS[@]}" \
+		"$PROVIDERS/fsfreeze" create
+	frozen
+	provider fsfreeze delete ps-1
+	umount seen
+	# One that nobody can write has nothing to be held.
+	mount -o remount,ro fs
+	fails_with 78 create fsfreeze ps-2
+	mount -o remount,rw fs
 }
 
 # guards: process ids of the two guards of this test's file system

@@ -1,0 +1,16 @@
+# Made by scripts/make-completions from the option table of ps-service.
+complete -c ps-service -f
+complete -c ps-service -f -n __fish_use_subcommand -a start -d 'start services, and wait until they are ready'
+complete -c ps-service -f -n __fish_use_subcommand -a stop -d 'end services, the last one first'
+complete -c ps-service -f -n __fish_use_subcommand -a restart -d 'stop, then start'
+complete -c ps-service -f -n __fish_use_subcommand -a status -d 'how they are'
+complete -c ps-service -f -n __fish_use_subcommand -a renew -d 'restart what runs with an older certificate than there is'
+complete -c ps-service -f -n __fish_use_subcommand -a run -d 'do a job here and now, once'
+complete -c ps-service -l root -x -a '(__fish_complete_directories)' -d 'a folder that looks like a machine, instead of this one'
+complete -c ps-service -l services -x -d 'which services are meant when none is named'
+complete -c ps-service -l json -d 'status: print JSON'
+complete -c ps-service -s h -l help -d 'print this help'
+complete -c ps-service -s V -l version -d 'print the version'
+complete -c ps-service -s q -l quiet -d 'say only what failed'
+complete -c ps-service -s v -l verbose -d 'say more'
+complete -c ps-service -l config -r -F -d 'configuration, see ps.yaml(5)'

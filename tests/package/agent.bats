@@ -1,0 +1,212 @@
+#!/usr/bin/env bats
+# The agent's tarball, its installer and configurator, below a folder.
+load ../lib/common
+load ../lib/style
+
+# One tarball for all tests of the file: of the build, as it is.
+setup_file() {
+	need_all || return 0
+	local tree=$BATS_FILE_TMPDIR/tree all=$BATS_FILE_TMPDIR/all
+	make -s --no-print-directory -C "$PS_BUILD" install DESTDIR="$all" \
+		>"$BATS_FILE_TMPDIR/log" 2>&1
+	# As with --prefix=/usr; what is built must not be made anew for that.
+	mkdir -p "$tree"
+	mv "$all$(make_var prefix)" "$tree/usr"
+	mv "$tree/usr/lib" "$tree/lib"
+	mkdir "$tree/usr/lib"
+	mv "$tree"/lib/*.d "$tree/usr/lib/"
+	"$PS_SOURCE/packaging/split" "$tree" "$BATS_FILE_TMPDIR/agent"
+	XZ_OPT=-0 "$PS_SOURCE/packaging/agent/make-tarball" "$BATS_FILE_TMPDIR/agent" \
+		0.1.0 "$BATS_FILE_TMPDIR"
+	tar -C "$BATS_FILE_TMPDIR" -xJf "$BATS_FILE_TMPDIR"/ps-toolkit-agent-*.tar.xz
+	mv "$BATS_FILE_TMPDIR"/ps-toolkit-agent-*/ "$BATS_FILE_TMPDIR/unpacked"
+}
+
+need_all() { command -v patchelf >/dev/null; }
+
+prepare() {
+	need patchelf
+	UNPACKED=$BATS_FILE_TMPDIR/unpacked
+	R=$T/root
+	mkdir "$R"
+}
+
+cleanup() {
+	[ ! -x "$R/opt/asr/bin/ps-service" ] ||
+		"$R/opt/asr/bin/ps-service" stop -q --root "$R" agent || true
+}
+
+install_agent() { "$UNPACKED/install" --root "$R" "$@"; }
+
+usual() { install_agent -r MS -v VmWare -d /opt/asr "$@"; }
+
+@test "files belong to the agent or to the server, and none is left" {
+	local tree=$BATS_FILE_TMPDIR/tree agent=$BATS_FILE_TMPDIR/agent tool
+	[ -x "$agent/usr/bin/ps-agent" ] && [ ! -e "$tree/usr/bin/ps-agent" ]
+	[ -x "$tree/usr/bin/ps-receive" ] && [ -x "$tree/usr/bin/ps-restore" ]
+	[ -e "$tree/lib/systemd/system/ps-receive.service" ]
+	[ -e "$agent/usr/libexec/ps-toolkit/providers/lvm" ]
+	# What a program of the agent runs is of the agent, too.
+	for tool in ps-scan ps-compress ps-encrypt cxpsclient ps-trace ps-service; do
+		[ -x "$agent/usr/bin/$tool" ] || echo "$tool"
+	done | none "not with the agent"
+	(cd "$agent" && find . -type f) | (cd "$tree" && while read -r file; do
+		[ ! -e "$file" ] || echo "$file"
+	done) | none "in both packages"
+}
+
+@test "flags: roles, platforms, the older form, and what is wrong with others" {
+	local line
+	while read -r line; do
+		# shellcheck disable=SC2086
+		fails_with 64 install_agent $line
+		[ -s err ] || { echo "silent: $line" >&2; false; }
+	done <<-END
+		-v VmWare
+		-r MS
+		-r PS -v VmWare
+		-r MS -v Azure
+		-r MS -v VmWare -x y
+		-r MS -v VmWare -d relative
+		-r MS -v VmWare -d /a;b
+		-r MS -v VmWare -a Remove
+		-r MS -v VmWare -i 192.0.2.1
+		-r MS -v VmWare -P file
+		-t agent -a host -R Agent
+		-t both -a host -R Agent -c http
+		-r
+	END
+	[ ! -e "$R/opt" ]
+	install_agent -t both -a host -R MasterTarget -d /opt/asr -s y -c https -q
+	grep -qx role=MT "$R/etc/ps-toolkit/agent-install"
+	install_agent -r agent -v PHYSICAL -d /opt/asr -q >out
+	[ ! -s out ]
+	grep -qx role=MS "$R/etc/ps-toolkit/agent-install"
+	grep -qx platform=Physical "$R/etc/ps-toolkit/agent-install"
+}
+
+@test "what is installed runs with the libraries that came with it" {
+	usual
+	[ "$(readlink "$R/usr/local/bin/ps-agent")" = /opt/asr/bin/ps-agent ]
+	[ "$(readlink "$R/usr/libexec/ps-toolkit")" = /opt/asr/libexec/ps-toolkit ]
+	"$R/opt/asr/bin/ps-agent" --version >out
+	grep -q ps-toolkit out
+	ldd "$R/opt/asr/bin/cxpsclient" | grep libcrypto >out
+	grep -q "$R/opt/asr/" out
+	grep -q '^ExecStart=/opt/asr/bin/ps-agent run$' \
+		"$R/etc/systemd/system/ps-agent.service"
+	grep -q Installed "$R/var/log/ua_install.log"
+}
+
+@test "again changes nothing, mends what is damaged, and upgrades" {
+	usual
+	inode=$(stat -c %i "$R/opt/asr")
+	usual >out
+	grep -q 'nothing to do' out
+	[ "$(stat -c %i "$R/opt/asr")" -eq "$inode" ]
+	: >"$R/opt/asr/bin/ps-scan"
+	usual
+	"$R/opt/asr/bin/ps-scan" --version >/dev/null
+	fails_with 78 install_agent -r MS -v VmWare -d /elsewhere
+	grep -q '/opt/asr' err
+	sed -i s/version=.*/version=0.0.9/ "$R/etc/ps-toolkit/agent-install"
+	usual -a Upgrade
+	grep -qx version=0.1.0 "$R/etc/ps-toolkit/agent-install"
+	sed -i s/version=.*/version=0.10.0/ "$R/etc/ps-toolkit/agent-install"
+	fails_with 78 usual
+	grep -q newer err
+}
+
+@test "nothing is put where somebody else's files are, or from a damaged tarball" {
+	mkdir -p "$R/opt/asr"
+	echo mine >"$R/opt/asr/file"
+	fails_with 73 usual
+	[ "$(cat "$R/opt/asr/file")" = mine ]
+	rm "$R/opt/asr/file"
+	cp -a "$UNPACKED" bad
+	flip_bit bad/tree/bin/ps-agent 5000
+	fails_with 65 bad/install --root "$R" -r MS -v VmWare -d /opt/asr
+	[ -z "$(ls "$R/opt/asr")" ]
+	if [ "$(id -u)" -ne 0 ]; then
+		fails_with 77 "$UNPACKED/install" -r MS -v VmWare
+	fi
+}
+
+@test "uninstall keeps keys and maps unless it is told to purge" {
+	fails_with 66 "$UNPACKED/uninstall" --root "$R"
+	usual -q
+	echo key >"$R/etc/ps-toolkit/machine.key"
+	ln -s /bin/true "$R/usr/local/bin/other"
+	"$R/opt/asr/uninstall" --root "$R" >out
+	grep -q kept out
+	[ ! -e "$R/opt/asr" ] && [ ! -L "$R/usr/local/bin/ps-agent" ]
+	[ ! -L "$R/usr/libexec/ps-toolkit" ] && [ -L "$R/usr/local/bin/other" ]
+	[ ! -e "$R/etc/systemd/system/ps-agent.service" ]
+	[ -e "$R/etc/ps-toolkit/machine.key" ] && [ -d "$R/var/lib/ps-agent" ]
+	usual -q
+	"$R/opt/asr/uninstall" --root "$R" -q --purge
+	[ ! -e "$R/etc/ps-toolkit/machine.key" ] && [ ! -e "$R/var/lib/ps-agent" ]
+}
+
+@test "the configurator says what is wrong with what it was given" {
+	local configure
+	usual -q
+	configure=$R/opt/asr/Vx/bin/UnifiedAgentConfigurator.sh
+	fails_with 64 "$configure" --root "$R" -P file
+	fails_with 64 "$configure" --root "$R" -i 192.0.2.1
+	fails_with 66 "$configure" --root "$R" -i 192.0.2.1 -P file
+	: >file
+	fails_with 65 "$configure" --root "$R" -i 192.0.2.1 -P file
+	echo aaaabbbbccccddddeeeeffff >file
+	fails_with 64 "$configure" --root "$R" -i '192.0.2.1;x' -P file
+	fails_with 64 "$configure" --root "$R" -i 192.0.2.1 -p 70000 -P file
+	fails_with 64 "$configure" --root "$R" -i 192.0.2.1 -n a/b -P file
+	[ "$(ls -A "$R/etc/ps-toolkit")" = agent-install ]
+}
+
+# A configuration server with its passphrase in `pass`, and a machine web01.
+config_server() {
+	export PS_CONFIG_DIR=$T/cs
+	ps-config init >/dev/null
+	ps-config passphrase new >pass
+	ps-config server add ps1 --address 192.0.2.1 >/dev/null
+	ps-config policy add p >/dev/null
+	ps-config machine add web01 --policy p --server ps1 --vault /v >/dev/null
+	start ps-config serve -l 127.0.0.1:0 --user "$(id -un)" >port
+	wait_for test -s port
+	PORT=$(cat port)
+}
+
+@test "the configurator makes a machine known, again and again" {
+	local conf=$R/etc/ps-toolkit/agent.yaml
+	ps-config --help | grep -q '^ *serve  ' || skip "there is no configuration server yet"
+	config_server
+	usual -q
+	configure() {
+		"$R/opt/asr/Vx/bin/UnifiedAgentConfigurator.sh" --root "$R" \
+			-i 127.0.0.1 -p "$PORT" "$@"
+	}
+	configure -P pass -n web01 >out
+	grep -q 'knows this machine' out
+	grep -q 'name the disks' out
+	[ "$(stat -c %a "$R/etc/ps-toolkit/machine.key")" = 600 ]
+	fails_with 1 grep -rqF "$(cat pass)" "$R/etc" "$R/var"
+	echo 'interval: 7m' >>"$conf"
+	configure -P pass -n web02 -q >out
+	[ ! -s out ]
+	grep -qx 'machine: web02' "$conf"
+	grep -qx 'interval: 7m' "$conf"
+	[ "$(grep -c '^server:' "$conf")" -eq 1 ]
+	tr 2-9 3-92 <pass >bad
+	cp "$conf" before
+	fails_with 77 configure -P bad -n web01
+	grep -q 'refuses the passphrase' err
+	fails_with 69 configure -p 1 -P pass -n web01
+	cmp "$conf" before
+	[ -z "$(find "$R/etc/ps-toolkit" -name '.configure*')" ]
+	# A master target is registered; the older form does both at once.
+	PS_IDENTITY=$T/identity install_agent -t both -a host -R MasterTarget -d /opt/asr \
+		-i 127.0.0.1 -p "$PORT" -s y -c https -P pass >out
+	grep -q 'Registered as master target' out
+	ps-config server list --json | jq -e '.[] | select(.role == "mt")'
+}
