@@ -173,18 +173,17 @@ static unsigned required(void)
 
 static struct gather what_to_look_at(void)
 {
-	return (struct gather){.proc = "/proc",
-			       .cache = cache,
-			       .cert = cert,
-			       .listen = listen_at,
-			       .state = state_dir,
-			       .key = key_file,
-			       .config = conf_path(opt_conf()),
-			       .agent = agent_yaml != NULL ? agent_yaml
-							   : AGENT_YAML,
-			       .server = role_config_server(opt_conf()),
-			       .units = access(SYSTEMD_RUNS, F_OK) == 0 ? UNITS
-									: NULL};
+	return (struct gather){
+	    .proc = "/proc",
+	    .cache = cache,
+	    .cert = cert,
+	    .listen = listen_at,
+	    .state = state_dir,
+	    .key = key_file,
+	    .config = conf_path(opt_conf()),
+	    .agent = agent_yaml != NULL ? agent_yaml : AGENT_YAML,
+	    .server = role_config_server(opt_conf()),
+	    .units = access(SYSTEMD_RUNS, F_OK) == 0 ? UNITS : NULL};
 }
 
 static int sample_into(struct ring *r, struct disks *d, struct err *e)
