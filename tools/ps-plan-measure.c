@@ -27,6 +27,7 @@
 	(NS_PER_S / 5) /* how often the kernel's buffers are emptied           \
 			*/
 #define DAY_S 86400
+#define GAP_MIN 10 /* minutes between samples, as ps-health has it */
 
 static volatile sig_atomic_t asked_to_end;
 
@@ -332,6 +333,9 @@ static int history_of(void *ctx, const struct disk_record *r, struct err *e)
 	for (int64_t i = last - DISK_MINUTES + 1; i <= last; i++) {
 		if (!disk_minute(r, i, &m))
 			continue;
+		/* What came while nobody looked is not in the record. */
+		if (newest >= 0 && i - newest > GAP_MIN)
+			before = -1;
 		first = first < 0 ? i : first;
 		newest = i;
 		if (m.changed == 0)

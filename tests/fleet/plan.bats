@@ -95,14 +95,14 @@ cached_disk() {
 
 	command -v faketime >/dev/null || skip "faketime is not installed"
 	local ago
-	for ago in 40 30 20 10; do
+	for ago in 20 15 10 5; do
 		pass 524288 $((100 + ago))
 		FAKETIME_DONT_FAKE_MONOTONIC=1 faketime -f "-${ago}m" \
 			ps-health sample -C cache --state health --services receive
 	done
 	ps-plan history --state health >history.csv
 	# Of the first pass the begin is not known.
-	[ "$(grep -cE ',web01,root,,(540|600|660),,,524288,agents$' history.csv)" -eq 2 ]
+	[ "$(grep -cE ',web01,root,,(240|300|360),,,524288,agents$' history.csv)" -eq 2 ]
 	[ "$(wc -l <history.csv)" -eq 3 ]
 	ps-plan report --growth 0 --json history.csv |
 		jq -e '.churn.mean_bytes_per_second * .measured_seconds | round == 1048576'
