@@ -20,10 +20,10 @@
 #include "config/desk.h"
 #include "config/health-word.h"
 #include "config/join.h"
+#include "health/gather.h"
 
 #define JOIN_WAIT_NS (30 * NS_PER_S)
 #define NEWS_SLACK_S 20 /* for the answer to a request that is held */
-#define STAMP "heartbeat"
 
 struct beating {
 	const struct beat *b;
@@ -180,20 +180,20 @@ static json_t *make_body(struct beating *g, struct err *e)
 	return body;
 }
 
-/* ps-health and ps-doctor look at its time of change. */
+/* For ps-health and ps-doctor. */
 static void stamp(const struct beating *g)
 {
-	char path[IDENTITY_PATH];
-	int fd;
+	struct err e = {0};
+	int dirfd;
 
 	if (g->b->health == NULL)
 		return;
-	identity_path(g->b->health, STAMP, path);
-	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-	if (fd < 0 || futimens(fd, NULL) < 0)
-		tool_warn("%s: %s", path, strerror(errno));
-	if (fd >= 0)
-		close(fd);
+	dirfd = open(g->b->health, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dirfd < 0 || gather_stamp(dirfd, GATHER_HEARTBEAT, &e) < 0)
+		tool_warn("%s: %s", g->b->health,
+			  dirfd < 0 ? strerror(errno) : e.msg);
+	if (dirfd >= 0)
+		close(dirfd);
 }
 
 static void no_report(void *ctx, const struct selftest_step *step)
