@@ -186,6 +186,7 @@ static int load(struct view *v, struct err *e)
 	if (rc == 0)
 		rc = control_open(&control, v->dirfd, e);
 	memcpy(v->state->limits, old->limits, sizeof(old->limits));
+	v->state->place = old->place;
 	for (i = 0; rc == 0 && i < v->conf->ndisks; i++) {
 		struct disk_state *st = &v->state->disks[v->state->ndisks++];
 		const char *name = v->conf->disks[i].name;
