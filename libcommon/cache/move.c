@@ -274,21 +274,23 @@ static int forget_disk(void *ctx, struct folder *f, struct folder_state *s,
 		       struct err *e)
 {
 	const struct forgetting *how = ctx;
-	int at, rc;
+	int at, i, rc = 0;
 
 	if (s->list.n > 0 && !how->drop)
 		return 0;
-	rc = empty_folder(f, e);
-	if (rc < 0)
-		return rc;
 	at = openat(f->c->dirfd, f->machine,
 		    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (at < 0)
 		return err_sys(e, 0, "folder %s", f->machine);
 	/* Somebody may just have come to see that it has gone. */
-	if (unlinkat(at, f->disk, AT_REMOVEDIR) < 0 && errno != ENOENT &&
-	    errno != ENOTEMPTY)
-		rc = err_sys(e, 0, "folder %s/%s", f->machine, f->disk);
+	for (i = 0; i < TAKE_TRIES && rc == 0; i++) {
+		rc = empty_folder(f, e);
+		if (rc < 0 || unlinkat(at, f->disk, AT_REMOVEDIR) == 0 ||
+		    errno == ENOENT)
+			break;
+		if (errno != ENOTEMPTY)
+			rc = err_sys(e, 0, "folder %s/%s", f->machine, f->disk);
+	}
 	if (rc == 0)
 		rc = durable_sync(at, f->machine, e);
 	close(at);
@@ -302,6 +304,31 @@ static int forget(struct cache *c, const char *machine, bool drop,
 
 	return cache_note_failure(
 	    c, each_state(c, machine, forget_disk, &how, e), e);
+}
+
+/* The mark is looked at with the lock: the machine may have come back. */
+static int sweep_disk(void *ctx, struct folder *f, struct folder_state *s,
+		      struct err *e)
+{
+	struct move_mark m;
+	int rc = cache_move_mark(f->c, f->machine, &m, e);
+
+	if (rc < 0 || (m.state != MOVE_MOVED && m.state != MOVE_LEFT))
+		return rc;
+	return forget_disk(ctx, f, s, e);
+}
+
+void cache_move_sweep(struct cache *c, const char *machine, const char *disk)
+{
+	struct cache_lease *l = lease_find(c, machine, disk);
+	struct forgetting how = {false};
+	struct with_state w = {sweep_disk, &how};
+
+	if (l == NULL)
+		return;
+	/* What fails here only leaves an empty folder behind. */
+	(void)with_state(&w, &l->f, NULL);
+	cache_release(l);
 }
 
 /* ---- the old server ---- */

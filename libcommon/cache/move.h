@@ -62,6 +62,12 @@ int cache_move_out(struct cache *c, const char *machine, const char *to,
 int cache_move_left(struct cache *c, const char *machine, const char *to,
 		    struct move_left *left, struct err *e);
 
+/*
+ * For who has taken a disk's lease and then sees that its machine has gone:
+ * gives the lease back, and removes the folder that taking it made.
+ */
+void cache_move_sweep(struct cache *c, const char *machine, const char *disk);
+
 /* Takes cache_move_out() back. -PS_NO: it has gone already. */
 int cache_move_stay(struct cache *c, const char *machine, struct err *e);
 

@@ -133,10 +133,7 @@ static int check_room(struct put *p, struct err *e)
 	return rc;
 }
 
-/*
- * Has the machine moved? Asked with the lease: who writes the mark then takes
- * the leases, and so nothing comes behind the mark.
- */
+/* Has the machine moved? */
 static int check_moved(struct put *p, struct err *e)
 {
 	struct move_mark m;
@@ -149,15 +146,35 @@ static int check_moved(struct put *p, struct err *e)
 	return 0;
 }
 
+/*
+ * Whether it has moved is asked before the lease, which would make a folder
+ * that waits for a seat here; and with the lease: who writes the mark then
+ * takes the leases, and so nothing comes behind the mark.
+ */
+static int take_disk(struct put *p, struct err *e)
+{
+	const struct seg_header *h = &p->r->header;
+	int rc = check_moved(p, e);
+
+	if (rc < 0 || cache_must_wait(p->verdict))
+		return rc;
+	rc = lease_get(p->c, h->machine, h->disk, &p->lease, e);
+	if (rc == 0)
+		rc = check_moved(p, e);
+	if (rc == 0 && p->verdict == CACHE_MOVED) {
+		cache_move_sweep(p->c, h->machine, h->disk);
+		p->lease = NULL;
+	}
+	return rc;
+}
+
 /* Takes the disk, and decides. */
 static int admit(struct put *p, enum put_case *ret, struct err *e)
 {
 	const struct seg_header *h = &p->r->header;
 	struct put_disk d;
-	int rc = lease_get(p->c, h->machine, h->disk, &p->lease, e), there;
+	int rc = take_disk(p, e), there;
 
-	if (rc == 0)
-		rc = check_moved(p, e);
 	if (rc < 0 || cache_must_wait(p->verdict))
 		return rc;
 	/* Without the lock: one small file, replaced as a whole. */

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include "base/durable.h"
 #include "base/io.h"
 #include "cache/follower.h"
+#include "cache/move.h"
 #include "cache/settle.h"
 
 struct seating {
@@ -316,6 +318,27 @@ static int seat_now(struct seating *s, struct folder *f,
 	return rc;
 }
 
+/*
+ * A seat was asked for while the machine was here, and the vault was looked at
+ * since. A folder that we have made must not stay: its disk is seated where
+ * the machine is now. Who forgets a folder has written the mark before, so
+ * asking once, with the folder open, is enough.
+ */
+static int check_moved(struct folder *f, struct err *e)
+{
+	char words[ACK_REASON_SIZE], path[2 * NAME_SIZE + 1];
+	struct move_mark m;
+	int rc = cache_move_mark(f->c, f->machine, &m, e);
+
+	if (rc < 0 || (m.state != MOVE_MOVED && m.state != MOVE_LEFT))
+		return rc;
+	snprintf(path, sizeof(path), "%s/%s", f->machine, f->disk);
+	(void)unlinkat(f->c->dirfd, path, AT_REMOVEDIR); /* if it is empty */
+	cache_move_words(&m, words);
+	return err_set(e, PS_TEMPFAIL, "%s/%s: not seated: %s", f->machine,
+		       f->disk, words);
+}
+
 static int seat_disk(struct seating *s, const struct ack *a, struct err *e)
 {
 	struct mark vault = {.seq = a->seq};
@@ -328,7 +351,9 @@ static int seat_disk(struct seating *s, const struct ack *a, struct err *e)
 	rc = folder_open(&f, s->c, a->machine, a->disk, true, e);
 	if (rc < 0)
 		return rc;
-	rc = try_fit(s, &f, &vault, e);
+	rc = check_moved(&f, e);
+	if (rc == 0)
+		rc = try_fit(s, &f, &vault, e);
 	if (rc == 0) {
 		rc = cache_take(s->c, a->machine, a->disk, &lease, e);
 		if (rc == 0) {

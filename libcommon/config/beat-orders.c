@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "base/units.h"
 #include "config/beat-orders.h"
 #include "net/sandbox.h"
 
@@ -145,7 +146,12 @@ static void hear(struct beat_orders *b, struct beat_order *it)
 		return;
 	reap(it);
 	it->ended = true;
-	b->news = b->news || s.code != PS_TEMPFAIL;
+	/* It is ordered again in the answer: soon, and never in a tight loop.
+	 */
+	if (s.code != PS_TEMPFAIL)
+		b->news = true;
+	else if (b->again_at == 0)
+		b->again_at = mono_now_ns() + BEAT_ORDERS_AGAIN_S * NS_PER_S;
 }
 
 void beat_orders_turn(struct beat_orders *b)
@@ -157,6 +163,7 @@ void beat_orders_turn(struct beat_orders *b)
 			hear(b, &b->list[i]);
 		running += b->list[i].pid > 0;
 	}
+	b->news |= b->again_at != 0 && mono_now_ns() >= b->again_at;
 	for (i = 0; i < b->n && running < BEAT_ORDERS_RUN; i++) {
 		if (b->list[i].pid > 0 || b->list[i].ended)
 			continue;
@@ -196,6 +203,7 @@ json_t *beat_orders_word(struct beat_orders *b)
 		}
 	}
 	b->news = false;
+	b->again_at = 0;
 	return list;
 }
 

@@ -12,8 +12,10 @@
 
 #include "config/orders-run.h"
 
-#define BEAT_ORDERS_MAX 1024 /* more are taken later */
-#define BEAT_ORDERS_RUN 8    /* at a time */
+#define BEAT_ORDERS_MAX 1024  /* more are taken later */
+#define BEAT_ORDERS_RUN 8     /* at a time */
+#define BEAT_ORDERS_AGAIN_S 2 /* until one that could not be done yet is told  \
+			       */
 
 struct beat_order {
 	struct order o;
@@ -26,7 +28,8 @@ struct beat_orders {
 	const char *cache;
 	struct beat_order *list;
 	unsigned n;
-	bool news; /* one has ended since the last heartbeat */
+	bool news;	  /* a heartbeat is due: one has ended */
+	int64_t again_at; /* mono_now_ns(): then news, too; 0: never */
 };
 
 int beat_orders_open(struct beat_orders *b, const char *cache, struct err *e);
@@ -41,7 +44,10 @@ void beat_orders_take(struct beat_orders *b, const json_t *orders);
 /* Descriptors to wait for: how many of `max` were written. */
 unsigned beat_orders_poll(const struct beat_orders *b, struct pollfd *p,
 			  unsigned max);
-/* Hears what they say, without waiting; starts those that wait. */
+/*
+ * Hears what they say, without waiting; starts those that wait. To be called
+ * at least every BEAT_ORDERS_AGAIN_S.
+ */
 void beat_orders_turn(struct beat_orders *b);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@
 
 #define JOIN_WAIT_NS (30 * NS_PER_S)
 #define NEWS_SLACK_S 20 /* for the answer to a request that is held */
+#define LOST_S 1	/* after a held request was lost: first, then longer */
 
 struct beating {
 	const struct beat *b;
@@ -37,6 +39,7 @@ struct beating {
 	bool left; /* unregistered, as it was asked to */
 	int64_t interval_s;
 	unsigned failed; /* one after another */
+	unsigned lost;	 /* held requests, one after another */
 	sigset_t mask;	 /* in waits */
 };
 
@@ -75,12 +78,15 @@ static bool wait_for(struct beating *g, int fd, int64_t end_ns)
 	/* While nobody can be told, news are no reason to hurry. */
 	while (!stop && (g->failed > 0 || !g->orders.news)) {
 		int64_t left = end_ns - mono_now_ns();
-		struct timespec t = {left / NS_PER_S, left % NS_PER_S};
+		struct timespec t;
 		unsigned n =
 		    1 + beat_orders_poll(&g->orders, p + 1, BEAT_ORDERS_RUN);
 
 		if (left <= 0)
 			return false;
+		if (left > BEAT_ORDERS_AGAIN_S * NS_PER_S)
+			left = BEAT_ORDERS_AGAIN_S * NS_PER_S;
+		t = (struct timespec){left / NS_PER_S, left % NS_PER_S};
 		if (ppoll(p, n, &t, &g->mask) > 0 && p[0].revents != 0)
 			return true;
 		beat_orders_turn(&g->orders);
@@ -283,6 +289,40 @@ static int beat_one(struct beating *g, struct err *e)
 /* ---- all of them ---- */
 
 /*
+ * The way in which it reaches us is gone: it was restarted, or the network cut
+ * it. Orders must not wait for the next heartbeat that is due, so that comes
+ * soon; later each time, as long as none is held.
+ */
+static void wait_lost(struct beating *g, int64_t due)
+{
+	int64_t ns = LOST_S * NS_PER_S << (g->lost < 6 ? g->lost : 6);
+	uint32_t r = 0;
+
+	hang_up(g);
+	g->lost++;
+	/* Many servers have lost it at once: not all in the same moment. */
+	(void)getrandom(&r, sizeof(r), 0);
+	ns = ns / 2 + (int64_t)((double)ns * r / UINT32_MAX);
+	if (due > mono_now_ns() + ns)
+		due = mono_now_ns() + ns;
+	(void)wait_for(g, -1, due);
+}
+
+/* The answer to a request that was held: false when there is none. */
+static bool take_news(struct beating *g, bool *ret_refresh)
+{
+	struct err e = {0};
+	json_t *a = NULL;
+
+	if (cs_take(&g->cs, &a, &e) < 0)
+		return false;
+	g->lost = 0;
+	*ret_refresh = is_true(a, "refresh");
+	json_decref(a);
+	return true;
+}
+
+/*
  * Until the next one is due, or the configuration server has something to say.
  * A request that it holds is the way in which it reaches us.
  */
@@ -293,22 +333,20 @@ static void wait_for_news(struct beating *g)
 	struct err e = {0};
 
 	while (!stop && !refresh && !g->orders.news && mono_now_ns() < due) {
-		json_t *a = NULL;
 		int64_t most =
 		    mono_now_ns() + (DESK_HOLD_S + NEWS_SLACK_S) * NS_PER_S;
 
 		if (!g->open ||
 		    cs_send(&g->cs, "GET", "/v1/news", NULL, &e) < 0) {
-			hang_up(g);
-			(void)wait_for(g, -1, due);
+			wait_lost(g, due);
 			return;
 		}
-		if (!wait_for(g, g->cs.c.fd, due < most ? due : most) ||
-		    cs_take(&g->cs, &a, &e) < 0)
+		if (!wait_for(g, g->cs.c.fd, due < most ? due : most)) {
 			hang_up(g); /* its answer may still be on the way */
-		else
-			refresh = is_true(a, "refresh");
-		json_decref(a);
+		} else if (!take_news(g, &refresh)) {
+			wait_lost(g, due);
+			return;
+		}
 	}
 }
 

@@ -108,50 +108,6 @@ static void answer_text(struct session *s, FILE *f, char **text, size_t *len,
 	free(*text);
 }
 
-void session_head(struct session *s)
-{
-	const char *machine = s->part[2], *disk = s->part[4];
-	struct cache_head h;
-	struct err e = {0};
-	char *text = NULL;
-	size_t len = 0;
-	FILE *f = open_memstream(&text, &len);
-	int rc = 0;
-
-	if (f == NULL) {
-		session_say(s, 500, "out of memory");
-		return;
-	}
-	/*
-	 * For the machine itself the answer is final: nothing that an older
-	 * connection has not put yet comes later. Whoever seats disks sees by
-	 * the same that this one is asked for.
-	 */
-	if (session_may(s, machine, true))
-		rc = cache_fence(s->cache, machine, disk, &e);
-	if (rc == 0)
-		rc = cache_head(s->cache, machine, disk, &h, &e);
-	if (rc == 0)
-		rc = print_head(f, machine, disk, &h, &e);
-	answer_text(s, f, &text, &len, rc, &e);
-}
-
-void session_list(struct session *s, const char *machine)
-{
-	struct err e = {0};
-	char *text = NULL;
-	size_t len = 0;
-	FILE *f = open_memstream(&text, &len);
-	int rc;
-
-	if (f == NULL) {
-		session_say(s, 500, "out of memory");
-		return;
-	}
-	rc = cache_disks(s->cache, machine, print_head, f, &e);
-	answer_text(s, f, &text, &len, rc, &e);
-}
-
 /*
  * A machine that has gone to another server is told so. Asked before its disk
  * is looked for: that would make it one that waits for a seat here.
@@ -173,6 +129,56 @@ static bool answer_moved(struct session *s, const char *machine)
 		      m.state == MOVE_LEAVING ? SESSION_MOVING : SESSION_MOVED,
 		      SESSION_RETRY_MOVE_S, words);
 	return true;
+}
+
+void session_head(struct session *s)
+{
+	const char *machine = s->part[2], *disk = s->part[4];
+	struct cache_head h;
+	struct err e = {0};
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f;
+	int rc = 0;
+
+	/*
+	 * For the machine itself the answer is final: nothing that an older
+	 * connection has not put yet comes later. Whoever seats disks sees by
+	 * the same that this one is asked for.
+	 */
+	if (session_may(s, machine, true)) {
+		rc = cache_fence(s->cache, machine, disk, &e);
+		if (rc == 0 && answer_moved(s, machine)) { /* just now */
+			cache_move_sweep(s->cache, machine, disk);
+			return;
+		}
+	}
+	f = open_memstream(&text, &len);
+	if (f == NULL) {
+		session_say(s, 500, "out of memory");
+		return;
+	}
+	if (rc == 0)
+		rc = cache_head(s->cache, machine, disk, &h, &e);
+	if (rc == 0)
+		rc = print_head(f, machine, disk, &h, &e);
+	answer_text(s, f, &text, &len, rc, &e);
+}
+
+void session_list(struct session *s, const char *machine)
+{
+	struct err e = {0};
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+	int rc;
+
+	if (f == NULL) {
+		session_say(s, 500, "out of memory");
+		return;
+	}
+	rc = cache_disks(s->cache, machine, print_head, f, &e);
+	answer_text(s, f, &text, &len, rc, &e);
 }
 
 /* ---- the way to each of them ---- */

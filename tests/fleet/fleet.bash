@@ -137,13 +137,9 @@ kill_one() {
 	up "$@"
 }
 
-# kill_any: one of those that move data or drive it. The configuration server is
-# not among them: who waits for its news notices only after a minute.
+# kill_any: one of those that move data or drive it
 kill_any() {
-	local key keys=()
-	for key in "${!RUNS[@]}"; do
-		[ "$key" = serve ] || keys+=("$key")
-	done
+	local keys=("${!RUNS[@]}")
 	# shellcheck disable=SC2086 # kind and name are two words
 	kill_one ${keys[RANDOM % ${#keys[@]}]}
 }

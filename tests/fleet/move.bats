@@ -38,8 +38,9 @@ sends() { # sends MACHINE BOOKMARK
 	wait_for is_at m s2
 	point_exists m b2 # all was stored before
 	scribble disk.img 2
-	wait_for sends m b3
+	wait_for settle m d s2 # it has come, and sends nothing yet
 	wait "$!"
+	sends m b3
 	grep -q '^m: s1 -> s2: d has segment 2$' moved
 	wait_for point_exists m b3
 	[ "$(restored_sum m d b2)" = "$before" ]
@@ -115,9 +116,10 @@ sends() { # sends MACHINE BOOKMARK
 	balance move s1 s2 m --dead >moved 2>moved.err &
 	wait_for is_at m s2
 	scribble disk.img 6
-	wait_for sends m b2
+	wait_for settle m d s2 # it has come, and sends nothing yet
 	wait "$!"
-	grep -q '^m: s1 -> s2: d has segment 1' moved
+	grep -q '^m: s1 -> s2: d has segment 1$' moved
+	sends m b2
 	wait_for point_exists m b2
 	[ "$(restored_sum m d b1)" = "$before" ]
 	[ "$(restored_sum m d b2)" = "$(sum)" ]
