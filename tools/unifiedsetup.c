@@ -309,6 +309,7 @@ static void tell_action(void *ctx, const struct action *a, const struct err *e)
 		    json_pack("{s:s, s:s, s:s?}", "step", a->words, "result",
 			      e != NULL		    ? "failed"
 			      : a->kind == ACT_NOTE ? "note"
+			      : a->same		    ? "same"
 						    : "done",
 			      "error", e != NULL ? e->msg : NULL));
 	else if (!opt_quiet || e != NULL || a->kind == ACT_NOTE)
@@ -316,6 +317,7 @@ static void tell_action(void *ctx, const struct action *a, const struct err *e)
 		       e != NULL	     ? "FAILED"
 		       : a->kind == ACT_NOTE ? "note"
 		       : dry_run	     ? "would"
+		       : a->same	     ? "same"
 					     : "done",
 		       a->words, e != NULL ? ": " : "",
 		       e != NULL ? e->msg : "");

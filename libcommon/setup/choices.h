@@ -28,6 +28,7 @@ struct choices {
 	bool bypass, skip_space;
 	const char *root; /* staged there; NULL: the system itself */
 	const char *credentials_file; /* of the store, installed already */
+	uint64_t retry_for;	      /* the same, seconds; 0: the usual */
 	const char *name;	      /* of this server; NULL: its host's */
 
 	/* What follows from them. */

@@ -1,6 +1,7 @@
 /* Doing what a plan says, with a log of each step; and undoing it. */
 #include "config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -9,11 +10,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/digest.h"
 #include "base/io.h"
 #include "base/secret.h"
 #include "base/units.h"
 #include "cache/cache.h"
 #include "doctor/command.h"
+#include "doctor/steps.h"
 #include "net/sandbox.h"
 #include "net/tls.h"
 #include "segment/keyring.h"
@@ -21,6 +24,7 @@
 #include "setup/stage.h"
 
 #define PROGRAM_S 180
+#define WATCHED_MAX 65536
 
 struct running {
 	struct setup_plan *p;
@@ -86,6 +90,7 @@ static void tell(struct running *r, const struct action *a, const struct err *e)
 	n = snprintf(line, sizeof(line), "%s\t%s\t%s%s%s\n", when,
 		     e != NULL		   ? "failed"
 		     : a->kind == ACT_NOTE ? "note"
+		     : a->same		   ? "same"
 					   : "done",
 		     a->words, e != NULL ? ": " : "", e != NULL ? e->msg : "");
 	if (n > 0 && (size_t)n < sizeof(line))
@@ -188,9 +193,10 @@ static void find_words(const char *text, const char *program, char *out,
 static int run_program(const struct setup_plan *p, const struct action *a,
 		       struct err *e)
 {
-	static const char *const as_user[] = {
-	    "setpriv",	  "--reuid",	   SANDBOX_USER, "--regid",
-	    SANDBOX_USER, "--init-groups", "--"};
+	char uid[16], gid[16];
+	/* By numbers: a group with the name of the user need not be there. */
+	const char *const as_user[] = {
+	    "setpriv", "--reuid", uid, "--regid", gid, "--init-groups", "--"};
 	const char *argv[2 * ACTION_WORDS];
 	struct command c = {
 	    .argv = argv, .seconds = PROGRAM_S, .max = 1u << 16};
@@ -198,6 +204,8 @@ static int run_program(const struct setup_plan *p, const struct action *a,
 	char *text, words[300];
 	int status, rc;
 
+	snprintf(uid, sizeof(uid), "%u", (unsigned)p->uid);
+	snprintf(gid, sizeof(gid), "%u", (unsigned)p->gid);
 	if (p->uid != (uid_t)-1 && strcmp(a->path, "ps-config") == 0)
 		for (; n < sizeof(as_user) / sizeof(as_user[0]); n++)
 			argv[n] = as_user[n];
@@ -354,17 +362,60 @@ static int do_files(struct running *r, struct err *e)
 	return rc;
 }
 
+/* Names and contents of a folder's files; one that is not there is empty. */
+static void folder_digest(const char *dir, uint8_t out[SHA256_LEN])
+{
+	struct dirent **list;
+	struct sha256 h;
+	int n = scandir(dir, &list, NULL, alphasort), i;
+
+	sha256_init(&h);
+	for (i = 0; i < n; i++) {
+		char path[PLACE_SIZE + NAME_MAX + 1], *text;
+		size_t size = 0;
+
+		snprintf(path, sizeof(path), "%s/%s", dir, list[i]->d_name);
+		text = doctor_read(path, WATCHED_MAX, &size);
+		sha256_update(&h, path, strlen(path) + 1);
+		sha256_update(&h, &size, sizeof(size));
+		if (text != NULL) {
+			sha256_update(&h, text, size);
+			secret_wipe(text, size);
+		}
+		free(text);
+		free(list[i]);
+	}
+	if (n >= 0)
+		free(list);
+	sha256_final(&h, out);
+}
+
+/* One that may be done again and again: has it changed anything? */
+static int do_watched(struct running *r, struct action *a, struct err *e)
+{
+	uint8_t before[SHA256_LEN], after[SHA256_LEN];
+	int rc;
+
+	if (a->watch[0] == '\0')
+		return do_action(r, a, e);
+	folder_digest(a->watch, before);
+	rc = do_action(r, a, e);
+	folder_digest(a->watch, after);
+	a->same = rc == 0 && memcmp(before, after, SHA256_LEN) == 0;
+	return rc;
+}
+
 static int do_programs(struct running *r, struct err *e)
 {
 	unsigned i;
 	int rc = 0;
 
 	for (i = 0; rc == 0 && i < r->p->n; i++) {
-		const struct action *a = &r->p->list[i];
+		struct action *a = &r->p->list[i];
 
 		if (is_folder(a) || is_staged(a))
 			continue;
-		rc = do_action(r, a, e);
+		rc = do_watched(r, a, e);
 		tell(r, a, rc < 0 ? e : NULL);
 	}
 	return rc;

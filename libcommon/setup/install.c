@@ -9,7 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <jansson.h>
+
 #include "base/secret.h"
+#include "base/units.h"
 #include "cache/report.h"
 #include "doctor/command.h"
 #include "doctor/steps.h"
@@ -327,8 +330,12 @@ static int want_registration(struct setup_plan *p, const char *yaml,
 	snprintf(pass, sizeof(pass), "%s/connection.passphrase", p->etc);
 	snprintf(port, sizeof(port), "%u", (unsigned)c->port);
 	snprintf(cs_port, sizeof(cs_port), "%u", (unsigned)c->cs_port);
-	if (p->joins)
-		return setup_program(p, "registration", argv, e);
+	if (p->joins) {
+		if (setup_program(p, "registration", argv, e) < 0)
+			return -e->code;
+		place_state(c, "identity", p->list[p->n - 1].watch);
+		return 0;
+	}
 	return setup_add(p, ACT_NOTE, "register",
 			 "registration: not done, this ps-config has no "
 			 "'register'; on %s: ps-config server add %s --address "
@@ -351,28 +358,74 @@ static void find_services(struct setup_plan *p)
 		 vault ? ",verify" : "");
 }
 
-static int want_services(struct setup_plan *p, struct err *e)
+/* Does one that runs so, as ps-service says, run with older files? */
+static bool runs_older(const json_t *service, int64_t changed_s)
 {
-	const char *argv[] = {"ps-service", "start",  "--services",
-			      p->services,  "--root", p->c->root,
-			      NULL};
+	const char *since =
+	    json_string_value(json_object_get(service, "since"));
+	int64_t ns;
+
+	return since != NULL && parse_time(since, &ns) &&
+	       ns / NS_PER_S < changed_s;
+}
+
+/*
+ * What to do with the services: NULL: nothing, all run, with the files as they
+ * are. Their folder has changed when one of them got its name.
+ */
+static const char *services_need(const struct setup_plan *p,
+				 const char *const *status_argv)
+{
+	struct command run = {
+	    .argv = status_argv, .seconds = 20, .max = 1u << 16};
+	bool older = false;
+	struct stat st;
+	json_t *list;
+	char *text;
+	int status;
+	size_t i;
+
+	if (stat(p->etc, &st) < 0 ||
+	    command_run(&run, &text, &status, NULL) < 0)
+		return "start";
+	list = json_loads(text, 0, NULL);
+	for (i = 0; i < json_array_size(list); i++)
+		older |= runs_older(json_array_get(list, i), st.st_mtime);
+	json_decref(list);
+	free(text);
+	return older ? "restart" : status != 0 ? "start" : NULL;
+}
+
+static int want_services(struct setup_plan *p, bool changed, struct err *e)
+{
+	const char *argv[] = {"ps-service", "status", "--json",	  "--services",
+			      p->services,  "--root", p->c->root, NULL};
+	const char *need;
 
 	if (p->c->root == NULL)
-		argv[4] = NULL;
-	if (setup_has_command("ps-service", "start"))
-		return setup_program(p, "services", argv, e);
-	return setup_add(p, ACT_NOTE, "services",
-			 "services: not started, there is no ps-service; "
-			 "ps-receive --config %s/ps.yaml",
-			 p->etc) == NULL
-		   ? no_room(e)
-		   : 0;
+		argv[5] = NULL;
+	if (!setup_has_command("ps-service", "start"))
+		return setup_add(p, ACT_NOTE, "services",
+				 "services: not started, there is no "
+				 "ps-service; ps-receive --config %s/ps.yaml",
+				 p->etc) == NULL
+			   ? no_room(e)
+			   : 0;
+	/* What runs has read the files before they change. */
+	need = changed && place_installed(p->c) ? "restart"
+						: services_need(p, argv);
+	if (need == NULL)
+		return 0;
+	argv[1] = need;
+	argv[2] = "--quiet";
+	return setup_program(p, "services", argv, e);
 }
 
 int setup_install(struct setup_plan *p, const struct choices *c, struct err *e)
 {
 	char yaml[PLACE_SIZE + 16];
 	int rc = setup_begin(p, c, e);
+	bool changed;
 
 	snprintf(yaml, sizeof(yaml), "%s/ps.yaml", p->etc);
 	find_services(p);
@@ -382,10 +435,11 @@ int setup_install(struct setup_plan *p, const struct choices *c, struct err *e)
 		rc = want_secrets(p, e);
 	if (rc == 0)
 		rc = want_yaml(p, e);
+	changed = p->n > 0;
 	if (rc == 0)
 		rc = c->cs ? want_registry(p, yaml, e)
 			   : want_registration(p, yaml, e);
 	if (rc == 0)
-		rc = want_services(p, e);
+		rc = want_services(p, changed, e);
 	return rc;
 }

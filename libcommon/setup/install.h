@@ -37,6 +37,8 @@ struct action {
 	mode_t mode;
 	char *text;		  /* ACT_FILE; may be secret, is wiped */
 	char *argv[ACTION_WORDS]; /* ACT_RUN; the output is not kept */
+	char watch[PLACE_SIZE];	  /* ACT_RUN: a folder that it changes, or "" */
+	bool same; /* it ran, and the files of that folder are as before */
 };
 
 struct setup_plan {

@@ -89,6 +89,7 @@ static int tell_store(struct told *t, const struct choices *c, struct err *e)
 		store_settings.endpoint = v->endpoint;
 	if (v->ca_file[0] != '\0')
 		store_settings.ca_file = v->ca_file;
+	store_settings.retry_for = c->retry_for;
 	text = choices_credentials(c);
 	rc = text != NULL ? hide(&t->credentials, "credentials", text, e)
 			  : err_sys(e, PS_TEMPFAIL, "credentials");

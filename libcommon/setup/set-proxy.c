@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/conf.h"
+#include "base/units.h"
 #include "doctor/steps.h"
 #include "setup/install.h"
 
@@ -43,6 +44,9 @@ int choices_installed(struct choices *c, struct err *e)
 		 value != NULL ? value : "");
 	value = conf_get(conf, "store.credentials");
 	c->credentials_file = value != NULL ? strdup(value) : NULL;
+	value = conf_get(conf, "store.retry-for");
+	if (value == NULL || !parse_duration(value, &c->retry_for))
+		c->retry_for = 0;
 	conf_free(conf);
 	if (c->vault.url[0] == '\0')
 		return err_set(e, PS_CONFIG, "%s: has no vault", path);

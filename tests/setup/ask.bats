@@ -9,6 +9,8 @@ prepare() {
 	ps-vault init vault >/dev/null
 }
 
+cleanup() { [ ! -e root ] || ps-service stop --root "$T/root" || true; }
+
 # answers LINE... -- COMMAND...: a terminal on which these lines are typed;
 # what it shows is in $T/screen
 answers() {
@@ -57,13 +59,14 @@ answers() {
 	says shown "'data' is no path"
 	says shown "'192.0.2' is no IPv4 address"
 	says shown "'70000' is no port"
-	lacks shown abcdefgh12345678
+	lacks shown "$(cat pass)"
 	[ -e root/"$T"/srv/cache ]
 	# The command that is printed at the end does the same: nothing is left.
 	command=$(sed -n 's/^  \(unifiedsetup .*\)/\1/p' shown | tail -n 1)
 	says shown "/ServerMode PS"
 	eval "$command" >again || { cat again; false; }
 	[ "$(grep -c ^done again)" -eq 0 ] || { cat again; false; }
+	says again "same   registration"
 }
 
 @test "a configuration server by answers, and one who says no" {

@@ -1,6 +1,6 @@
 /*
- * install-only ROOT PORT PASSPHRASE-FILE: what unifiedsetup does behind its
- * checks, for tests that do it some hundred times.
+ * install-only ROOT PORT PASSPHRASE-FILE CS-PORT: what unifiedsetup does behind
+ * its checks, for tests that do it some hundred times.
  */
 #include "config.h"
 
@@ -23,7 +23,6 @@ int main(int argc, char **argv)
 				   .env = "VMWare",
 				   .psip = "127.0.0.1",
 				   .csip = "127.0.0.1",
-				   .cs_port = 1,
 				   .vault_file = "vaultcreds",
 				   .proxy_file = "proxy",
 				   .name = "ps1"};
@@ -32,11 +31,12 @@ int main(int argc, char **argv)
 	struct err e = {0};
 
 	tool_init("install-only");
-	if (argc != 4)
+	if (argc != 5)
 		return PS_USAGE;
 	c.root = argv[1];
 	c.port = strtoul(argv[2], NULL, 10);
 	c.passphrase_file = argv[3];
+	c.cs_port = strtoul(argv[4], NULL, 10);
 	if (choices_check(&c, &f) < 0 || choices_read(&c, &f) < 0)
 		return tool_fail(&f.err);
 	if (setup_recover(&c, &e) < 0 || setup_install(&p, &c, &e) < 0 ||

@@ -7,13 +7,18 @@ prepare() {
 	command -v jq >/dev/null || skip "jq is not installed"
 	files
 	ps-vault init vault >/dev/null
+	without_services # site.bats has them
 	ETC=$T/root$(sysconf)/ps-toolkit
+	ID=$(dirname "$T/root$(sysconf)")/var/lib/ps-toolkit/identity
 }
 
 # The folder of the configuration that the tools were built with.
 sysconf() {
 	unifiedsetup --help | sed -n 's,^The configuration: \(.*\)/ps-toolkit/.*,\1,p'
 }
+
+# known NAME: what the configuration server has of it
+known() { PS_CONFIG_DIR=$T/cs ps-config server show "$1" --json; }
 
 # setup [FLAG...]: a process server below $T/root
 setup_ps() {
@@ -25,14 +30,14 @@ setup_ps() {
 
 # All that is there but logs: names, kinds, modes.
 tree() {
-	(cd "${1:-root}" && find . -path '*/log*' -prune -o ! -name .counters \
+	(cd "${1:-root}" && find . -path '*/log/ps-toolkit' -prune -o ! -name .counters \
 		! -name '.tmp.*' -printf '%p %y %m\n' | sort)
 }
 
 # The same with contents.
 image() {
 	tree "$1"
-	(cd "$1" && find . -path '*/log*' -prune -o -type f \
+	(cd "$1" && find . -path '*/log/ps-toolkit' -prune -o -type f \
 		! -name .counters ! -name '.tmp.*' -print0 | sort -z |
 		xargs -0 -r sha256sum)
 }
@@ -46,10 +51,12 @@ image() {
 	# What was said before is what was done.
 	sed -n 's/^would *//p' dry >want
 	sed -n 's/^done *//p' out | diff want - >&2
-	[ "$(stat -c %a "$ETC"/{connection.passphrase,server.key,vault.key} \
-		"$ETC/ps.yaml" root/srv/ps/cache | xargs)" = \
-		"600 600 600 644 700" ]
-	[ "$(cat "$ETC/connection.passphrase")" = abcdefgh12345678 ]
+	[ "$(stat -c %a "$ETC"/{connection.passphrase,vault.key} \
+		"$ID"/{server,login}.key "$ETC/ps.yaml" "$ID" \
+		root/srv/ps/cache | xargs)" = "600 600 600 600 644 700 700" ]
+	cmp pass "$ETC/connection.passphrase"
+	known ps1 | jq -e --argjson port "$PORT" '.port == $port'
+	openssl verify -CAfile "$ID"/authority.crt "$ID"/server.crt
 	# It is one: started by its configuration, a client logs in.
 	start ps-receive --config "$ETC/ps.yaml" >up 2>receive.err
 	wait_for [ -s up ]
@@ -61,27 +68,29 @@ image() {
 	image root >before
 	setup_ps >out || { cat out; false; }
 	[ "$(grep -c '^done' out)" -eq 0 ] || { cat out; false; }
+	says out "same   registration"
 	image root | diff before - >&2
 	# The log names each step, no secret.
 	log=$(find root -name setup.log)
 	says "$log" "ps.yaml"
-	lacks "$log out" abcdefgh12345678
+	lacks "$log out" "$(cat pass)"
 }
 
 @test "another choice: what changes, changes, keys stay" {
 	other_end
 	PORT=$(free_port)
 	setup_ps >out
-	sha256sum "$ETC"/{vault.key,server.key} >keys
+	sha256sum "$ETC/vault.key" "$ID/server.key" "$ID/server.crt" >keys
 	PORT=$(free_port)
 	sed -i 's/Yes/No/' proxy
 	sed -i 's/192.0.2.7/127.0.0.1/' proxy
 	setup_ps /ProxySettingsFilePath proxy --json >out || { cat out; false; }
 	[ "$(jq -r '.result, (.steps | map(select(.result == "done")) | length)' out |
-		xargs)" = "installed 2" ] || { cat out; false; }
+		xargs)" = "installed 3" ] || { cat out; false; }
 	says "$ETC/ps.yaml" "127.0.0.1:$PORT"
 	says "$ETC/ps.yaml" 'proxy: "http://127.0.0.1:3128"'
 	[ -s "$ETC/ps.yaml.old" ]
+	known ps1 | jq -e --argjson port "$PORT" '.port == $port'
 	sha256sum -c --quiet keys
 }
 
@@ -130,7 +139,7 @@ image() {
 	# One that does not lead there changes nothing.
 	printf 'AZURE_STORAGE_KEY=c3RvcmFnZS1rZXk=\n' >"$ETC/store.credentials"
 	sed -i 's,^vault: .*,vault: azblob://account/container,' "$ETC/ps.yaml"
-	sed -i '/^vault/a store: {endpoint: "http://127.0.0.1:1", credentials: "'"$ETC"'/store.credentials"}' "$ETC/ps.yaml"
+	sed -i '/^vault/a store: {endpoint: "http://127.0.0.1:1", retry-for: 1s, credentials: "'"$ETC"'/store.credentials"}' "$ETC/ps.yaml"
 	cp "$ETC/ps.yaml" former
 	fails_with 1 unifiedsetup --set-proxy proxy --root "$T/root" --json
 	diff former "$ETC/ps.yaml" >&2
@@ -185,7 +194,8 @@ image() {
 		unifiedsetup "$@" >nobody && exit 1
 		echo ps-toolkit:x:4711:4712::/:/bin/false >>passwd
 		unifiedsetup "$@"
-		stat -c '%u:%g %a %n' /usr/local/etc/ps-toolkit/* data data/*
+		stat -c '%u:%g %a %n' /usr/local/etc/ps-toolkit/* data data/* \
+			/usr/local/var/lib/ps-toolkit/identity/*
 	END
 	unshare -m sh -e inside "${flags[@]}" >out || { cat nobody out; false; }
 	says nobody "there is no user 'ps-toolkit'"
@@ -193,16 +203,51 @@ image() {
 	says out "4711:4712 600 /usr/local/etc/ps-toolkit/vault.key"
 	says out "4711:4712 644 /usr/local/etc/ps-toolkit/ps.yaml"
 	says out "4711:4712 700 data/cache"
+	says out "done   registration"
+	says out "4711:4712 600 /usr/local/var/lib/ps-toolkit/identity/login.key"
+	says out "4711:4712 600 /usr/local/var/lib/ps-toolkit/identity/server.key"
 	[ "$(stat -c %u data/cache/*  | sort -u)" = 4711 ]
 }
 
-# with HOW N COMMAND...: its N-th call that matters fails
-with() {
-	local how=$1 n=$2
-	shift 2
-	env LD_PRELOAD="$PS_BUILD/tests/lib/fail-call.so" FAIL_CALL=any \
-		FAIL_AT="$n" FAIL_HOW="$how" "$@" >out 2>&1
+# What tests below need that make calls fail: two installations that only
+# differ by port and passphrase.
+two_images() {
+	PATH=$PS_BUILD/tests/setup:$PATH
+	FAIL=$PS_BUILD/tests/lib/fail-call.so
+	[ -e "$FAIL" ] || skip "no fail-call"
+	other_end two
+	# Calls fail in the installer, or with `registering` in ps-config.
+	cat >bin/ps-config <<-END
+		#!/bin/sh
+		LD_PRELOAD=\$REGISTER exec $(type -P ps-config) "\$@"
+	END
+	chmod +x bin/ps-config
+	first
+	tree root >first.tree
+	image root >first.image
+	cp -a root first
+	second
+	image root >second.image
+	tree root >second.tree
+	! cmp -s first.image second.image
 }
+
+# only PORT PASSPHRASE-FILE: what is behind the checks
+only() {
+	LD_PRELOAD=${PRELOAD:-} install-only "$T/root" "$1" "$2" "$CS_PORT" \
+		>out 2>&1
+}
+first() { only 9443 pass; }
+second() { only 9444 pass2; }
+
+# failing HOW N COMMAND...: its N-th call that matters fails
+failing() { PRELOAD=$FAIL FAIL_CALL=any FAIL_AT=$2 FAIL_HOW=$1 "$3"; }
+
+# registering HOW N COMMAND...: the N-th call that matters in ps-config fails
+registering() { REGISTER=$FAIL FAIL_CALL=any FAIL_AT=$2 FAIL_HOW=$1 "$3"; }
+
+# from FOLDER: what is installed is a copy of it
+from() { rm -rf root && cp -a "$1" root; }
 
 # What is below root, but the log and the folders above it.
 litter() {
@@ -219,22 +264,15 @@ went() { [ "$1" -ge 64 ] && [ "$1" -le 78 ] && [ "$2" -lt 1000 ]; }
 # At each call that matters, until there are no more: those that did not come,
 # or did not matter, leave what is complete.
 @test "a failure at any step: as before, or complete" {
-	PATH=$PS_BUILD/tests/setup:$PATH
-	[ -e "$PS_BUILD/tests/lib/fail-call.so" ] || skip "no fail-call"
-	local n=0 code calm=0 failed=0 step=${PS_LONG:+1}
-	echo 'other-passphrase' >pass2
-	chmod 600 pass2
-	install-only "$T/root" 9443 pass >out
-	tree root >first.tree
-	cp -a root first
-	image first >first.image
-	rm -rf root
+	local n=0 code calm=0 failed=0 step=${PS_LONG:+1} end=24
+	[ -z "${PS_LONG:-}" ] || end=50
+	two_images
 	# A fresh one.
-	while ((calm < 50 && (n += ${step:-13}))); do
+	while ((calm < end && (n += ${step:-23}))); do
 		code=0
 		rm -rf root
-		with EIO "$n" install-only "$T/root" 9443 pass || code=$?
-		calm=$((calm + ${step:-13}))
+		failing EIO "$n" first || code=$?
+		calm=$((calm + ${step:-23}))
 		if [ "$code" -eq 0 ]; then
 			tree root | diff first.tree -
 			continue
@@ -245,16 +283,16 @@ went() { [ "$1" -ge 64 ] && [ "$1" -le 78 ] && [ "$2" -lt 1000 ]; }
 		[ ! -s left ] || { echo "at $n"; cat out left; false; }
 	done
 	# Over one that is there.
-	rm -rf root && cp -a first root
-	install-only "$T/root" 9444 pass2 >out
-	image root >second.image
+	from first
+	second
+	image root >second.image # with a certificate for this key again
 	n=0 calm=0
-	while ((calm < 50 && (n += ${step:-13}))); do
-		rm -rf root && cp -a first root
+	while ((calm < end && (n += ${step:-11}))); do
+		from first
 		code=0
-		with EIO "$n" install-only "$T/root" 9444 pass2 || code=$?
+		failing EIO "$n" second || code=$?
 		image root >now
-		calm=$((calm + ${step:-13}))
+		calm=$((calm + ${step:-11}))
 		if [ "$code" -eq 0 ]; then
 			diff second.image now
 			continue
@@ -269,24 +307,50 @@ went() { [ "$1" -ge 64 ] && [ "$1" -le 78 ] && [ "$2" -lt 1000 ]; }
 }
 
 @test "killed at any step: the next run completes it" {
-	PATH=$PS_BUILD/tests/setup:$PATH
-	[ -e "$PS_BUILD/tests/lib/fail-call.so" ] || skip "no fail-call"
 	local n=0 code step=${PS_LONG:+1}
-	echo 'other-passphrase' >pass2
-	chmod 600 pass2
-	install-only "$T/root" 9443 pass >out
-	cp -a root first
-	install-only "$T/root" 9444 pass2 >out
-	image root >second.image
+	two_images
 	while ((n += ${step:-17})); do
-		rm -rf root && cp -a first root
+		from first
 		code=0
-		with kill "$n" install-only "$T/root" 9444 pass2 || code=$?
+		failing kill "$n" second || code=$?
 		[ "$code" -ne 0 ] || break
 		[ "$code" -eq 137 ] && [ "$n" -lt 1000 ]
-		install-only "$T/root" 9444 pass2 >out 2>&1 || { cat out; false; }
+		second || { cat out; false; }
 		image root >now
 		cmp -s now second.image || { echo "at $n"
 			diff second.image now; false; }
 	done
+	[ "$n" -gt 17 ]
+}
+
+# The registration comes last: all else is there already, and stays.
+@test "a registration that fails at any step, or is killed, goes on later" {
+	local n how code failed=0 step=${PS_LONG:+1}
+	two_images
+	but_identity() { grep -vF "${ID#"$T/root"}/" "$1"; }
+	but_identity second.image >second.rest
+	for how in EIO kill; do
+		n=0
+		while ((n += ${step:-9})); do
+			from first
+			[ "$how" = EIO ] || rm "$ID"/* # the first one
+			code=0
+			registering "$how" "$n" second || code=$?
+			image root >now
+			but_identity now | diff second.rest -
+			[ "$code" -ne 0 ] || break
+			went "$code" "$n"
+			failed=$((failed + 1))
+			says out "the same command goes on here"
+			second || { cat out; false; }
+			tree root | diff second.tree -
+			openssl verify -CAfile "$ID"/authority.crt "$ID"/server.crt
+			openssl x509 -in "$ID"/server.crt -noout -pubkey >its
+			openssl pkey -in "$ID"/server.key -pubout | cmp its -
+			image root >now
+			[ "$how" = kill ] || diff second.image now
+		done
+	done
+	echo "# $failed failures" >&3
+	[ "$failed" -ge 4 ]
 }

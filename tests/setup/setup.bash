@@ -20,16 +20,26 @@ ps_flags() {
 		/CSIP 127.0.0.1 /PassphraseFilePath pass "$@"
 }
 
-# A receiver takes the login of a configuration server's place.
+# A configuration server; its passphrase is what ./pass has from now on, and
+# with `other_end two` ./pass2 has one that is accepted, too.
 other_end() {
-	ps-cache init -C cs-cache >/dev/null
-	[ -e cs.pem ] || ps-receive --new-cert --cert cs.pem --key cs.key
+	PS_CONFIG_DIR=$T/cs ps-config init
+	(umask 077 && PS_CONFIG_DIR=$T/cs ps-config passphrase new >pass)
+	[ $# -eq 0 ] || (umask 077 &&
+		PS_CONFIG_DIR=$T/cs ps-config passphrase rotate >pass2)
 	rm -f port
-	start ps-receive -l 127.0.0.1:0 -C cs-cache --cert cs.pem --key cs.key \
-		-P pass >port 2>receive.err
+	start env PS_CONFIG_DIR="$T/cs" ps-config serve -l 127.0.0.1:0 \
+		>port 2>serve.err
 	wait_for [ -s port ]
 	# shellcheck disable=SC2034 # for whoever loads this
-	CS_PORT=$(sed 's/.*://' port)
+	CS_PORT=$(cat port)
+}
+
+# What starts services is not there: for tests that run them by themselves.
+without_services() {
+	mkdir -p bin
+	ln -s "$(type -P true)" bin/ps-service
+	PATH=$T/bin:$PATH
 }
 
 # A port that nobody has.
