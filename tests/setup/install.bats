@@ -12,6 +12,10 @@ prepare() {
 	ID=$(dirname "$T/root$(sysconf)")/var/lib/ps-toolkit/identity
 }
 
+cleanup() {
+	[ ! -e "$T/root" ] || ps-service stop --root "$T/root" || true
+} >/dev/null 2>&1
+
 # The folder of the configuration that the tools were built with.
 sysconf() {
 	unifiedsetup --help | sed -n 's,^The configuration: \(.*\)/ps-toolkit/.*,\1,p'
