@@ -138,7 +138,7 @@ failed_step() {
 	wait "$SERVER" 2>/dev/null || true
 	serve -l "127.0.0.1:$port"
 	begun=$SECONDS
-	wait_for ps-config refresh ps1
+	[ "$(ps-config refresh)" = "$(printf 'ps1\theard')" ]
 	[ $((SECONDS - begun)) -lt 30 ] # not 600
 	fails_with 1 ps-config refresh ps9
 	# Nothing listens on its data port: they do not reach each other.
