@@ -127,10 +127,19 @@ failed_step() {
 	site
 	join ps1 >out
 	beating ps1 --interval 600s
+	beater=${STARTED[-1]}
 	wait_for ps-config refresh ps1
 	begun=$SECONDS
 	[ "$(ps-config refresh)" = "$(printf 'ps1\theard')" ]
 	[ $((SECONDS - begun)) -lt 20 ] # not 600
+	# A configuration server that dies takes nothing of that with it.
+	port=$(cat port)
+	kill -9 "$SERVER"
+	wait "$SERVER" 2>/dev/null || true
+	serve -l "127.0.0.1:$port"
+	begun=$SECONDS
+	[ "$(ps-config refresh)" = "$(printf 'ps1\theard')" ]
+	[ $((SECONDS - begun)) -lt 30 ] # not 600
 	fails_with 1 ps-config refresh ps9
 	# Nothing listens on its data port: they do not reach each other.
 	fails_with 69 ps-config unregister ps1
@@ -148,7 +157,7 @@ failed_step() {
 	ps-config unregister ps1
 	[ "$(answer '[.[].name]' list)" = '["mt1"]' ]
 	wait_for [ ! -e ps1/login.key ]
-	wait "${STARTED[-1]}"
+	wait "$beater"
 	grep -q 'unregistered, as the configuration server asked' beat.err
 	# One that is gone for good takes no leave.
 	join ps2 >out
