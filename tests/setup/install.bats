@@ -313,7 +313,7 @@ went() { [ "$1" -ge 64 ] && [ "$1" -le 78 ] && [ "$2" -lt 1000 ]; }
 @test "killed at any step: the next run completes it" {
 	local n=0 code step=${PS_LONG:+1}
 	two_images
-	while ((n += ${step:-17})); do
+	while ((n += ${step:-23})); do
 		from first
 		code=0
 		failing kill "$n" second || code=$?

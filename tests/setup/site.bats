@@ -25,7 +25,15 @@ runs() { # runs ROOT SERVICE: as ps-service says
 		'.[] | select(.name == $s) | .state | . == "running" or . == "idle"'
 }
 
-@test "configuration server, process server, heartbeat, and away again" {
+branch() { # a process server of the site; its ports are $cs and $data
+	unifiedsetup --root branch --skip-space-check /ServerMode PS \
+		/InstallLocation /data /EnvType NonVMWare /CSIP 127.0.0.1 \
+		--cs-port "$cs" /DataTransferSecurePort "$data" --name ps1 \
+		/VaultCredsFilePath vaultcreds /PassphraseFilePath pass >out ||
+		{ cat out; false; }
+}
+
+@test "configuration server, process server, heartbeat, another port, and away again" {
 	local cs data
 	cs=$(free_port)
 	data=$(free_port)
@@ -37,11 +45,7 @@ runs() { # runs ROOT SERVICE: as ps-service says
 	wait_for runs site config
 	cp -p "$(find site -name connection.passphrase)" pass
 	data=$(free_port)
-	unifiedsetup --root branch --skip-space-check /ServerMode PS \
-		/InstallLocation /data /EnvType NonVMWare /CSIP 127.0.0.1 \
-		--cs-port "$cs" /DataTransferSecurePort "$data" --name ps1 \
-		/VaultCredsFilePath vaultcreds /PassphraseFilePath pass >out ||
-		{ cat out; false; }
+	branch
 	says out "done   registration"
 	for service in receive pipeline heartbeat health; do
 		wait_for runs branch "$service"
@@ -52,6 +56,12 @@ runs() { # runs ROOT SERVICE: as ps-service says
 			jq -e 'any(.[]; .name == "ps1" and .contact != null)'
 	}
 	wait_for heard
+	cxpsclient -i 127.0.0.1 -l "$data" -P pass -y 20 >selftest ||
+		{ cat selftest; false; }
+	# Another port: what runs takes it.
+	data=$(free_port)
+	branch
+	says out "done   services"
 	cxpsclient -i 127.0.0.1 -l "$data" -P pass -y 20 >selftest ||
 		{ cat selftest; false; }
 	unifiedsetup --uninstall --purge --root branch >out
