@@ -12,10 +12,10 @@
 
 #include "config/orders-run.h"
 
-#define BEAT_ORDERS_MAX 1024  /* more are taken later */
-#define BEAT_ORDERS_RUN 8     /* at a time */
-#define BEAT_ORDERS_AGAIN_S 2 /* until one that could not be done yet is told  \
-			       */
+#define BEAT_ORDERS_MAX 1024 /* more are taken later */
+#define BEAT_ORDERS_RUN 8    /* at a time */
+/* Seconds until one that could not be done yet is told. */
+#define BEAT_ORDERS_AGAIN_S 2
 
 struct beat_order {
 	struct order o;
