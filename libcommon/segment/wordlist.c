@@ -1,11 +1,11 @@
 /*
  * The English word list of BIP-39: 2048 words, in order; no two begin with the
- * same four letters. https://github.com/bitcoin/bips, bip-0039/english.txt.
+ * same four letters. https://github.com/bitcoin/bips, bip-0039/english.txt,
+ * and the same file in https://github.com/trezor/python-mnemonic.
  * Each followed by a newline, the words have the SHA-256
  * 2f5eed53a4727b4bf8880d8f3f199efc90e58503646d9ff8eff3a2ed3b24dbda.
  *
- * Its licence is MIT: Copyright (c) 2013 Marek Palatinus, Pavol Rusnak, Aaron
- * Voisine, Sean Bowe
+ * Its licence is MIT: Copyright (c) 2013 Pavol Rusnak
  *
  * Permission is hereby granted, free of charge, to any person obtaining a copy
  * of this software and associated documentation files (the "Software"), to
