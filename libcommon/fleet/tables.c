@@ -14,8 +14,7 @@
 static const char *const sources_2019[] = {
     "Plan capacity and scaling for VMware disaster recovery to Azure",
     "Scale with additional process servers",
-    "Analyze the Azure Site Recovery Deployment Planner report: replication "
-    "limits",
+    "Deployment Planner report of Azure Site Recovery: replication limits",
     "Azure Site Recovery, prepare and plan (2015): retention volume", NULL};
 
 static const struct disk_limit disks_2019[] = {

@@ -68,12 +68,15 @@ static void install(void)
 	make_dir(server.dir, sizeof(server.dir));
 	snprintf(server.socket, sizeof(server.socket), "%s/socket", server.dir);
 	server.port = free_port();
-	run("cd %s && mariadb-install-db --no-defaults --datadir=%s/db "
+	/* At its start MariaDB deletes the temporary tables of all others
+	 * that have the same TMPDIR. */
+	run("cd %s && TMPDIR=%s mariadb-install-db --no-defaults "
+	    "--datadir=%s/db "
 	    "--user=\"$(id -un)\" --auth-root-authentication-method=normal "
 	    "--skip-test-db >install.log 2>&1 && openssl req -x509 -newkey "
 	    "ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key -out cert "
 	    "-subj /CN=localhost -days 2 2>/dev/null",
-	    server.dir, server.dir);
+	    server.dir, server.dir, server.dir);
 }
 
 void server_begin(void)
@@ -82,14 +85,15 @@ void server_begin(void)
 
 	if (server.dir[0] == '\0')
 		install();
-	snprintf(command, sizeof(command),
-		 "exec mariadbd --no-defaults --datadir=%s/db --socket=%s "
-		 "--pid-file=%s/pid --bind-address=127.0.0.1 --port=%d "
-		 "--ssl-cert=%s/cert --ssl-key=%s/key "
-		 "--user=\"$(id -un)\" --innodb-buffer-pool-size=16M "
-		 "--innodb-log-file-size=8M >>%s/log 2>&1 </dev/null",
-		 server.dir, server.socket, server.dir, server.port, server.dir,
-		 server.dir, server.dir);
+	snprintf(
+	    command, sizeof(command),
+	    "exec mariadbd --no-defaults --datadir=%s/db --socket=%s "
+	    "--tmpdir=%s --pid-file=%s/pid --bind-address=127.0.0.1 --port=%d "
+	    "--ssl-cert=%s/cert --ssl-key=%s/key "
+	    "--user=\"$(id -un)\" --innodb-buffer-pool-size=16M "
+	    "--innodb-log-file-size=8M >>%s/log 2>&1 </dev/null",
+	    server.dir, server.socket, server.dir, server.dir, server.port,
+	    server.dir, server.dir, server.dir);
 	server.pid = fork();
 	assert_true(server.pid >= 0);
 	if (server.pid == 0) {

@@ -9,7 +9,7 @@ prepare() {
 
 # database: MariaDB on a socket in our folder
 database() {
-	start mariadbd --no-defaults --datadir="$T/db" --socket="$T/socket" \
+	start mariadbd --no-defaults --tmpdir="$T" --datadir="$T/db" --socket="$T/socket" \
 		--pid-file="$T/pid" --skip-networking --user="$(id -un)" \
 		--innodb-buffer-pool-size=16M --innodb-log-file-size=8M \
 		>>database.log 2>&1
@@ -19,7 +19,8 @@ database() {
 @test "MariaDB goes away and comes back: told so, and nothing is lost" {
 	command -v mariadbd >/dev/null || skip "MariaDB is not installed"
 	ps-config --version | grep -q MariaDB || skip "built without MariaDB"
-	mariadb-install-db --no-defaults --datadir="$T/db" \
+	# It deletes the temporary tables of all others in its folder for them.
+	TMPDIR=$T mariadb-install-db --no-defaults --datadir="$T/db" \
 		--user="$(id -un)" --auth-root-authentication-method=normal \
 		--skip-test-db >install.log 2>&1
 	database

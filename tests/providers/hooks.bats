@@ -10,7 +10,7 @@ prepare() {
 
 # server FOLDER: starts one on its own folder and socket
 server() {
-	start mariadbd --no-defaults --datadir="$T/$1" --socket="$T/$1.sock" \
+	start mariadbd --no-defaults --tmpdir="$T" --datadir="$T/$1" --socket="$T/$1.sock" \
 		--pid-file="$T/$1.pid" --skip-networking --user="$(id -un)" \
 		--innodb-buffer-pool-size=16M --innodb-log-file-size=8M >"$1.log" 2>&1
 	printf '[client]\nsocket=%s\nuser=root\n' "$T/$1.sock" >"$1.cnf"
@@ -21,7 +21,8 @@ sql() { mariadb --defaults-file="$T/$1.cnf" -BN -e "$2"; }
 
 database() {
 	need mariadbd mariadb mariadb-install-db
-	mariadb-install-db --no-defaults --datadir="$T/db" --user="$(id -un)" \
+	# It deletes the temporary tables of all others in its folder for them.
+	TMPDIR=$T mariadb-install-db --no-defaults --datadir="$T/db" --user="$(id -un)" \
 		--auth-root-authentication-method=normal --skip-test-db >install.log 2>&1 ||
 		{ cat install.log; false; }
 	server db
