@@ -13,7 +13,8 @@
 #define ANSWER_SIZE 4096
 #define DEADLINE_S 600
 #define SHOWN_STATE "ActiveState,SubState,MainPID"
-#define SHOWN_TIMES "StateChangeTimestamp,NRestarts,ExecMainStatus"
+#define SHOWN_TIMES                                                            \
+	"StateChangeTimestamp,NRestarts,ExecMainStatus,UnitFileState"
 
 bool systemd_is_here(void)
 {
@@ -86,6 +87,7 @@ int64_t systemd_since(const struct unit *u)
 
 struct shown {
 	char state[32], sub[32], pid[16], since[64], restarts[16], code[16];
+	char file[32]; /* enabled, disabled and the like */
 };
 
 static int show(const struct unit *u, struct shown *ret, struct err *e)
@@ -111,6 +113,7 @@ static int show(const struct unit *u, struct shown *ret, struct err *e)
 		value_of(said, "NRestarts", ret->restarts,
 			 sizeof(ret->restarts));
 		value_of(said, "ExecMainStatus", ret->code, sizeof(ret->code));
+		value_of(said, "UnitFileState", ret->file, sizeof(ret->file));
 	}
 	free(said);
 	return rc;
@@ -135,8 +138,8 @@ static json_t *as_json(const struct unit *u, const struct shown *s)
 	bool told = since_text(s->since, since);
 
 	return json_pack(
-	    "{s:s, s:s, s:s, s:o, s:o, s:i, s:o, s:s}", "name", u->name, "kind",
-	    u->every_s > 0 ? "job" : "service", "state",
+	    "{s:s, s:s, s:s, s:o, s:o, s:i, s:o, s:s, s:b}", "name", u->name,
+	    "kind", u->every_s > 0 ? "job" : "service", "state",
 	    strcmp(s->state, "active") == 0
 		? (u->every_s > 0 ? "idle" : "running")
 		: s->state,
@@ -146,7 +149,7 @@ static json_t *as_json(const struct unit *u, const struct shown *s)
 	    s->code[0] == '\0'
 		? json_null()
 		: json_pack("{s:i}", "code", (int)strtol(s->code, NULL, 10)),
-	    "words", s->sub);
+	    "words", s->sub, "boot", strcmp(s->file, "enabled") == 0);
 }
 
 static void as_line(const struct unit *u, const struct shown *s)

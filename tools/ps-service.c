@@ -37,6 +37,8 @@ static const struct opt_cmd cmds[] = {
     {"stop", "end services, the last one first"},
     {"restart", "stop, then start"},
     {"status", "how they are"},
+    {"enable", "have systemd start them at boot"},
+    {"disable", "have it start them no more"},
     {"renew", "restart what runs with an older certificate than there is"},
     {"run", "do a job here and now, once"},
     {0}};
@@ -46,6 +48,7 @@ static const struct opt_tool tool = {
     .about = "Start, stop and look at the services of the toolkit.",
     .synopsis = "start|stop|restart [--root DIR] [NAME...]\n"
 		"status [--root DIR] [--json] [NAME...]\n"
+		"enable|disable [NAME...]\n"
 		"run [--root DIR] JOB\n"
 		"renew [--root DIR]",
     .opts = opts,
@@ -324,6 +327,20 @@ static int renew(void)
 	return systemd ? by_systemd("restart", &c) : supervise("restart", &c);
 }
 
+static bool at_boot(const char *what)
+{
+	return strcmp(what, "enable") == 0 || strcmp(what, "disable") == 0;
+}
+
+/* Where there is none, who starts the machine's programs has to do it. */
+static int without_systemd(void)
+{
+	if (root != NULL)
+		opt_misuse("a folder is not started at boot by systemd");
+	tool_note("no systemd: have 'ps-service start' run at boot");
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct chosen c = {.n = 0};
@@ -350,7 +367,11 @@ int main(int argc, char **argv)
 		return tool_finish(renew());
 	}
 	take_names(&c, argv + at, argc - at);
-	rc = root == NULL && systemd_is_here() ? by_systemd(what, &c)
-					       : supervise(what, &c);
+	if (root == NULL && systemd_is_here())
+		rc = by_systemd(what, &c);
+	else if (at_boot(what))
+		rc = without_systemd();
+	else
+		rc = supervise(what, &c);
 	return tool_finish(rc);
 }

@@ -4,6 +4,8 @@ complete -c ps-service -f -n __fish_use_subcommand -a start -d 'start services, 
 complete -c ps-service -f -n __fish_use_subcommand -a stop -d 'end services, the last one first'
 complete -c ps-service -f -n __fish_use_subcommand -a restart -d 'stop, then start'
 complete -c ps-service -f -n __fish_use_subcommand -a status -d 'how they are'
+complete -c ps-service -f -n __fish_use_subcommand -a enable -d 'have systemd start them at boot'
+complete -c ps-service -f -n __fish_use_subcommand -a disable -d 'have it start them no more'
 complete -c ps-service -f -n __fish_use_subcommand -a renew -d 'restart what runs with an older certificate than there is'
 complete -c ps-service -f -n __fish_use_subcommand -a run -d 'do a job here and now, once'
 complete -c ps-service -l root -x -a '(__fish_complete_directories)' -d 'a folder that looks like a machine, instead of this one'
