@@ -351,11 +351,11 @@ static void find_services(struct setup_plan *p)
 	bool vault = c->vault.url[0] != '\0';
 
 	p->joins = !c->cs && setup_has_command("ps-config", "register");
-	snprintf(p->services, sizeof(p->services), "%sreceive%s%s,health%s",
-		 c->cs && setup_has_command("ps-config", "serve") ? "config,"
-								  : "",
-		 vault ? ",pipeline" : "", p->joins ? ",heartbeat" : "",
-		 vault ? ",verify" : "");
+	snprintf(
+	    p->services, sizeof(p->services), "%sreceive%s%s,health%s,renew",
+	    c->cs && setup_has_command("ps-config", "serve") ? "config," : "",
+	    vault ? ",pipeline" : "", p->joins ? ",heartbeat" : "",
+	    vault ? ",verify" : "");
 }
 
 /* Does one that runs so, as ps-service says, run with older files? */
@@ -396,7 +396,8 @@ static const char *services_need(const struct setup_plan *p,
 	return older ? "restart" : status != 0 ? "start" : NULL;
 }
 
-static int want_services(struct setup_plan *p, bool changed, struct err *e)
+static int want_services(struct setup_plan *p, const char *yaml, bool changed,
+			 struct err *e)
 {
 	const char *argv[] = {"ps-service", "status", "--json",	  "--services",
 			      p->services,  "--root", p->c->root, NULL};
@@ -414,11 +415,14 @@ static int want_services(struct setup_plan *p, bool changed, struct err *e)
 	/* What runs has read the files before they change. */
 	need = changed && place_installed(p->c) ? "restart"
 						: services_need(p, argv);
-	if (need == NULL)
-		return 0;
+	if (setup_want_boot(p, e) < 0)
+		return -e->code;
+	p->begins = need != NULL;
 	argv[1] = need;
 	argv[2] = "--quiet";
-	return setup_program(p, "services", argv, e);
+	if (need != NULL && setup_program(p, "services", argv, e) < 0)
+		return -e->code;
+	return setup_want_checks(p, yaml, e);
 }
 
 int setup_install(struct setup_plan *p, const struct choices *c, struct err *e)
@@ -440,6 +444,6 @@ int setup_install(struct setup_plan *p, const struct choices *c, struct err *e)
 		rc = c->cs ? want_registry(p, yaml, e)
 			   : want_registration(p, yaml, e);
 	if (rc == 0)
-		rc = want_services(p, changed, e);
+		rc = want_services(p, yaml, changed, e);
 	return rc;
 }

@@ -12,6 +12,8 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/setup/openings.c libcommon/setup/openings.h \
 	libcommon/setup/place.c libcommon/setup/place.h \
 	libcommon/setup/install.c libcommon/setup/install-run.c libcommon/setup/install.h \
+	libcommon/setup/install-after.c \
+	libcommon/setup/next.c \
 	libcommon/setup/preflight.c libcommon/setup/preflight.h \
 	libcommon/setup/remove.c \
 	libcommon/setup/server-yaml.c \
