@@ -19,7 +19,7 @@
 #include "service/supervise.h"
 
 static const char *root, *names;
-static bool json;
+static bool json, boot;
 static struct units units;
 
 static const struct opt opts[] = {
@@ -29,6 +29,9 @@ static const struct opt opts[] = {
     {0, "services", OPT_TEXT, "NAME,...", &names,
      "which services are meant when none is named", 0, "service.names", 0, 0,
      0},
+    {0, "boot", OPT_FLAG, 0, &boot,
+     "with systemd: from now on they start at boot, or (stop) do not", 0, 0, 0,
+     0, 0},
     {0, "json", OPT_FLAG, 0, &json, "status: print JSON", 0, 0, 0, 0, 0},
     {0}};
 
@@ -37,8 +40,6 @@ static const struct opt_cmd cmds[] = {
     {"stop", "end services, the last one first"},
     {"restart", "stop, then start"},
     {"status", "how they are"},
-    {"enable", "have systemd start them at boot"},
-    {"disable", "have it start them no more"},
     {"renew", "restart what runs with an older certificate than there is"},
     {"run", "do a job here and now, once"},
     {0}};
@@ -46,9 +47,8 @@ static const struct opt_cmd cmds[] = {
 static const struct opt_tool tool = {
     .name = "ps-service",
     .about = "Start, stop and look at the services of the toolkit.",
-    .synopsis = "start|stop|restart [--root DIR] [NAME...]\n"
+    .synopsis = "start|stop|restart [--boot | --root DIR] [NAME...]\n"
 		"status [--root DIR] [--json] [NAME...]\n"
-		"enable|disable [NAME...]\n"
 		"run [--root DIR] JOB\n"
 		"renew [--root DIR]",
     .opts = opts,
@@ -251,10 +251,17 @@ static int supervise(const char *what, const struct chosen *c)
 
 static int by_systemd(const char *what, const struct chosen *c)
 {
+	bool stops = strcmp(what, "stop") == 0;
 	struct err e = {0};
-	int rc = strcmp(what, "status") == 0 ? systemd_status(c, json, &e)
-					     : systemd_do(what, c, &e);
+	int rc;
 
+	if (strcmp(what, "status") == 0) {
+		rc = systemd_status(c, json, &e);
+		return rc < 0 ? tool_fail(&e) : rc;
+	}
+	rc = boot ? systemd_do(stops ? "disable" : "enable", c, &e) : 0;
+	if (rc == 0)
+		rc = systemd_do(what, c, &e);
 	return rc < 0 ? tool_fail(&e) : rc;
 }
 
@@ -327,20 +334,6 @@ static int renew(void)
 	return systemd ? by_systemd("restart", &c) : supervise("restart", &c);
 }
 
-static bool at_boot(const char *what)
-{
-	return strcmp(what, "enable") == 0 || strcmp(what, "disable") == 0;
-}
-
-/* Where there is none, who starts the machine's programs has to do it. */
-static int without_systemd(void)
-{
-	if (root != NULL)
-		opt_misuse("a folder is not started at boot by systemd");
-	tool_note("no systemd: have 'ps-service start' run at boot");
-	return 0;
-}
-
 int main(int argc, char **argv)
 {
 	struct chosen c = {.n = 0};
@@ -367,11 +360,7 @@ int main(int argc, char **argv)
 		return tool_finish(renew());
 	}
 	take_names(&c, argv + at, argc - at);
-	if (root == NULL && systemd_is_here())
-		rc = by_systemd(what, &c);
-	else if (at_boot(what))
-		rc = without_systemd();
-	else
-		rc = supervise(what, &c);
+	rc = root == NULL && systemd_is_here() ? by_systemd(what, &c)
+					       : supervise(what, &c);
 	return tool_finish(rc);
 }

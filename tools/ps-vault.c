@@ -15,6 +15,7 @@
 #include "pipeline/vaults.h"
 #include "ps-vault.h"
 #include "store-opts.h"
+#include "vault/key-note.h"
 
 static const char *vault_url, *key_file, *at_text;
 static struct request request = {.health =
@@ -67,7 +68,7 @@ static const struct opt_cmd commands[] = {
 static const struct opt_tool tool = {
     .name = "ps-vault",
     .about = "Look at a vault and check it.",
-    .synopsis = "init VAULT\n"
+    .synopsis = "init VAULT [-k KEYFILE]\n"
 		"list|stat VAULT [--machine M] [--disk D] [-k KEYFILE] "
 		"[--json]\n"
 		"show VAULT --machine M [--point P|--at TIME] [-k KEYFILE] "
@@ -123,6 +124,30 @@ static void check_at(const char *command)
 		opt_misuse("'%s' is not a time", at_text);
 }
 
+/* With a key: it is that of the vault from now on. */
+static int init(struct err *e)
+{
+	struct keyring *keys = NULL;
+	struct vault v;
+	int rc = 0;
+
+	if (key_file != NULL) {
+		secret_harden_process();
+		rc = keyring_load(&keys, key_file, e);
+	}
+	if (rc == 0)
+		rc = vault_init(request.url, e);
+	if (rc == 0 && keys != NULL) {
+		rc = vault_open(&v, request.url, e);
+		if (rc == 0) {
+			rc = vault_key_note(&v, keys, e);
+			vault_close(&v);
+		}
+	}
+	keyring_free(keys);
+	return rc;
+}
+
 static int run_command(const char *name, struct err *e)
 {
 	struct keyring *keys = NULL;
@@ -130,7 +155,7 @@ static int run_command(const char *name, struct err *e)
 	int rc = 0;
 
 	if (strcmp(name, "init") == 0)
-		return vault_init(request.url, e);
+		return init(e);
 	while (strcmp(runs[i].name, name) != 0)
 		i++;
 	if (runs[i].one_machine && request.machine == NULL)

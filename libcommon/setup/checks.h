@@ -19,6 +19,9 @@ doctor_step_fn check_clock, check_store, check_proxy, check_firewall;
 int cs_try(const struct choices *c, const char *host,
 	   const char *passphrase_file, struct err *e);
 
+/* checks-key.c */
+doctor_step_fn check_key;
+
 /* The choices that a step is given. */
 const struct choices *check_choices(const struct doctor *d);
 

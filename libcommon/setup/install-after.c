@@ -1,4 +1,4 @@
-/* Behind an installation: it is started at boot, and it is tried. */
+/* Behind an installation: it is tried whether all works. */
 #include "config.h"
 
 #include <stdlib.h>
@@ -24,41 +24,6 @@
 static int no_room(struct err *e)
 {
 	return err_set(e, PS_SOFTWARE, "too many steps");
-}
-
-/* ---- at boot ---- */
-
-/* Does systemd start all of them at boot? Without it nobody is asked. */
-static bool starts_at_boot(const struct setup_plan *p)
-{
-	const char *const argv[] = {"ps-service", "status",    "--json",
-				    "--services", p->services, NULL};
-	struct err e = {0};
-	bool all = true;
-	json_t *list;
-	char *text;
-	int status;
-	size_t i;
-
-	if (setup_command(p, argv, &text, &status, &e) < 0)
-		return false;
-	list = json_loads(text, 0, NULL);
-	for (i = 0; i < json_array_size(list); i++)
-		all &= !json_is_false(
-		    json_object_get(json_array_get(list, i), "boot"));
-	json_decref(list);
-	free(text);
-	return all;
-}
-
-int setup_want_boot(struct setup_plan *p, struct err *e)
-{
-	const char *const argv[] = {"ps-service", "enable",    "--quiet",
-				    "--services", p->services, NULL};
-
-	if (p->c->root != NULL || starts_at_boot(p))
-		return 0;
-	return setup_program(p, "services and timers start at boot", argv, e);
 }
 
 /* ---- the configuration server ---- */
@@ -197,6 +162,31 @@ static int want_client(struct setup_plan *p, const char *yaml, struct err *e)
 	return want_test(p, words, argv, e);
 }
 
+/* The key that ps.yaml has becomes that of the vault, if it has none. */
+static int want_one_key(struct setup_plan *p, const char *yaml, struct err *e)
+{
+	const char *const argv[] = {"ps-vault", "init",		 "--config",
+				    yaml,	p->c->vault.url, NULL};
+	int rc =
+	    want_test(p, "the vault and this server have one key", argv, e);
+
+	if (rc == 0)
+		p->list[p->n - 1].warns = true;
+	return rc;
+}
+
+/* Are services started in this run? */
+static bool is_started(const struct setup_plan *p)
+{
+	unsigned i;
+
+	for (i = 0; i < p->n; i++)
+		if (p->list[i].kind == ACT_RUN &&
+		    strcmp(p->list[i].path, "ps-service") == 0)
+			return true;
+	return false;
+}
+
 int setup_want_checks(struct setup_plan *p, const char *yaml, struct err *e)
 {
 	const struct choices *c = p->c;
@@ -204,6 +194,10 @@ int setup_want_checks(struct setup_plan *p, const char *yaml, struct err *e)
 				     "--probe",	  c->vault.url, NULL};
 	int rc = 0;
 
+	/* Who has no ps-service starts them by himself, later. */
+	if (!setup_has_command("ps-service", "start"))
+		return 0;
+	p->begins = is_started(p);
 	if (p->joins)
 		rc = want_check(p, check_heartbeat, "heartbeat",
 				"heartbeat: the configuration server has "
@@ -221,6 +215,8 @@ int setup_want_checks(struct setup_plan *p, const char *yaml, struct err *e)
 			       "self-test: the vault is reached, written and "
 			       "read",
 			       probe, e);
+	if (rc == 0 && c->vault.url[0] != '\0')
+		rc = want_one_key(p, yaml, e);
 	if (rc == 0)
 		rc = want_check(p, check_health, "ps-health",
 				"self-test: ps-health finds nothing critical",

@@ -430,6 +430,12 @@ static int do_programs(struct running *r, struct err *e)
 		if (is_folder(a) || is_staged(a))
 			continue;
 		rc = do_watched(r, a, e);
+		if (rc == -PS_NO && a->warns) {
+			a->kind = ACT_NOTE;
+			snprintf(a->words, sizeof(a->words), "%s", e->msg);
+			*e = (struct err){0};
+			rc = 0;
+		}
 		if (rc < 0 && (a->kind == ACT_RUN || a->kind == ACT_CHECK))
 			err_hint(e, "what is installed stays; the same command "
 				    "goes on here");

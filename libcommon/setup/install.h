@@ -47,8 +47,9 @@ struct action {
 	char *text;		  /* ACT_FILE; may be secret, is wiped */
 	char *argv[ACTION_WORDS]; /* ACT_RUN; the output is not kept */
 	char watch[PLACE_SIZE];	  /* ACT_RUN: a folder that it changes, or "" */
-	bool same; /* it ran, and the files of that folder are as before */
-	bool test; /* ACT_RUN: it changes nothing, as ACT_CHECK */
+	bool same;  /* it ran, and the files of that folder are as before */
+	bool test;  /* ACT_RUN: it changes nothing, as ACT_CHECK */
+	bool warns; /* ACT_RUN: exit status 1 is no failure, but told */
 	setup_check_fn *check; /* ACT_CHECK */
 };
 
@@ -142,8 +143,7 @@ int setup_want_file(struct setup_plan *p, const char *name, char *text,
 /* A line "KEY: "DIR/NAME"" of YAML; without a name "KEY: "DIR"". */
 void yaml_line(FILE *f, const char *key, const char *dir, const char *name);
 
-/* install-after.c: starting at boot, and looking whether all works. */
-int setup_want_boot(struct setup_plan *p, struct err *e);
+/* The last steps: it is looked whether all works (install-after.c). */
 int setup_want_checks(struct setup_plan *p, const char *yaml, struct err *e);
 
 /* What is left to do by hand: lines of words and commands, for free(3). */

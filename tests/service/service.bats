@@ -166,6 +166,16 @@ running() { [ "$(field "$1" state)" = running ]; }
 	[ ! -e "$R$(make_var localstatedir)/lib/ps-toolkit/health/job.verify" ]
 }
 
+@test "the doctor starts again what ps-service has started" {
+	configure_server
+	service start receive pipeline
+	service stop pipeline
+	doctor() { ps-doctor --config "$CONF/ps.yaml" --fix --yes services; }
+	doctor >out 2>err || { cat out err; false; }
+	grep -qF "ps-service restart --root $R pipeline" err
+	running pipeline
+}
+
 @test "all vaults of the configuration are verified, whatever one of them is" {
 	configure_server
 	sed -i '/^vault:/d' "$CONF/ps.yaml"

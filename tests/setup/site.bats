@@ -52,6 +52,7 @@ alerts() { # codes of what ps-health says of the branch
 		/VaultCredsFilePath vaultcreds --name cs1 >out ||
 		{ cat out; false; }
 	wait_for runs site config
+	says out "passed the vault and this server have one key"
 	for words in "the configuration server takes a login" "cxpsclient" \
 		"the vault is reached" "ps-health finds nothing critical"; do
 		grep -q "^passed self-test: .*$words" out || { cat out; false; }
@@ -62,6 +63,9 @@ alerts() { # codes of what ps-health says of the branch
 	data=$(free_port)
 	branch
 	says out "done   registration"
+	# Its key is another one than that of the first server.
+	grep -q '^warn *key *the vault has a key' out
+	grep -q '^note *ps-vault: .* sealed with another key' out
 	says out "passed heartbeat: the configuration server has answered"
 	branch=$(find branch -name ps.yaml)
 	# The page is missed until it is there.
@@ -73,6 +77,7 @@ alerts() { # codes of what ps-health says of the branch
 	branch --json
 	jq -e '(.steps | map(select(.result == "done")) | length) == 0 and
 		(.steps | map(select(.result == "passed")) | length) == 4 and
+		(.steps | map(select(.result == "note")) | length) == 1 and
 		(.next | length) > 5' out || { cat out; false; }
 	for service in receive pipeline heartbeat health; do
 		wait_for runs branch "$service"
