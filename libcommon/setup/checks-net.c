@@ -276,6 +276,20 @@ void check_cs(const struct doctor *d, struct finding *f)
 
 /* ---- what the doctor does, too ---- */
 
+void check_address(const struct doctor *d, struct finding *f)
+{
+	const struct choices *c = check_choices(d);
+	char listen[INET_ADDRSTRLEN + 8], name[IF_NAMESIZE];
+	struct doctor with = *d;
+
+	snprintf(listen, sizeof(listen), "%s:%u", c->address,
+		 (unsigned)c->port);
+	/* One that is not here is told by 'psip'. */
+	if (c->address[0] != '\0' && interface_of(c->address, name))
+		with.listen = listen;
+	step_address(&with, f);
+}
+
 void check_clock(const struct doctor *d, struct finding *f)
 {
 	const struct choices *c = check_choices(d);

@@ -4,6 +4,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/setup/checks-key.c \
 	libcommon/setup/checks-machine.c \
 	libcommon/setup/checks-net.c libcommon/setup/checks.h \
+	libcommon/setup/checks-urls.c \
 	libcommon/setup/choices.c libcommon/setup/choices.h \
 	libcommon/setup/eula.c libcommon/setup/eula.h \
 	libcommon/setup/fault.c libcommon/setup/fault.h \

@@ -193,6 +193,14 @@ static void a_process_is_known_by_name_word_and_place(void **state)
 				 rows[i].usual && !rows[i].named);
 	}
 	assert_int_equal(runs(cwd, &q), -1);
+	/* Its environment names a place, too. */
+	make("77/cmdline", rows[0].args, rows[0].n);
+	make("77/environ", "A=b\0PS_CONFIG=ps.yaml", 22);
+	assert_int_equal(runs(dir, &q), 0);
+	q.places[0] = mine;
+	assert_int_equal(runs(dir, &q), 1);
+	make("77/environ", "PS_CONFIG=other", 16);
+	assert_int_equal(runs(dir, &q), 0);
 }
 
 static void put(struct ring *r, int64_t time, unsigned down)
