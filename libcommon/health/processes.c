@@ -72,6 +72,31 @@ static bool is_usual(const char *config)
 	       (env != NULL && strcmp(config, env) == 0);
 }
 
+/* The places that its environment names, as ps-service(8) sets them. */
+static void look_at_environment(const char *proc, const char *pid,
+				const struct process_ask *q, bool *named,
+				bool *ours)
+{
+	static const char *const names[] = {"PS_CONFIG=", "PS_AGENT_CONFIG="};
+	char text[ARGS_MAX];
+	size_t n = slurp(proc, pid, "environ", text, sizeof(text));
+	const char *at;
+	unsigned k, i;
+
+	for (at = text; at < text + n; at += strlen(at) + 1)
+		for (k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
+			size_t len = strlen(names[k]);
+
+			/* Empty: no file is read. */
+			if (strncmp(at, names[k], len) != 0 || at[len] == '\0')
+				continue;
+			*named = true;
+			for (i = 0; i < PROCESS_PLACES; i++)
+				*ours |= same_place(proc, pid, at + len,
+						    q->places[i]);
+		}
+}
+
 /* Its arguments, when it has the name already. */
 static bool is_it(const char *proc, const char *pid,
 		  const struct process_ask *q)
@@ -90,6 +115,8 @@ static bool is_it(const char *proc, const char *pid,
 		for (i = 0; i < PROCESS_PLACES; i++)
 			ours |= same_place(proc, pid, value, q->places[i]);
 	}
+	if (said && !named)
+		look_at_environment(proc, pid, q, &named, &ours);
 	return said && (ours || (!named && is_usual(q->places[0])));
 }
 

@@ -110,9 +110,9 @@ static bool same_version(const char *program, struct finding *f)
 void check_versions(const struct doctor *d, struct finding *f)
 {
 	static const char *const programs[] = {
-	    "ps-receive",  "ps-pipeline", "ps-cache",
-	    "ps-compress", "ps-encrypt",  "ps-upload",
-	    "ps-vault",	   "ps-health",	  "ps-config"};
+	    "ps-receive", "ps-pipeline", "ps-cache", "ps-compress",
+	    "ps-encrypt", "ps-upload",	 "ps-vault", "ps-health",
+	    "ps-config",  "cxpsclient"};
 	unsigned i, bad = 0;
 
 	(void)d;
@@ -197,6 +197,7 @@ void check_space(const struct doctor *d, struct finding *f)
 	if (statvfs(dir, &v) < 0) {
 		find_failed(f, DOCTOR_CAUSE, "%.150s: %s", dir,
 			    strerror(errno));
+		find_next(f, "choose another /InstallLocation");
 		return;
 	}
 	room = (uint64_t)v.f_bavail * v.f_frsize;

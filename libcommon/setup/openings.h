@@ -13,6 +13,7 @@
 
 struct opening {
 	bool inbound;
+	bool store;	/* outbound: of the vault; by the proxy, if any */
 	unsigned port;	/* TCP */
 	char url[1100]; /* outbound: where to; empty: see `who` */
 	char who[100];	/* inbound: from whom */
