@@ -46,7 +46,7 @@ static int put_pem(const char *pem, struct err *e)
 static int cmd_issue(struct reg *r, char **operands, struct err *e)
 {
 	struct ca_request q = {
-	    .server = operands[0], .alt = ask.alt, .days = ask.days};
+	    .server = operands[0], .alt = ask.alt, .valid_s = ask.valid};
 	char csr[CA_PEM_SIZE], pem[CA_PEM_SIZE];
 	struct login_secret proof;
 	int rc = 0;

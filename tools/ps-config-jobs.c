@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "config/jobs.h"
+#include "config/job-kinds.h"
 #include "ps-config.h"
 
 static int give(void *ctx, const struct reg_job *j, struct err *e)
@@ -28,7 +28,8 @@ static int cmd_list(struct reg *r, char **operands, struct err *e)
 
 	(void)operands;
 	listing_begin(&l);
-	return listing_end(&l, job_each(r, ask.open_only, give, &l, e), e);
+	return listing_end(
+	    &l, job_each(r, ask.open_only, ask.last, give, &l, e), e);
 }
 
 static int step_json(void *ctx, const struct reg_step *s, struct err *e)
@@ -104,7 +105,7 @@ static int cmd_failed(struct reg *r, char **operands, struct err *e)
 
 static int cmd_cancel(struct reg *r, char **operands, struct err *e)
 {
-	return job_end(r, operand_id(operands[0]), "cancelled", ask.note, e);
+	return job_cancel(r, operand_id(operands[0]), ask.note, job_kinds, e);
 }
 
 const struct action jobs_actions[] = {

@@ -10,6 +10,7 @@
 #include "base/tool.h"
 #include "base/units.h"
 #include "config/passphrase.h"
+#include "config/rotation.h"
 #include "config/servers.h"
 #include "ps-config.h"
 
@@ -114,6 +115,8 @@ static int cmd_rotate(struct reg *r, char **operands, struct err *e)
 
 	(void)operands;
 	if (rc == 0)
+		rc = rotation_look(r, e);
+	if (rc == 0)
 		tool_note("the old one is accepted for %llu s more; see "
 			  "ps-config passphrase status",
 			  (unsigned long long)ask.overlap);
@@ -197,7 +200,9 @@ static int cmd_status(struct reg *r, char **operands, struct err *e)
 
 	(void)operands;
 	listing_begin(&l);
-	rc = passphrase_each(r, give_one, &l, e);
+	rc = rotation_look(r, e);
+	if (rc == 0)
+		rc = passphrase_each(r, give_one, &l, e);
 	if (rc == 0)
 		rc = followers(r, &f, e);
 	if (rc == 0 && ask.json)

@@ -10,12 +10,14 @@
 #include "config/ca.h"
 #include "config/contacts.h"
 #include "config/forms.h"
+#include "config/leaving.h"
 #include "config/orders.h"
 #include "config/status.h"
 #include "config/x509.h"
 
 #define RETRY_AWAY_S 5	/* the database */
 #define RETRY_FULL_S 30 /* its disk */
+#define API_JOBS 1000	/* the newest */
 
 /* ---- answers ---- */
 
@@ -172,7 +174,7 @@ static int enter_server(struct reg *r, const struct api_ask *q, const json_t *o,
 	struct reg_server s = {.generation = q->generation};
 	struct ca_request cert = {.server = q->login,
 				  .csr = text_of(o, "csr"),
-				  .days = CA_CERT_DAYS,
+				  .valid_s = q->cert_s,
 				  .passphrase_generation = q->generation,
 				  .logged_in = true,
 				  .keep = true};
@@ -342,8 +344,7 @@ static bool do_heartbeat(struct reg *r, const struct api_ask *q,
 		json_decref(orders);
 		return failed(a, e);
 	}
-	renew = c.serial[0] != '\0' &&
-		strcmp(cert_state(&c, time_now_ns()), "ok") != 0;
+	renew = c.serial[0] != '\0' && cert_due(&c, time_now_ns());
 	return good(a, json_pack("{s:o, s:I, s:b, s:b, s:b, s:o}", "time",
 				 json_when(time_now_ns()), "interval",
 				 (json_int_t)q->interval, "refresh", 0, "renew",
@@ -364,7 +365,7 @@ static bool do_leave(struct reg *r, const struct api_ask *q,
 		return false;
 	}
 	if (rc == 0)
-		rc = server_delete(r, q->login, true, &machines, e);
+		rc = leave_take(r, q->login, &machines, e);
 	if (rc < 0)
 		return failed(a, e);
 	return good(a, json_pack("{s:I}", "machines", (json_int_t)machines));
@@ -516,7 +517,7 @@ static bool do_list(struct reg *r, const struct api_ask *q,
 	else if (!is_operator(q))
 		rc = err_set(e, PS_NOPERM, "not for the login '%s'", q->login);
 	else
-		rc = job_each(r, false, add_job, &g, e);
+		rc = job_each(r, false, API_JOBS, add_job, &g, e);
 	if (rc == 0)
 		return good(a, g.list);
 	json_decref(g.list);

@@ -18,7 +18,7 @@ struct api_ask {
 	size_t len;
 	/* of the server */
 	const char *version, *pin;
-	uint64_t interval;
+	uint64_t interval, cert_s; /* seconds */
 };
 
 struct api_answer {

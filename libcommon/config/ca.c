@@ -101,7 +101,7 @@ static int make_authority(struct reg *r, struct new_authority *a, struct err *e)
 {
 	struct x509_want w = {.subject = "ps-config authority",
 			      .key = EVP_EC_gen("P-256"),
-			      .days = CA_DAYS};
+			      .valid_s = CA_S};
 	uint8_t der[KEY_MAX];
 	X509 *x = NULL;
 	char of[64];
@@ -228,6 +228,15 @@ const char *cert_state(const struct reg_cert *c, int64_t now_ns)
 	return c->ends - now_ns <= CA_WARN_DAYS * DAY_NS ? "renew" : "ok";
 }
 
+bool cert_due(const struct reg_cert *c, int64_t now_ns)
+{
+	int64_t half = (c->ends - c->begins - X509_BEGUN_NS) / 2;
+	int64_t left =
+	    half < CA_WARN_DAYS * DAY_NS ? half : CA_WARN_DAYS * DAY_NS;
+
+	return c->ends - now_ns <= left;
+}
+
 struct list {
 	cert_fn *fn;
 	void *ctx;
@@ -334,8 +343,10 @@ static int store_cert(struct reg *r, void *ctx, struct err *e)
 static int certify(struct reg *r, const struct ca_request *q, const char *alt,
 		   EVP_PKEY *key, char pem[CA_PEM_SIZE], struct err *e)
 {
-	struct x509_want w = {
-	    .subject = q->server, .alt = alt, .key = key, .days = q->days};
+	struct x509_want w = {.subject = q->server,
+			      .alt = alt,
+			      .key = key,
+			      .valid_s = q->valid_s};
 	struct reg_cert c = {.serial = ""};
 	struct issuing i = {q, &c, pem, 0};
 	struct authority a = {0};
@@ -402,7 +413,7 @@ static int has_already(struct reg *r, const struct ca_request *q,
 	int rc = ca_latest(r, q->server, &c, pem, e);
 
 	if (rc < 0 || c.serial[0] == '\0' || strcmp(c.alt, alt) != 0 ||
-	    strcmp(cert_state(&c, time_now_ns()), "ok") != 0)
+	    cert_due(&c, time_now_ns()))
 		return rc;
 	rc = x509_from_pem(&x, pem, e);
 	if (rc == 0)
@@ -436,7 +447,7 @@ int ca_issue(struct reg *r, struct ca_request *q, char pem[CA_PEM_SIZE],
 int ca_issue_own(struct reg *r, const char *subject, const char *alt,
 		 EVP_PKEY *key, char pem[CA_PEM_SIZE], struct err *e)
 {
-	const struct ca_request q = {.server = subject, .days = CA_CERT_DAYS};
+	const struct ca_request q = {.server = subject, .valid_s = CA_CERT_S};
 	int rc = check_alt(alt, e);
 
 	return rc < 0 ? rc : certify(r, &q, alt, key, pem, e);

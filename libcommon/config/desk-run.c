@@ -21,13 +21,14 @@
 #include "config/contacts.h"
 #include "config/desk-private.h"
 #include "config/passphrase.h"
+#include "config/rotation.h"
 #include "net/channel.h"
 
 #define TICK_MS 1000
-#define ROOTS_NS NS_PER_S	  /* passphrases are looked at */
-#define CERT_NS (10 * NS_PER_S)	  /* our own certificate */
-#define SILENT_NS (60 * NS_PER_S) /* who is not heard any more */
-#define AWAY_NS (2 * NS_PER_S)	  /* until a database is tried again */
+#define ROOTS_NS NS_PER_S	 /* passphrases are looked at */
+#define CERT_NS (10 * NS_PER_S)	 /* our own certificate */
+#define SILENT_NS (5 * NS_PER_S) /* who is not heard any more */
+#define AWAY_NS (2 * NS_PER_S)	 /* until a database is tried again */
 
 /* A worker's channel: one request at a time, in or out. */
 struct line {
@@ -51,8 +52,15 @@ struct desk_self {
 	struct line *lines;
 	char pin[CA_PIN_SIZE];
 	int64_t away_until, roots_next, cert_next, silent_next, tick_next;
-	int64_t silent_seen; /* ns, UTC: until then it was told */
+	int64_t hears_since; /* we were not there, or the database was not */
 };
+
+/* It is asked again in a while; until then nobody can be heard. */
+static void database_away(struct desk_self *d)
+{
+	d->away_until = mono_now_ns() + AWAY_NS;
+	d->hears_since = d->away_until;
+}
 
 /* ---- lines ---- */
 
@@ -181,13 +189,14 @@ static void serve(struct desk_self *d, struct line *l)
 				  .len = l->head.len,
 				  .version = d->place->version,
 				  .pin = d->pin,
-				  .interval = d->place->interval};
+				  .interval = d->place->interval,
+				  .cert_s = d->place->cert_s};
 	struct api_answer a;
 
 	if (mono_now_ns() < d->away_until)
 		say_away(&a);
 	else if (api_answer(d->reg, &q, &a))
-		d->away_until = mono_now_ns() + AWAY_NS;
+		database_away(d);
 	free(l->body);
 	l->body = NULL;
 	l->got = 0;
@@ -296,28 +305,22 @@ static void end_holds(struct desk_self *d, bool *ret_any)
 	}
 }
 
-/* Who has become silent since the last look. */
-static int tell_silent(void *ctx, const struct reg_server *s, struct err *e)
+static int tell_silent(void *ctx, const char *server, int64_t contact,
+		       struct err *e)
 {
-	const struct desk_self *d = ctx;
-	int64_t then = s->contact + SERVER_SILENT_S * NS_PER_S;
-
+	(void)ctx;
+	(void)contact;
 	(void)e;
-	if (s->contact != 0 && then > d->silent_seen && then <= time_now_ns())
-		tool_warn("server '%s': critical (806): no heartbeat for 15 "
-			  "minutes",
-			  s->name);
+	tool_warn("server '%s': critical (806): no heartbeat for 15 minutes",
+		  server);
 	return 0;
 }
 
-static int look_for_silent(struct desk_self *d, struct err *e)
+/* Who could not be heard, because we were away, is given time to come. */
+static bool could_hear(const struct desk_self *d, int64_t now)
 {
-	int64_t now = time_now_ns();
-	int rc = server_each(d->reg, tell_silent, d, e);
-
-	if (rc == 0)
-		d->silent_seen = now;
-	return rc;
+	return now - d->hears_since >=
+	       2 * (int64_t)d->place->interval * NS_PER_S;
 }
 
 /* What goes on without being asked for; what fails is tried again. */
@@ -346,11 +349,14 @@ static void tick(struct desk_self *d)
 	}
 	if (rc == 0 && now >= d->silent_next) {
 		d->silent_next = now + SILENT_NS;
-		rc = look_for_silent(d, &e);
+		if (could_hear(d, now))
+			rc = contact_each_silent(d->reg, tell_silent, d, &e);
+		if (rc == 0)
+			rc = rotation_look(d->reg, &e);
 	}
 	if (rc < 0) {
 		tool_warn("%s", e.msg);
-		d->away_until = mono_now_ns() + AWAY_NS;
+		database_away(d);
 	}
 }
 
@@ -380,22 +386,6 @@ static void run(struct desk_self *d)
 
 /* ---- the process ---- */
 
-/* Its files are those of the registry; a database far away needs the rest. */
-static int lock_desk(const struct desk_self *d, struct err *e)
-{
-	const struct reg_where *w = d->place->where;
-	int dirfd, rc;
-
-	if (w->credentials != NULL)
-		return 0;
-	dirfd = open(w->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dirfd < 0)
-		return err_sys(e, 0, "%s", w->dir);
-	rc = sandbox_landlock(SANDBOX_WORKER, dirfd, e);
-	close(dirfd);
-	return rc;
-}
-
 static void raise_descriptors(void)
 {
 	struct rlimit l;
@@ -411,6 +401,9 @@ static int begin(struct desk_self *d, struct err *e)
 	const struct desk_place *p = d->place;
 	int rc = sandbox_drop(p->user, e);
 
+	d->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (rc == 0 && d->epoll < 0)
+		rc = err_sys(e, PS_TEMPFAIL, "registry");
 	json_object_seed(0); /* from a file that is out of reach then */
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* lost with the user */
 	if (rc == 0)
@@ -430,12 +423,10 @@ static int begin(struct desk_self *d, struct err *e)
 			rc = err_sys(e, PS_SOFTWARE, "keeper");
 	}
 	if (rc == 0)
-		rc = lock_desk(d, e);
+		rc = desk_lock(p->where, sql_port(d->reg->db), e);
 	if (rc == 0)
 		sql_set_wait(d->reg->db, DESK_DATABASE_S);
-	d->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (rc == 0 && d->epoll < 0)
-		rc = err_sys(e, PS_TEMPFAIL, "registry");
+	d->hears_since = mono_now_ns();
 	return rc;
 }
 

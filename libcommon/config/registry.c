@@ -194,7 +194,9 @@ int reg_text_check(const char *what, const char *text, size_t size,
 	if (strlen(text) >= size)
 		return err_set(e, PS_USAGE, "%s: has more than %zu bytes", what,
 			       size - 1);
-	while (*p >= ' ' && *p != 0x7f)
+	/* C1, as UTF-8 has it, is heard by terminals, too. */
+	while (*p >= ' ' && *p != 0x7f &&
+	       !(*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0))
 		p++;
 	if (*p != '\0')
 		return err_set(e, PS_USAGE, "%s: has a control character",

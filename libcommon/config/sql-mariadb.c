@@ -3,9 +3,11 @@
 #include <errno.h>
 #ifdef HAVE_MARIADB
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <errmsg.h>
 #include <mysql.h>
@@ -221,6 +223,21 @@ static int my_connect(struct sql *s, struct err *e)
 static const char *my_cipher(const struct sql *s)
 {
 	return s->handle != NULL ? mysql_get_ssl_cipher(s->handle) : NULL;
+}
+
+static unsigned my_port(const struct sql *s)
+{
+	struct sockaddr_storage a;
+	socklen_t n = sizeof(a);
+
+	if (s->handle == NULL || getpeername((int)mysql_get_socket(s->handle),
+					     (struct sockaddr *)&a, &n) < 0)
+		return 0;
+	if (a.ss_family == AF_INET)
+		return ntohs(((struct sockaddr_in *)&a)->sin_port);
+	return a.ss_family == AF_INET6
+		   ? ntohs(((struct sockaddr_in6 *)&a)->sin6_port)
+		   : 0;
 }
 
 /* ---- statements ---- */
@@ -449,6 +466,7 @@ const struct sql_driver sql_mariadb = {
     .plain = my_plain,
     .last_id = my_last_id,
     .cipher = my_cipher,
+    .port = my_port,
     .escape = my_escape,
     .begin = {"START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
 	      "START TRANSACTION"},

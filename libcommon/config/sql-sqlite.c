@@ -212,6 +212,12 @@ static const char *sqlite_cipher(const struct sql *s)
 	return NULL;
 }
 
+static unsigned sqlite_port(const struct sql *s)
+{
+	(void)s;
+	return 0;
+}
+
 const struct sql_driver sql_sqlite = {
     .words = {"INTEGER PRIMARY KEY AUTOINCREMENT", "INTEGER", "TEXT", "TEXT",
 	      "TEXT", "BLOB"},
@@ -222,5 +228,6 @@ const struct sql_driver sql_sqlite = {
     .plain = sqlite_plain,
     .last_id = sqlite_last_id,
     .cipher = sqlite_cipher,
+    .port = sqlite_port,
     .begin = {"BEGIN", "BEGIN IMMEDIATE"},
 };

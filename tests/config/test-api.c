@@ -60,7 +60,8 @@ static unsigned ask(enum desk_what what, const char *login, const char *name,
 				  .len = strlen(text),
 				  .version = "2.7.0",
 				  .pin = "sha256//x",
-				  .interval = 60};
+				  .interval = 60,
+				  .cert_s = 1000 * 86400};
 	struct api_answer a;
 
 	json_decref(answer);
@@ -138,13 +139,19 @@ static void test_refused(void **state)
 	    {"ps2", "id-2", "2.7.0", -901, 409, "clock"},
 	    {"ps1", "id-2", "2.7.0", 0, 409, "duplicate"},
 	    {"ps2", "id-1", "2.7.0", 0, 409, "clone"},
+	    {"web01", "id-2", "2.7.0", 0, 409, "duplicate"},
 	};
+	const struct reg_machine web01 = {.name = "web01"},
+				 ps1 = {.name = "ps1"};
 	int64_t revision, now;
 	struct err e = {0};
 	size_t i;
 
 	(void)state;
 	assert_int_equal(join("ps1", "id-1", "2.7.0", 0), 200);
+	/* A protected machine makes no server of itself, nor the reverse. */
+	assert_int_equal(machine_add(reg, &web01, &e), 0);
+	assert_int_equal(machine_add(reg, &ps1, &e), -PS_NO);
 	assert_int_equal(reg_revision(reg, &revision, &e), 0);
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		assert_int_equal(join(cases[i].name, cases[i].id,
@@ -337,7 +344,8 @@ static void test_status(void **state)
 	format_time(time_now_ns(), now);
 	snprintf(words, sizeof(words),
 		 "[{\"machine\": \"web01\", \"state\": \"protected\", "
-		 "\"lag_s\": 3, \"stored\": \"%s\", \"point\": \"crash\"}]",
+		 "\"lag_s\": 3, \"stored\": \"%s\", \"point\": \"crash\"}, "
+		 "{\"machine\": \"web02\", \"state\": \"a\\u001b[2J\"}]",
 		 now);
 	assert_int_equal(beat("ps1", "id-1", words, NULL), 200);
 	look(60);
@@ -346,6 +354,9 @@ static void test_status(void **state)
 	is(find("machines", "machine", "web01"), "ok", "-");
 	is(find("machines", "machine", "web02"), "critical",
 	   "no recovery point");
+	/* What steers a terminal does not come through. */
+	is(find("machines", "machine", "web02"), "critical",
+	   "a control character");
 	look(899);
 	is(find("servers", "name", "ps1"), "ok", "-");
 	look(901);
