@@ -128,26 +128,32 @@ int job_progress(struct reg *r, int64_t id, int64_t n, int64_t percent,
 					: reg_change(r, progress, &c, e);
 }
 
-static int end(struct reg *r, void *ctx, struct err *e)
+int job_end_here(struct reg *r, int64_t id, const char *state,
+		 const char *result, struct err *e)
 {
-	const struct job_change *c = ctx;
 	struct reg_job j;
-	int rc = get_open(r, c->id, &j, e);
+	int rc = get_open(r, id, &j, e);
 
 	if (rc == 0)
 		rc = reg_run(r,
 			     "UPDATE jobs SET state = ?, result = ?, ended = ? "
 			     "WHERE id = ?",
-			     SQL_ARGS(sql_text(c->state), sql_text(c->text),
-				      sql_int(time_now_ns()), sql_int(c->id)),
+			     SQL_ARGS(sql_text(state), sql_text(result),
+				      sql_int(time_now_ns()), sql_int(id)),
 			     e);
 	if (rc == 0)
-		rc = order_end_job_here(r, c->id, e);
-	return rc < 0
-		   ? rc
-		   : reg_audit(r, "job-end", j.object, e, "%s job %lld %s: %s",
-			       j.kind, (long long)c->id, c->state,
-			       c->text != NULL ? c->text : "");
+		rc = order_end_job_here(r, id, e);
+	return rc < 0 ? rc
+		      : reg_audit(r, "job-end", j.object, e,
+				  "%s job %lld %s: %s", j.kind, (long long)id,
+				  state, result != NULL ? result : "");
+}
+
+static int end(struct reg *r, void *ctx, struct err *e)
+{
+	const struct job_change *c = ctx;
+
+	return job_end_here(r, c->id, c->state, c->text, e);
 }
 
 int job_end(struct reg *r, int64_t id, const char *state, const char *result,

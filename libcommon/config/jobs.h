@@ -45,6 +45,9 @@ int job_progress(struct reg *r, int64_t id, int64_t n, int64_t percent,
 /* Ends a job: "done", "failed" or "cancelled", with what came of it. */
 int job_end(struct reg *r, int64_t id, const char *state, const char *result,
 	    struct err *e);
+/* The same within reg_change(). */
+int job_end_here(struct reg *r, int64_t id, const char *state,
+		 const char *result, struct err *e);
 
 /* Is a job of this kind for this object not ended? Its id, or 0. */
 int job_open(struct reg *r, const char *kind, const char *object,
