@@ -181,7 +181,7 @@ sends() { # sends MACHINE BOOKMARK
 }
 
 @test "agents follow their machines, whatever is killed meanwhile" {
-	local i m mover all=(m1 m2 m3)
+	local i m mover newest all=(m1 m2 m3)
 	fleet_up s1 s2
 	for m in "${all[@]}"; do agent_up "$m" s1; done
 	for m in "${all[@]}"; do wait_for is_whole "$m"; done
@@ -202,4 +202,17 @@ sends() { # sends MACHINE BOOKMARK
 	check_fleet "${all[@]}"
 	for m in "${all[@]}"; do [ "$(ls -A "s1/cache/$m")" = .moved ]; done
 	grep -q 'the process server is s2, 127.0.0.1 port' m1.err
+	# The check would have found what it looks for.
+	cp -a vault sound
+	newest=$(find vault/m1/d -type f -name '[0-9]*' | sort | tail -n 1)
+	rm "$newest"
+	fails_with 1 check_points m1
+	grep -q '^m1 ' missing
+	cp -a sound/. vault/
+	flip_bit "$newest" $(($(stat -c %s "$newest") / 2))
+	! check_points m1 2>err || false
+	cp -a sound/. vault/
+	sed -i 's/[0-9a-f]\{8\}$/00000000/' witness
+	fails_with 1 check_points m2
+	grep -q 'and was:$' err
 }
