@@ -20,7 +20,7 @@
 
 #define DIR LOCALSTATEDIR "/lib/ps-toolkit/config"
 
-struct ask ask = {.where = {.dir = DIR}, .wait_s = 3600, .at_once = 10};
+struct ask ask = {.where = {.dir = DIR}, .wait_s = 3600};
 static uint64_t headroom = 30, slack = 5, database_wait_s = REG_WAIT_S;
 
 static const struct opt opts[] = {
@@ -34,8 +34,6 @@ static const struct opt opts[] = {
      "give FROM up: what only its cache holds is lost", 0, 0, 0, 0, 0},
     {0, "dry-run", OPT_FLAG, 0, &ask.dry_run,
      "check and show what would be moved, change nothing", 0, 0, 0, 0, 0},
-    {0, "at-once", OPT_NUMBER, "N", &ask.at_once,
-     "machines that are moved at one time (default: 10)", 0, 0, 0, 1, 1000},
     {0, "wait", OPT_DURATION, "TIME", &ask.wait_s,
      "how long to wait until all have moved (default: 1h)", 0, 0, 0, 0,
      365 * 86400},
@@ -64,7 +62,7 @@ static const struct opt_cmd cmds[] = {
     {"apply", "move the machines of a plan"},
     {"move", "move machines from one server to another"},
     {"switch", "move all machines of a server to another"},
-    {"resume", "go on with what was begun"},
+    {"resume", "watch what was begun"},
     {0}};
 
 static const struct opt_tool tool = {

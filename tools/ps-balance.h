@@ -11,8 +11,7 @@
 struct ask {
 	struct reg_where where;
 	bool json, dry_run, dead;
-	uint64_t wait_s;  /* until ended, at most */
-	uint64_t at_once; /* moves under way at one time */
+	uint64_t wait_s; /* until ended, at most */
 };
 extern struct ask ask;
 

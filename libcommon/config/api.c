@@ -11,6 +11,7 @@
 #include "config/contacts.h"
 #include "config/forms.h"
 #include "config/leaving.h"
+#include "config/moves.h"
 #include "config/orders.h"
 #include "config/status.h"
 #include "config/x509.h"
@@ -281,9 +282,12 @@ static int hear(struct reg *r, const struct api_ask *q, const json_t *o,
 	return rc;
 }
 
-/* What it says of its orders; one that is not (any more) its is passed over. */
+/*
+ * What it says of its orders, and what follows from that; one that is not (any
+ * more) its is passed over.
+ */
 static int hear_orders(struct reg *r, const struct api_ask *q, const json_t *o,
-		       struct err *e)
+		       struct api_answer *a, struct err *e)
 {
 	const json_t *one;
 	size_t i;
@@ -291,11 +295,15 @@ static int hear_orders(struct reg *r, const struct api_ask *q, const json_t *o,
 
 	json_array_foreach(json_object_get(o, "orders"), i, one)
 	{
-		rc = order_report(
-		    r, json_integer_value(json_object_get(one, "id")), q->login,
-		    text_of(one, "state"), text_of(one, "note"), e);
+		int64_t id = json_integer_value(json_object_get(one, "id"));
+
+		rc = order_report(r, id, q->login, text_of(one, "state"),
+				  text_of(one, "note"), e);
+		if (rc == 0)
+			rc = move_heard(r, id, e);
 		if (rc < 0 && rc != -PS_NO)
 			return rc;
+		a->moves = true;
 	}
 	return 0;
 }
@@ -334,7 +342,7 @@ static bool do_heartbeat(struct reg *r, const struct api_ask *q,
 	if (rc == 0)
 		rc = hear(r, q, o, &wish, e);
 	if (rc == 0)
-		rc = hear_orders(r, q, o, e);
+		rc = hear_orders(r, q, o, a, e);
 	if (rc == 0)
 		rc = ca_latest(r, q->login, &c, pem, e);
 	orders = json_array();

@@ -27,6 +27,7 @@ struct api_answer {
 	char cause[32];
 	json_t *body; /* the caller's; NULL: no memory */
 	bool held;    /* DESK_NEWS: no answer yet */
+	bool moves;   /* an order was reported: others may be given now */
 };
 
 /* Always answers. True: the database was the trouble. */

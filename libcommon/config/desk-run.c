@@ -20,10 +20,12 @@
 #include "config/ca.h"
 #include "config/contacts.h"
 #include "config/desk-private.h"
+#include "config/moves.h"
 #include "config/passphrase.h"
 #include "config/rotation.h"
 #include "net/channel.h"
 
+#define WHO "configuration server" /* in the audit log */
 #define TICK_MS 1000
 #define ROOTS_NS NS_PER_S	 /* passphrases are looked at */
 #define CERT_NS (10 * NS_PER_S)	 /* our own certificate */
@@ -200,6 +202,8 @@ static void serve(struct desk_self *d, struct line *l)
 	free(l->body);
 	l->body = NULL;
 	l->got = 0;
+	if (a.moves)
+		d->tick_next = 0;
 	if (a.held) {
 		l->held_until = mono_now_ns() + DESK_HOLD_S * NS_PER_S;
 		watch(d, l, 0); /* its end is told all the same */
@@ -323,13 +327,29 @@ static bool could_hear(const struct desk_self *d, int64_t now)
 	       2 * (int64_t)d->place->interval * NS_PER_S;
 }
 
+/* Moves of machines, and who is to hear of that now. */
+static int drive(struct desk_self *d, bool held, struct err *e)
+{
+	bool more = false;
+	int rc;
+
+	snprintf(d->reg->who, sizeof(d->reg->who), WHO);
+	rc = moves_drive(d->reg, &more, e);
+	if (more)
+		d->tick_next = 0;
+	if (rc != -PS_TEMPFAIL && held &&
+	    contact_each_wanted(d->reg, wake, d, e) < 0)
+		rc = -e->code;
+	return rc;
+}
+
 /* What goes on without being asked for; what fails is tried again. */
 static void tick(struct desk_self *d)
 {
 	int64_t now = mono_now_ns();
 	struct err e = {0};
 	bool held;
-	int rc = 0;
+	int rc;
 
 	if (now < d->tick_next)
 		return;
@@ -337,8 +357,11 @@ static void tick(struct desk_self *d)
 	end_holds(d, &held);
 	if (now < d->away_until)
 		return;
-	if (held)
-		rc = contact_each_wanted(d->reg, wake, d, &e);
+	rc = drive(d, held, &e);
+	if (rc < 0 && rc != -PS_TEMPFAIL) {
+		tool_warn("moving machines: %s", e.msg);
+		rc = 0;
+	}
 	if (rc == 0 && now >= d->roots_next) {
 		d->roots_next = now + ROOTS_NS;
 		rc = tell_roots(d, &e);
@@ -368,7 +391,8 @@ static void run(struct desk_self *d)
 	if (epoll_ctl(d->epoll, EPOLL_CTL_ADD, d->listener, &ev) < 0)
 		return;
 	for (;;) {
-		n = epoll_wait(d->epoll, got, 16, TICK_MS);
+		n = epoll_wait(d->epoll, got, 16,
+			       d->tick_next == 0 ? 0 : TICK_MS);
 		if (n < 0 && errno != EINTR)
 			return;
 		for (i = 0; i < n; i++) {
@@ -407,7 +431,7 @@ static int begin(struct desk_self *d, struct err *e)
 	json_object_seed(0); /* from a file that is out of reach then */
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* lost with the user */
 	if (rc == 0)
-		rc = reg_open(&d->reg, p->where, "configuration server", e);
+		rc = reg_open(&d->reg, p->where, WHO, e);
 	if (rc == -PS_NOPERM && p->user->name[0] != '\0')
 		err_hint(e, "chown -R %s %s, or --user root", p->user->name,
 			 p->where->dir);

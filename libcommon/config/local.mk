@@ -6,7 +6,8 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/config/x509.c libcommon/config/x509.h \
 	libcommon/config/jobs.c libcommon/config/jobs.h \
 	libcommon/config/machines.c libcommon/config/machines.h \
-	libcommon/config/moves.c libcommon/config/moves.h \
+	libcommon/config/moves.c libcommon/config/moves-go.c \
+	libcommon/config/moves.h \
 	libcommon/config/open.c \
 	libcommon/config/orders.c libcommon/config/orders.h \
 	libcommon/config/orders-run.c libcommon/config/orders-run.h \

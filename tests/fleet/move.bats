@@ -13,6 +13,9 @@ prepare() {
 
 sum() { sha256sum <disk.img | cut -d' ' -f 1; }
 
+open_moves() { config jobs list --open --json | jq length; }
+have_begun() { [ "$(open_moves)" -eq "$1" ]; }
+
 left_is_named() {
 	order_note s1 left |
 		grep -q 'done: held here, never stored: d: 1 segments, 2 to 2'
@@ -112,7 +115,7 @@ sends() { # sends MACHINE BOOKMARK
 	serve
 	heartbeat s2
 	fails_with 75 balance move s1 s2 m --wait 1s
-	grep -q 'ps-balance resume goes on' err
+	grep -q 'ps-balance resume watches it' err
 	balance move s1 s2 m --dead >moved 2>moved.err &
 	wait_for is_at m s2
 	scribble disk.img 6
@@ -137,7 +140,8 @@ sends() { # sends MACHINE BOOKMARK
 	[ "$(ps-cache stat --json -C s1/cache | jq -r '.disks[0].held')" = true ]
 	# It cannot come back there before somebody has looked.
 	fails_with 1 balance move s2 s1 m
-	grep -q 'm stays at s2: s1: .*never stored' err
+	grep -q 'm was not moved to s1: s1: .*never stored' err
+	is_at m s2
 	sends m b4
 }
 
@@ -177,26 +181,38 @@ sends() { # sends MACHINE BOOKMARK
 }
 
 @test "agents follow their machines, whatever is killed meanwhile" {
-	local i m mover all=(m1 m2 m3)
+	local i m mover newest all=(m1 m2 m3)
 	fleet_up s1 s2
 	for m in "${all[@]}"; do agent_up "$m" s1; done
 	for m in "${all[@]}"; do wait_for is_whole "$m"; done
 	RANDOM=7
 	balance switch s1 s2 >moved 2>moved.err &
 	mover=$!
+	wait_for have_begun 3
+	kill -9 "$mover" # who watches it is not needed
 	for i in 1 2 3 4 5; do
 		scribble "${all[i % 3]}.img" $((50 + i)) 2
 		kill_any
 		note_points "${all[@]}"
 	done
-	# Who drives it, too.
-	kill -9 "$mover" 2>/dev/null || true
-	wait "$mover" || true
+	for m in "${all[@]}"; do wait_for is_at "$m" s2; done
 	balance resume >>moved 2>>moved.err
-	for m in "${all[@]}"; do is_at "$m" s2; done
 	[ "$(config jobs list --json | jq 'map(select(.kind == "move" and .state == "done")) | length')" = 3 ]
 	scribble m1.img 60
 	check_fleet "${all[@]}"
 	for m in "${all[@]}"; do [ "$(ls -A "s1/cache/$m")" = .moved ]; done
 	grep -q 'the process server is s2, 127.0.0.1 port' m1.err
+	# The check would have found what it looks for.
+	cp -a vault sound
+	newest=$(find vault/m1/d -type f -name '[0-9]*' | sort | tail -n 1)
+	rm "$newest"
+	fails_with 1 check_points m1
+	grep -q '^m1 ' missing
+	cp -a sound/. vault/
+	flip_bit "$newest" $(($(stat -c %s "$newest") / 2))
+	! check_points m1 2>err || false
+	cp -a sound/. vault/
+	sed -i 's/[0-9a-f]\{8\}$/00000000/' witness
+	fails_with 1 check_points m2
+	grep -q 'and was:$' err
 }
