@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# idle: a minute of a processor
 # Order in the house, checked by programs.
 load lib/common
 load lib/style

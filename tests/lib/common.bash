@@ -69,6 +69,26 @@ wait_for() {
 	return 1
 }
 
+# new_passphrase FILE, machine_key MACHINE PASSPHRASE-FILE FILE: one passphrase
+# for all tests of a file, and each key derived from one only once. To stretch
+# it takes a tenth of a second of a processor.
+new_passphrase() {
+	local all=${BATS_FILE_TMPDIR:-$T}/passphrase-of-all
+	[ -e "$all" ] || ps-receive --new-passphrase -P "$all" >/dev/null
+	cp -p "$all" "$1"
+}
+
+machine_key() {
+	local all
+	all=$(sha256sum <"$2")
+	all=${BATS_FILE_TMPDIR:-$T}/key-of-all.${all:0:16}.$1
+	if [ ! -e "$all" ]; then
+		cxpsclient --derive-key "$1" -P "$2" -o "$all.$BASHPID"
+		mv "$all.$BASHPID" "$all"
+	fi
+	cp -p "$all" "$3"
+}
+
 # random_file FILE BYTES [SEED]: the same bytes for the same seed.
 random_file() {
 	local key
