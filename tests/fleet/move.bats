@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# heavy: several servers
+# long: several servers
 # ps-balance move, switch, apply: machines go from one server to another.
 load ../lib/common
 load ../lib/chain
