@@ -122,6 +122,11 @@ lie() {
 	wait_for grep -q 'web01 has 64 connections already' cache/.log/cxps.err
 	wait_for children_are 64
 	client -m web02 --list
+	# One that is only fast is told to wait, while it sends.
+	scan web01 root 8000000
+	fails_with 75 client --put stream --report report.json
+	jq -e '.state == "waiting" and .cause == "connections" and
+		.retry_after == 5' report.json
 }
 
 @test "probes of many connections have one bound" {
