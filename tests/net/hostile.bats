@@ -113,6 +113,16 @@ lie() {
 	grep -q 'machine web01: [0-9]* more lines' cache/.log/cxps.err
 }
 
+@test "new keys without an end are no way around the time limit" {
+	serve
+	# OpenSSL reads on behind each, and would never look at the clock.
+	(yes K || true) | timeout 10 openssl s_client -quiet -no_ign_eof \
+		-tls1_3 -connect "127.0.0.1:$PORT" >/dev/null 2>&1 ||
+		[ $? -ne 124 ]
+	wait_for grep -q 'new keys again and again' cache/.log/cxps.err
+	client --list
+}
+
 @test "a machine takes no more than its share of the connections" {
 	serve
 	local i
