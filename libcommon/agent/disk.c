@@ -10,6 +10,7 @@
 
 #include "agent/agent.h"
 #include "agent/commands.h"
+#include "base/text.h"
 #include "base/units.h"
 #include "segment/ack.h"
 
@@ -24,6 +25,7 @@ void disk_error(struct disk *d, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(d->st->error, sizeof(d->st->error), fmt, ap);
 	va_end(ap);
+	text_tame(d->st->error);
 	d->st->error_ns = time_now_ns();
 	d->agent->changed = true;
 	agent_say(d->agent, d->conf->name, "%s", d->st->error);
@@ -229,6 +231,8 @@ static void ready(struct disk *d)
 
 void disk_shrink(struct disk *d)
 {
+	if (!disk_same(d))
+		return;
 	command_pass(d, PASS_SHRINK, &d->task.plan);
 	ask(d, DISK_SHRINK, 0);
 }
@@ -344,6 +348,8 @@ static void last_pass(struct disk *d)
 
 static void pass(struct disk *d)
 {
+	if (!disk_same(d))
+		return;
 	d->begun = true;
 	if (d->window_s > 0) {
 		command_pass(d, PASS_WINDOW, &d->task.plan);
@@ -392,7 +398,7 @@ static void passed(struct disk *d)
 	st->pending.bookmark[0] = '\0';
 	st->acked_seq = d->seq;
 	st->complete = true;
-	st->alone = false;
+	st->alone = st->anew = false;
 	st->backlog = 0;
 	if (d->mark->app_failed || d->reached >= CONS_CRASH ||
 	    !disk_has_provider(d))
@@ -488,6 +494,8 @@ void disk_begin(struct disk *d, struct mark *m)
 	d->st->under_way_ns = time_now_ns();
 	d->st->next_ns = 0;
 	d->agent->changed = true;
+	if (!disk_same(d))
+		return;
 	if (disk_has_provider(d) && (!d->traits_known || !d->swept))
 		disk_traits(d);
 	else

@@ -107,6 +107,13 @@ bool disk_sends(const struct disk *d);
 
 /* ---- between the files of this room ---- */
 
+/*
+ * Is it the disk, in the machine, that the replica is of? Else the round fails
+ * (disk-same.c).
+ */
+bool disk_same(struct disk *d);
+/* Is the one that was accepted smaller than what was sent before? */
+bool disk_is_smaller(const struct disk *d);
 void disk_set_word(struct disk *d, enum disk_word word);
 /* Does a scan run, with all the programs behind it? */
 bool disk_passes(const struct disk *d);

@@ -219,6 +219,11 @@ int put_take_answers(struct put *p, struct err *e)
 			rc = handle(p, &a, e);
 			client_answer_free(&a);
 		}
+		/* Nothing more comes: what is left is sent another time. */
+		if (rc == 0 && p->wait.code != 0 && p->c.head.close) {
+			p->n = 0;
+			break;
+		}
 	}
 	return rc;
 }

@@ -423,7 +423,9 @@ static int finish(struct put *p, int rc, struct err *e)
 	}
 	if (p->wait.code == 0)
 		p->wait = p->later;
-	if (p->wait.code != 0 && (rc == 0 || rc == -p->wait.code)) {
+	/* Who says so may close the connection while we send. */
+	if (p->wait.code != 0 &&
+	    (rc == 0 || rc == -p->wait.code || rc == -PS_UNAVAILABLE)) {
 		*e = p->wait;
 		rc = -p->wait.code;
 	}

@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "base/text.h"
 #include "base/units.h"
 #include "net/report.h"
 
@@ -96,6 +97,7 @@ void report_end(struct report *r, int rc, const struct err *e)
 					: REPORT_FAILED;
 	if (rc < 0)
 		snprintf(r->error, sizeof(r->error), "%s", e->msg);
+	text_tame(r->error);
 	if (rc == 0)
 		r->cause[0] = '\0';
 	if (rc != -PS_TEMPFAIL)

@@ -4,6 +4,9 @@ EXTRA_DIST += tests/agent/agent.bash tests/agent/agent.bats tests/agent/cgroup.b
 	tests/agent/hooks.bats tests/agent/why.bats tests/agent/years.bats \
 	tests/lib/providers/copy tests/lib/providers/window \
 	tests/lib/providers/witness
+	tests/agent/hooks.bats tests/agent/same.bats \
+	tests/agent/why.bats tests/agent/years.bats \
+	tests/lib/providers/copy tests/lib/providers/window
 
 check_PROGRAMS += tests/lib/bad-disk.so
 tests_lib_bad_disk_so_SOURCES = tests/lib/bad-disk.c

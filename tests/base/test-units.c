@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/name.h"
+#include "base/text.h"
 #include "base/units.h"
 
 static void numbers_are_digits_and_nothing_else(void **state)
@@ -231,6 +232,30 @@ static void names_are_safe_as_file_names(void **state)
 	assert_true(e.hint[0] != '\0');
 }
 
+static bool tamed(const char *text, const char *want)
+{
+	char buf[64];
+
+	snprintf(buf, sizeof(buf), "%s", text);
+	text_tame(buf);
+	return strcmp(buf, want) == 0;
+}
+
+static void what_is_no_utf_8_becomes_question_marks(void **state)
+{
+	(void)state;
+	assert_true(tamed("", ""));
+	assert_true(tamed("a\tb", "a\tb"));
+	assert_true(tamed("gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x92\xbe",
+			  "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x92\xbe"));
+	assert_true(tamed("gr\xfc\xdf", "gr??"));	/* Latin-1 */
+	assert_true(tamed("x\xe2\x82", "x??"));		/* cut */
+	assert_true(tamed("\xc0\xaf", "??"));		/* overlong */
+	assert_true(tamed("\xed\xa0\x80", "???"));	/* surrogate */
+	assert_true(tamed("\xf4\x90\x80\x80", "????")); /* too large */
+	assert_true(tamed("\xe2(\xa1", "?(?"));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -242,6 +267,7 @@ int main(void)
 	    cmocka_unit_test(a_time_that_was_written_can_be_read),
 	    cmocka_unit_test(sizes_have_three_significant_digits),
 	    cmocka_unit_test(names_are_safe_as_file_names),
+	    cmocka_unit_test(what_is_no_utf_8_becomes_question_marks),
 	};
 
 	return cmocka_run_group_tests_name("units", tests, NULL, NULL);

@@ -110,6 +110,16 @@ lie() {
 	grep -q 'machine web01: [0-9]* more lines' cache/.log/cxps.err
 }
 
+@test "new keys without an end are no way around the time limit" {
+	serve
+	# OpenSSL reads on behind each, and would never look at the clock.
+	(yes K || true) | timeout 10 openssl s_client -quiet -no_ign_eof \
+		-tls1_3 -connect "127.0.0.1:$PORT" >/dev/null 2>&1 ||
+		[ $? -ne 124 ]
+	wait_for grep -q 'new keys again and again' cache/.log/cxps.err
+	client --list
+}
+
 @test "a machine takes no more than its share of the connections" {
 	serve
 	local i
@@ -120,6 +130,11 @@ lie() {
 	wait_for grep -q 'web01 has 64 connections already' cache/.log/cxps.err
 	wait_for children_are 64
 	client -m web02 --list
+	# One that is only fast is told to wait, while it sends.
+	scan web01 root 8000000
+	fails_with 75 client --put stream --report report.json
+	jq -e '.state == "waiting" and .cause == "connections" and
+		.retry_after == 5' report.json
 }
 
 @test "probes of many connections have one bound" {
