@@ -14,6 +14,7 @@ dist_ps_bash_DATA = \
 	completions/bash/ps-health \
 	completions/bash/ps-pipeline \
 	completions/bash/ps-plan \
+	completions/bash/ps-push \
 	completions/bash/ps-receive \
 	completions/bash/ps-restore \
 	completions/bash/ps-scan \
@@ -38,6 +39,7 @@ dist_ps_zsh_DATA = \
 	completions/zsh/_ps-health \
 	completions/zsh/_ps-pipeline \
 	completions/zsh/_ps-plan \
+	completions/zsh/_ps-push \
 	completions/zsh/_ps-receive \
 	completions/zsh/_ps-restore \
 	completions/zsh/_ps-scan \
@@ -62,6 +64,7 @@ dist_ps_fish_DATA = \
 	completions/fish/ps-health.fish \
 	completions/fish/ps-pipeline.fish \
 	completions/fish/ps-plan.fish \
+	completions/fish/ps-push.fish \
 	completions/fish/ps-receive.fish \
 	completions/fish/ps-restore.fish \
 	completions/fish/ps-scan.fish \

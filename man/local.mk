@@ -27,3 +27,4 @@ dist_man_MANS += man/ps-config-api.5
 dist_man_MANS += man/unifiedsetup.8
 dist_man_MANS += man/ps-service.8
 dist_man_MANS += man/ps-agent-install.8
+dist_man_MANS += man/ps-push.8

@@ -44,7 +44,7 @@ $(packaging_made): %: %.in packaging/systemd/hardening Makefile
 		-e 's,[@]localstatedir[@],$(localstatedir),g' $< >$@.new && mv $@.new $@
 
 # For scripts/package.
-EXTRA_DIST += packaging/agent-tools packaging/split \
+EXTRA_DIST += packaging/agent-tools packaging/sign packaging/split \
 	packaging/agent/UnifiedAgentConfigurator.sh packaging/agent/common.bash \
 	packaging/agent/install packaging/agent/make-tarball packaging/agent/uninstall \
 	packaging/debian/control packaging/debian/copyright packaging/debian/rules \

@@ -114,7 +114,7 @@ load lib/style
 		BEGIN {
 			n = split("base 0 fleet 1 web 1 segment 1 disk 2 trace 3 " \
 				"cache 3 vault 3 net 4 pipeline 4 health 4 agent 5 " \
-				"config 5 service 5 doctor 6 setup 7", f)
+				"config 5 service 5 push 5 doctor 6 setup 7", f)
 			for (i = 1; i < n; i += 2)
 				rank[f[i]] = f[i + 1]
 		}

@@ -14,3 +14,4 @@ include $(srcdir)/tools/doctor.mk
 include $(srcdir)/tools/config.mk
 include $(srcdir)/tools/setup.mk
 include $(srcdir)/tools/service.mk
+include $(srcdir)/tools/push.mk

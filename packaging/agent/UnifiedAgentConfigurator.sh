@@ -1,14 +1,14 @@
 #!/bin/bash
 # Makes the agent of this machine known to a configuration server;
 # ps-agent-install(8).
-# usage: UnifiedAgentConfigurator.sh -i ADDRESS -P FILE [-p PORT] [-n NAME] [-q]
+# usage: UnifiedAgentConfigurator.sh -i ADDRESS -P FILE|- [-p PORT] [-n NAME] [-q]
 set -euo pipefail
 export LC_ALL=C
 umask 077
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 . "$here/common.bash"
 
-address='' port=443 passphrase='' name=''
+address='' port=443 passphrase='' secret='' name=''
 parse() {
 	while [ $# -gt 0 ]; do
 		case $1 in
@@ -22,7 +22,7 @@ parse() {
 			exit 0
 			;;
 		-[iPpn] | --root) ;;
-		*) code=64 die "'$1': no such option; -i ADDRESS -P FILE [-p PORT] [-n NAME] [-q]" ;;
+		*) code=64 die "'$1': no such option; -i ADDRESS -P FILE|- [-p PORT] [-n NAME] [-q]" ;;
 		esac
 		[ $# -ge 2 ] || code=64 die "$1 needs a value"
 		case $1 in
@@ -40,8 +40,10 @@ parse() {
 	if ! [[ $port =~ ^[1-9][0-9]{0,4}$ ]] || [ "$port" -gt 65535 ]; then
 		code=64 die "-p $port: no port"
 	fi
-	[ -f "$passphrase" ] || code=66 die "$passphrase: no such file"
-	[ -s "$passphrase" ] || code=65 die "$passphrase: is empty"
+	if [ "$passphrase" != - ]; then
+		[ -f "$passphrase" ] || code=66 die "$passphrase: no such file"
+		[ -s "$passphrase" ] || code=65 die "$passphrase: is empty"
+	fi
 	[ "$(id -u)" -eq 0 ] || [ -n "$ROOT" ] || code=77 die "only root can do this"
 	[ -n "$(setting dir)" ] || code=66 die "the agent is not installed: run 'install' first"
 	if [ -z "$name" ]; then
@@ -51,12 +53,24 @@ parse() {
 		code=64 die "'$name' is no name for a machine: give one with -n"
 }
 
-# The passphrase comes by "echo ... >passphrase.txt": others may read it.
-# What stays here is the key of this machine alone.
+# The passphrase comes by "echo ... >passphrase.txt", which others may read, or
+# on standard input ("-"). It goes on through pipes: no file here has it, and
+# what stays is the key of this machine alone.
+read_passphrase() {
+	local line=''
+	if [ "$passphrase" = - ]; then
+		IFS= read -r line || true
+	else
+		IFS= read -r line <"$passphrase" || true
+	fi
+	secret=${line%$'\r'}
+	[ -n "$secret" ] || code=65 die "$passphrase: no passphrase"
+}
+
 derive_key() {
-	install -m 600 "$passphrase" "$work/passphrase"
-	"$here/bin/cxpsclient" -q --derive-key "$name" -P "$work/passphrase" \
-		-o "$work/machine.key" ||
+	printf '%s\n' "$secret" |
+		"$here/bin/cxpsclient" -q --derive-key "$name" -P /dev/stdin \
+			-o "$work/machine.key" ||
 		code=65 die "$passphrase: no passphrase"
 }
 
@@ -75,9 +89,12 @@ ask() {
 }
 
 register_target() {
-	local rc=0
-	"$here/bin/ps-config" register --role mt --name "$name" --cs "$address" \
-		--cs-port "$port" -P "$work/passphrase" >"$work/answer" 2>"$work/err" </dev/null || rc=$?
+	local rc=0 identity=${PS_IDENTITY:-$ROOT/var/lib/ps-toolkit/identity}
+	(umask 022 && mkdir -p "${identity%/*}")
+	printf '%s\n' "$secret" |
+		"$here/bin/ps-config" register --role mt --name "$name" --cs "$address" \
+			--cs-port "$port" --identity "$identity" -P /dev/stdin \
+			>"$work/answer" 2>"$work/err" || rc=$?
 	[ "$rc" -eq 0 ] || code=$rc die "registering failed: $(head -n 1 "$work/err")"
 	say "Registered as master target $name."
 }
@@ -125,10 +142,11 @@ open_log /var/log/ua_install.log
 work=$(mktemp -d "$ROOT/etc/ps-toolkit/.configure.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 say "Configuration server $address port $port, machine $name"
-derive_key
+read_passphrase
 if [ "$(setting role)" = MT ]; then
 	register_target
 else
+	derive_key
 	ask
 	write_config
 	if [ -n "$known" ]; then

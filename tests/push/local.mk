@@ -1,0 +1,2 @@
+# Tests of the room push.
+EXTRA_DIST += tests/push/machines.bash tests/push/push.bats

@@ -1,0 +1,329 @@
+#!/usr/bin/env bats
+# Push installation against a real sshd: each way in which it fails, and how it
+# goes on.
+load ../lib/common
+load machines
+
+setup_file() {
+	need_all || return 0
+	cd "$BATS_FILE_TMPDIR" || return 1
+	start_machines
+	agent_tarball . sign
+	config_server
+}
+
+need_all() {
+	command -v patchelf strip socat jq strace ssh ssh-keyscan >/dev/null &&
+		PATH=$PATH:/usr/sbin command -v sshd >/dev/null
+}
+
+teardown_file() {
+	stop_machines "$BATS_FILE_TMPDIR"
+	[ ! -e "$BATS_FILE_TMPDIR/cs.pid" ] ||
+		kill "$(cat "$BATS_FILE_TMPDIR/cs.pid")" || true
+}
+
+# A configuration server with accounts, and the machine web01.
+config_server() {
+	local name
+	export PS_CONFIG_DIR=$PWD/cs
+	ps-config init >/dev/null
+	ps-config passphrase new >pass
+	tr 2-9 3-92 <pass >badpass
+	echo wrong >badword
+	chmod 600 pass badpass password badword
+	for name in boss easy plain shut; do
+		ps-config account add "$name" --login "$name" --secret-file password
+	done
+	ps-config account add bad --login boss --secret-file badword
+	ps-config server add ps1 --address 192.0.2.1 >/dev/null
+	ps-config policy add p >/dev/null
+	ps-config machine add web01 --policy p --server ps1 --vault /v >/dev/null
+	ps-config serve -l 127.0.0.1:0 --user "$(id -un)" >csport 2>cs.log 3>&- &
+	echo $! >cs.pid
+	wait_for test -s csport
+}
+
+prepare() {
+	need_all || skip "sshd, ssh, jq, patchelf, socat or strace is missing"
+	M=$BATS_FILE_TMPDIR
+	PORT=$(cat "$M/port")
+	CSPORT=$(cat "$M/csport")
+	export PS_CONFIG_DIR=$M/cs
+	rm -rf "$M"/roots/[2-9]/* "$M"/roots/sudo/*
+	LOGIN=(-u "$(id -un)" -i "$M/login")
+	# What is the same in all tests.
+	ALL=(-p "$M" --signers "$M/signers" --known-hosts "$M/known_hosts"
+		--state "$T/state")
+	CS=(--cs 127.0.0.1 --cs-port "$CSPORT" -P "$M/pass")
+}
+
+at() { echo "127.0.0.$1:$PORT${2:+=$2}"; }
+
+push() { ps-push "${ALL[@]}" "$@"; }
+
+keyed() { push "${LOGIN[@]}" "$@"; }
+
+# what HOST: "RESULT REASON CODE" of it in the JSON of the last run, $T/out
+what() {
+	jq -r --arg h "$1" '.hosts[] | select(.host == $h) |
+		"\(.result) \(.failure.reason // "-") \(.failure.code // "-")"' "$T/out"
+}
+
+root_of() { echo "$M/roots/$1"; }
+
+@test "what is wrong with the call is said before any host is asked" {
+	local line
+	while read -r line; do
+		# shellcheck disable=SC2086
+		fails_with 64 push --no-register $line
+		[ -s err ]
+	done <<-END
+		--check
+		-u -x host
+		-d relative host
+		-d /a;b host
+		--account a -u b host
+		--jobs 0 host
+		-r PS host
+		host:0
+		host:99999
+		us;er@host
+		host=a/b
+		-oProxyCommand=x
+		[::1
+	END
+	fails_with 64 keyed host
+	grep -q -e --cs err
+	fails_with 66 keyed --no-register -p "$T" "$(at 2)"
+	fails_with 66 keyed --no-register --signers none "$(at 2)"
+	cp "$M"/*.tar.xz .
+	fails_with 66 keyed --no-register -p "$T" "$(at 2)"
+	grep -q 'nobody has signed' err
+	fails_with 66 push --no-register --account none "$(at 2)"
+	grep -q 'account list' err
+}
+
+@test "each thing that stands in the way has its reason and its code" {
+	local port
+	# One that is silent, one that is another machine than it was.
+	start socat TCP-LISTEN:0,bind=127.0.0.1,fork EXEC:'sleep 60'
+	port_of "${STARTED[0]}"
+	sed "/127.0.0.9\]/s/ .*/ $(cut -d' ' -f1,2 "$M/host2.pub" | sed 's,/,\\/,g')/
+		/127.0.0.8\]/d" "$M/known_hosts" >known
+	mkdir -p "$(root_of 6)/etc/ps-toolkit" "$(root_of 7)/etc/ps-toolkit"
+	printf 'version=9.0\ndir=/usr/local/ASR\nrole=MS\n' \
+		>"$(root_of 6)/etc/ps-toolkit/agent-install"
+	printf 'version=0.0.1\ndir=/opt/asr\nrole=MS\n' \
+		>"$(root_of 7)/etc/ps-toolkit/agent-install"
+	fails_with 1 keyed --known-hosts known --no-register --json -d /usr/local/ASR \
+		--connect-timeout 2 -j 16 \
+		"$(at 6)" "$(at 7)" "$(at 8)" "$(at 9)" "$(at 10)" "$(at 11)" \
+		"$(at 12)" "$(at 13)" 127.0.0.2:1 "127.0.0.1:$port" \
+		no-such-host.invalid
+	while read -r host want; do
+		[ "$(what "$host")" = "$want" ] ||
+			{ echo "$host: $(what "$host"), wanted $want" >&2; false; }
+	done <<-END
+		$(at 6) failed newer -
+		$(at 7) failed elsewhere -
+		$(at 8) failed host-key 95518
+		$(at 9) failed host-key 95518
+		$(at 10) failed unsupported -
+		$(at 11) failed unsupported -
+		$(at 12) failed tools -
+		$(at 13) failed no-command 95103
+		127.0.0.2:1 failed no-ssh 95522
+		127.0.0.1:$port failed unreachable 95117
+		no-such-host.invalid failed unreachable 95117
+	END
+	[ "$(jq .failed out)" -eq 11 ]
+	# All have a hint; nothing was changed anywhere.
+	jq -e 'all(.hosts[]; .failure.hint != "")' out
+	[ -z "$(find "$M"/roots/[2-9] "$M"/roots/1? -name ps-push)" ]
+	# The key of a new machine is taken when that is allowed, another one not.
+	fails_with 1 keyed --known-hosts known --accept-new --no-register --json \
+		--check "$(at 8)" "$(at 9)"
+	[ "$(what "$(at 8)")" = "ready - -" ]
+	[ "$(what "$(at 9)")" = "failed host-key 95518" ]
+	# Another key than the one that is let in.
+	fails_with 1 push -u "$(id -un)" -i "$M/other" --no-register --json "$(at 2)"
+	[ "$(what "$(at 2)")" = "failed login 95108" ]
+}
+
+port_of() { # PID: sets port
+	wait_for eval "ss -Hltnp | grep -q 'pid=$1,'"
+	port=$(ss -Hltnp | sed -n "s/.*127.0.0.1:\([0-9]*\) .*pid=$1,.*/\1/p")
+}
+
+@test "accounts: password, sudo, and what an account may not" {
+	can_be_root || skip "needs root, mount namespaces and sudo"
+	local account want
+	while read -r account want; do
+		rm -rf "$M"/roots/sudo/*
+		rc=0
+		push --account "$account" --no-register --json "$(at 16)" >out 2>err || rc=$?
+		[ "$(what "$(at 16)")" = "$want" ] ||
+			{ echo "$account: $(what "$(at 16)")" >&2; false; }
+		if [ "$rc" -eq 0 ]; then
+			[ -x "$M/roots/sudo/usr/local/ASR/bin/ps-agent" ]
+			[ "$(stat -c %U "$M/roots/sudo/usr/local/ASR/bin/ps-agent")" = root ]
+		fi
+	done <<-END
+		boss installed - -
+		easy installed - -
+		plain failed rights 95517
+		shut failed disabled 95519
+		bad failed login 95108
+	END
+	fails_with 1 push --account bad --no-register --json "$(at 14)"
+	[ "$(what "$(at 14)")" = "failed too-many-tries 95520" ]
+	fails_with 1 keyed --no-register --json "$(at 15)"
+	[ "$(what "$(at 15)")" = "failed space 95524" ]
+	[ -z "$(find /tmp "${XDG_RUNTIME_DIR:-/nonexistent}" -maxdepth 1 -name 'ps-push.*' 2>/dev/null)" ]
+}
+
+@test "it installs, registers, and is skipped the next time" {
+	keyed "${CS[@]}" --json "$(at 2 web01)" "$(at 3 web03)" >out
+	[ "$(what "$(at 2)")" = "installed - -" ]
+	[ "$(what "$(at 3)")" = "installed - -" ]
+	jq -e --arg h "$(at 3)" 'any(.hosts[]; .host == $h and
+		.warnings[].reason == "unknown-machine")' out
+	for i in 2 3; do
+		[ -x "$(root_of $i)/usr/local/ASR/bin/ps-agent" ]
+		[ ! -e "$(root_of $i)/var/lib/ps-push" ]
+		[ "$(stat -c %a "$(root_of $i)/etc/ps-toolkit/machine.key")" = 600 ]
+	done
+	grep -qx 'machine: web01' "$(root_of 2)/etc/ps-toolkit/agent.yaml"
+	fails_with 1 grep -rqF "$(cat "$M/pass")" "$(root_of 2)" "$(root_of 3)" state
+	keyed "${CS[@]}" --json "$(at 2 web01)" >out
+	[ "$(what "$(at 2)")" = "skipped - -" ]
+	# Another name is registered; the files are left alone.
+	inode=$(stat -c %i "$(root_of 2)/usr/local/ASR")
+	keyed "${CS[@]}" --json "$(at 2 web02)" >out
+	[ "$(what "$(at 2)")" = "registered - -" ]
+	[ "$(stat -c %i "$(root_of 2)/usr/local/ASR")" -eq "$inode" ]
+	sed -i s/version=.*/version=0.0.9/ "$(root_of 2)/etc/ps-toolkit/agent-install"
+	keyed "${CS[@]}" "$(at 2 web02)" >out
+	grep -q 'upgraded .* 0.1.0 (was 0.0.9)' out
+	keyed --no-register --again --json "$(at 2)" >out
+	[ "$(what "$(at 2)")" = "upgraded - -" ]
+	# A master target is a server of the site.
+	keyed "${CS[@]}" -r MT --json "$(at 4 mt1)" >out
+	[ "$(what "$(at 4)")" = "installed - -" ]
+	ps-config server list --json | jq -e '.[] | select(.name == "mt1" and .role == "mt")'
+}
+
+@test "what fails at registering is told, and the next push goes on" {
+	chmod 600 "$M/badpass"
+	fails_with 1 keyed "${CS[@]}" -P "$M/badpass" --json "$(at 2 web01)"
+	[ "$(what "$(at 2)")" = "failed passphrase -" ]
+	[ ! -e "$(root_of 2)/etc/ps-toolkit/machine.key" ]
+	fails_with 1 keyed "${CS[@]}" --cs-port 1 --json "$(at 2 web01)" "$(at 3)"
+	[ "$(what "$(at 2)")" = "failed cs-unreachable -" ]
+	[ "$(what "$(at 3)")" = "failed cs-unreachable -" ]
+	keyed "${CS[@]}" --retry --json >out
+	[ "$(what "$(at 2)")" = "registered - -" ]
+	[ "$(what "$(at 3)")" = "installed - -" ]
+	keyed "${CS[@]}" --retry --json >out
+	[ "$(jq '.hosts | length' out)" -eq 0 ]
+}
+
+@test "only what is signed by who may sign is unpacked" {
+	cp "$M"/*.tar.xz* .
+	flip_bit ps-toolkit-agent-*.tar.xz 5000
+	fails_with 1 keyed -p "$T" --no-register --json "$(at 2)"
+	[ "$(what "$(at 2)")" = "failed signature -" ]
+	cp "$M"/*.tar.xz .
+	"$PS_SOURCE/packaging/sign" "$M/other" ps-toolkit-agent-*.tar.xz
+	fails_with 1 keyed -p "$T" --no-register --json "$(at 2)"
+	[ "$(what "$(at 2)")" = "failed signature -" ]
+	# The right key, for something else.
+	rm ./*.sig
+	ssh-keygen -q -Y sign -f "$M/sign" -n file ps-toolkit-agent-*.tar.xz
+	fails_with 1 keyed -p "$T" --no-register --json "$(at 2)"
+	[ "$(what "$(at 2)")" = "failed signature -" ]
+	sed 's/^ps-toolkit-packages/somebody-else/' "$M/signers" >signers
+	fails_with 1 keyed --signers signers --no-register --json "$(at 2)"
+	[ "$(what "$(at 2)")" = "failed signature -" ]
+	[ ! -e "$(root_of 2)/usr" ]
+	[ -z "$(find "$(root_of 2)" -name 'part.*' -o -name unpacked)" ]
+	keyed --no-register "$(at 2)"
+}
+
+# A way to 127.0.0.$1 on which $2 bytes pass, then $3 gets the others.
+slow_way() {
+	start socat TCP-LISTEN:0,bind=127.0.0.1,fork \
+		SYSTEM:"{ stdbuf -o0 head -c $2; $3; } | socat - TCP\\:127.0.0.$1\\:$PORT"
+	port_of "${STARTED[-1]}"
+	echo "[127.0.0.1]:$port $(cut -d' ' -f1,2 "$M/host1.pub")" >>known
+}
+
+@test "what was cut off goes on where it ended" {
+	local part port size
+	cp "$M/known_hosts" known
+	part=$(root_of 5)/var/lib/ps-push/part.$(sha256sum "$M"/*.tar.xz | cut -c 1-64)
+	size=$(stat -c %s "$M"/*.tar.xz)
+	slow_way 5 1000000 :
+	fails_with 1 keyed --known-hosts known --no-register --json "127.0.0.1:$port"
+	[ "$(what "127.0.0.1:$port")" = "failed copy 95106" ]
+	had=$(stat -c %s "$part")
+	[ "$had" -gt 500000 ] && [ "$had" -lt 1000000 ]
+	# It stands still: a deadline ends it, or somebody does.
+	slow_way 5 1000000 'cat >/dev/null'
+	fails_with 1 keyed --known-hosts known --no-register --json --idle-timeout 2 \
+		"127.0.0.1:$port"
+	[ "$(what "127.0.0.1:$port")" = "failed timeout -" ]
+	wait_for flock -n "${part%/*}/lock" true
+	now=$(stat -c %s "$part")
+	[ "$now" -gt "$had" ] && [ "$now" -lt "$size" ]
+	ps-push "${ALL[@]}" "${LOGIN[@]}" --known-hosts known --no-register --json \
+		"127.0.0.1:$port" >out 3>&- &
+	pid=$!
+	STARTED+=($pid)
+	wait_for eval "[ \$(stat -c %s '$part') -gt $now ]"
+	kill -TERM $pid
+	rc=0
+	wait $pid || rc=$?
+	[ $rc -eq 75 ]
+	[ "$(what "127.0.0.1:$port")" = "failed cancelled -" ]
+	wait_for flock -n "${part%/*}/lock" true
+	keyed --known-hosts known --no-register -v "$(at 5)" 2>err
+	grep -q 'goes on with copying' err
+	[ -x "$(root_of 5)/usr/local/ASR/bin/ps-agent" ] && [ ! -e "${part%/*}" ]
+}
+
+@test "other bytes than were sent are thrown away; one push at a time" {
+	local stage
+	stage=$(root_of 5)/var/lib/ps-push
+	mkdir -p "$stage"
+	head -c "$(stat -c %s "$M"/*.tar.xz)" /dev/zero \
+		>"$stage/part.$(sha256sum "$M"/*.tar.xz | cut -c 1-64)"
+	fails_with 1 keyed --no-register --json "$(at 5)"
+	[ "$(what "$(at 5)")" = "failed damaged -" ]
+	exec 9>"$stage/lock"
+	flock 9
+	fails_with 1 keyed --no-register --json "$(at 5)"
+	[ "$(what "$(at 5)")" = "failed busy -" ]
+	exec 9>&-
+	exec 9>"state/127.0.0.5_$PORT.lock"
+	flock 9
+	fails_with 1 keyed --no-register --json "$(at 5)"
+	[ "$(what "$(at 5)")" = "failed busy -" ]
+	exec 9>&-
+	keyed --no-register "$(at 5)"
+}
+
+@test "secrets are in no argument, no environment and no file" {
+	local how=("${LOGIN[@]}")
+	! can_be_root || how=(--account boss)
+	strace -f -qq -v -s 100000 -e trace=execve,openat,mknodat -o trace \
+		ps-push "${ALL[@]}" "${how[@]}" "${CS[@]}" "$(at 16 web16)" || true
+	grep -q 'execve.*ssh.*ps-push work' trace
+	fails_with 1 grep -qF "$(cat "$M/pass")" trace
+	if can_be_root; then
+		grep -q 'execve.*tools/ps-push.*PS_PUSH_PIPE=' trace
+		fails_with 1 grep -qF 'pass word' trace
+		fails_with 1 grep -rqF "$(cat "$M/pass")" "$M/roots/sudo"
+	fi
+}
