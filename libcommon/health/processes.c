@@ -72,6 +72,17 @@ static bool is_usual(const char *config)
 	       (env != NULL && strcmp(config, env) == 0);
 }
 
+/* It is in a container, which has usual places of its own. */
+static bool is_elsewhere(const char *proc, const char *pid)
+{
+	char path[PATH_MAX];
+	struct stat a, b;
+
+	snprintf(path, sizeof(path), "%s/%.20s/root", proc, pid);
+	return stat(path, &a) == 0 && stat("/", &b) == 0 &&
+	       (a.st_dev != b.st_dev || a.st_ino != b.st_ino);
+}
+
 /* Its arguments, when it has the name already. */
 static bool is_it(const char *proc, const char *pid,
 		  const struct process_ask *q)
@@ -90,7 +101,8 @@ static bool is_it(const char *proc, const char *pid,
 		for (i = 0; i < PROCESS_PLACES; i++)
 			ours |= same_place(proc, pid, value, q->places[i]);
 	}
-	return said && (ours || (!named && is_usual(q->places[0])));
+	return said && (ours || (!named && is_usual(q->places[0]) &&
+				 !is_elsewhere(proc, pid)));
 }
 
 static unsigned look_at(const char *proc, const char *pid,

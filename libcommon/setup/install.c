@@ -358,6 +358,12 @@ static void find_services(struct setup_plan *p)
 		 vault ? ",verify" : "");
 }
 
+/* Would one that runs not come back after a boot? Without systemd: unknown. */
+static bool is_for_now(const json_t *service)
+{
+	return json_is_false(json_object_get(service, "boot"));
+}
+
 /* Does one that runs so, as ps-service says, run with older files? */
 static bool runs_older(const json_t *service, int64_t changed_s)
 {
@@ -378,7 +384,7 @@ static const char *services_need(const struct setup_plan *p,
 {
 	struct command run = {
 	    .argv = status_argv, .seconds = 20, .max = 1u << 16};
-	bool older = false;
+	bool older = false, for_now = false;
 	struct stat st;
 	json_t *list;
 	char *text;
@@ -389,21 +395,28 @@ static const char *services_need(const struct setup_plan *p,
 	    command_run(&run, &text, &status, NULL) < 0)
 		return "start";
 	list = json_loads(text, 0, NULL);
-	for (i = 0; i < json_array_size(list); i++)
+	for (i = 0; i < json_array_size(list); i++) {
 		older |= runs_older(json_array_get(list, i), st.st_mtime);
+		for_now |= is_for_now(json_array_get(list, i));
+	}
 	json_decref(list);
 	free(text);
-	return older ? "restart" : status != 0 ? "start" : NULL;
+	return older ? "restart" : status != 0 || for_now ? "start" : NULL;
 }
 
 static int want_services(struct setup_plan *p, bool changed, struct err *e)
 {
 	const char *argv[] = {"ps-service", "status", "--json",	  "--services",
 			      p->services,  "--root", p->c->root, NULL};
+	const char *act[] = {"ps-service", "start",  "--quiet",	 "--services",
+			     p->services,  "--root", p->c->root, NULL};
 	const char *need;
 
-	if (p->c->root == NULL)
+	if (p->c->root == NULL) {
 		argv[5] = NULL;
+		act[5] = "--boot";
+		act[6] = NULL;
+	}
 	if (!setup_has_command("ps-service", "start"))
 		return setup_add(p, ACT_NOTE, "services",
 				 "services: not started, there is no "
@@ -416,9 +429,8 @@ static int want_services(struct setup_plan *p, bool changed, struct err *e)
 						: services_need(p, argv);
 	if (need == NULL)
 		return 0;
-	argv[1] = need;
-	argv[2] = "--quiet";
-	return setup_program(p, "services", argv, e);
+	act[1] = need;
+	return setup_program(p, "services", act, e);
 }
 
 int setup_install(struct setup_plan *p, const struct choices *c, struct err *e)

@@ -159,7 +159,7 @@ static int purge(struct setup_plan *p, const struct conf *conf, struct err *e)
 
 static int stop_services(struct setup_plan *p, struct err *e)
 {
-	const char *const here[] = {"ps-service", "stop", NULL};
+	const char *const here[] = {"ps-service", "stop", "--boot", NULL};
 	const char *const there[] = {"ps-service", "stop", "--root", p->c->root,
 				     NULL};
 
@@ -175,7 +175,7 @@ static int stop_services(struct setup_plan *p, struct err *e)
 static int unregister(struct setup_plan *p, const struct conf *conf,
 		      struct err *e)
 {
-	const char *cs = conf_get(conf, "config.cs");
+	const char *cs = conf_get(conf, "config.server");
 
 	if (cs == NULL)
 		return 0;

@@ -98,8 +98,8 @@ static void put_config(FILE *f, const struct choices *c, const char *etc)
 		return;
 	}
 	place_state(c, "identity", path);
-	yaml_line(f, "  cs", c->csip, "");
-	fprintf(f, "  cs-port: %u\n", (unsigned)c->cs_port);
+	yaml_line(f, "  server", c->csip, "");
+	fprintf(f, "  port: %u\n", (unsigned)c->cs_port);
 	yaml_line(f, "  identity", path, "");
 }
 
