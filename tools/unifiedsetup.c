@@ -307,44 +307,30 @@ static void tell_action(void *ctx, const struct action *a, const struct err *e)
 		json_array_append_new(
 		    list,
 		    json_pack("{s:s, s:s, s:s?}", "step", a->words, "result",
-			      e != NULL		    ? "failed"
-			      : a->kind == ACT_NOTE ? "note"
-			      : a->same		    ? "same"
-						    : "done",
-			      "error", e != NULL ? e->msg : NULL));
+			      e != NULL ? "failed" : action_word(a), "error",
+			      e != NULL ? e->msg : NULL));
 	else if (!opt_quiet || e != NULL || a->kind == ACT_NOTE)
 		printf("%-7s%s%s%s\n",
-		       e != NULL	     ? "FAILED"
-		       : a->kind == ACT_NOTE ? "note"
-		       : dry_run	     ? "would"
-		       : a->same	     ? "same"
-					     : "done",
+		       e != NULL			? "FAILED"
+		       : dry_run && a->kind != ACT_NOTE ? "would"
+							: action_word(a),
 		       a->words, e != NULL ? ": " : "",
 		       e != NULL ? e->msg : "");
 	fflush(stdout);
 }
 
-static void say_next(void)
+static void say_next(json_t *list)
 {
-	char path[PLACE_SIZE];
+	char *text = setup_next(&choices), *line, *rest = text;
 
-	if (opt_quiet || json)
+	if (text == NULL)
 		return;
-	place_state(&choices, "config/connection.passphrase", path);
-	puts("\nNext:");
-	if (choices.cs)
-		printf("- the passphrase for process servers and machines is "
-		       "in %s\n",
-		       path);
-	place_etc(&choices, path);
-	if (choices.vault.url[0] != '\0')
-		printf("- copy %s/vault.key to a safe place: without it "
-		       "nothing can be restored\n",
-		       path);
-	printf("- on a source machine: cxpsclient -i %s -l %u -P KEYFILE "
-	       "tests the way; ps-agent(8) protects it\n"
-	       "- what has to pass firewalls: unifiedsetup --show-firewall\n",
-	       choices.address, (unsigned)choices.port);
+	if (!opt_quiet && list == NULL)
+		printf("\nNext:\n%s", text);
+	while (list != NULL && (line = strsep(&rest, "\n")) != NULL)
+		if (*line != '\0')
+			json_array_append_new(list, json_string(line));
+	free(text);
 }
 
 enum change { INSTALL, REMOVE, PROXY };
@@ -367,6 +353,7 @@ static int change(enum change what)
 	static const char *const done[] = {"installed", "uninstalled",
 					   "changed"};
 	json_t *list = json ? json_array() : NULL;
+	json_t *next = json ? json_array() : NULL;
 	static struct setup_plan p;
 	struct err e = {0};
 	unsigned i;
@@ -380,14 +367,14 @@ static int change(enum change what)
 		rc = setup_run(&p, tell_action, list, &e);
 	setup_free(&p);
 	if (rc == 0 && !dry_run && what == INSTALL)
-		say_next();
+		say_next(next);
 	if (json)
-		(void)print_json(json_pack("{s:s, s:b, s:s?, s:o}", "result",
-					   rc < 0 ? "failed" : done[what],
-					   "dry_run", dry_run, "error",
-					   rc < 0 ? e.msg : NULL, "steps",
-					   list),
-				 &e);
+		(void)print_json(
+		    json_pack("{s:s, s:b, s:s?, s:o, s:o}", "result",
+			      rc < 0 ? "failed" : done[what], "dry_run",
+			      dry_run, "error", rc < 0 ? e.msg : NULL, "steps",
+			      list, "next", next),
+		    &e);
 	return rc < 0 ? tool_fail(&e) : PS_OK;
 }
 

@@ -16,6 +16,8 @@
 #include "doctor/steps.h"
 #include "health/gather.h"
 #include "health/rules.h"
+#include "service/place.h"
+#include "service/state.h"
 
 #define RESTART_S 60
 
@@ -320,24 +322,73 @@ void step_services(const struct doctor *d, struct finding *f)
 
 /* ---- start again ---- */
 
+/* The folder that ps.yaml says it is in the place of "/"; empty: none. */
+static void root_of(const struct doctor *d, char out[PLACE_PATH])
+{
+	static const char usual[] = SYSCONFDIR "/ps-toolkit/ps.yaml";
+	const char *path = d->conf != NULL ? conf_path(d->conf) : NULL;
+	char *whole = path != NULL ? realpath(path, NULL) : NULL;
+	size_t n = whole != NULL ? strlen(whole) : 0, m = sizeof(usual) - 1;
+
+	out[0] = '\0';
+	if (n > m && n - m < PLACE_PATH && strcmp(whole + n - m, usual) == 0)
+		snprintf(out, PLACE_PATH, "%.*s", (int)(n - m), whole);
+	free(whole);
+}
+
+/* Has ps-service(8) started it, there or on this machine? */
+static bool is_supervised(enum service s, const char *root)
+{
+	struct service_state state;
+	struct place p;
+	bool is;
+
+	if (place_open(&p, *root != '\0' ? root : NULL, false, NULL) < 0)
+		return false;
+	is = service_read(p.run, service_word(s), &state, NULL) == 0 &&
+	     state.state[0] != '\0';
+	place_close(&p);
+	return is;
+}
+
+/* The command as it is told: argv ends in NULL. */
+static void join_words(const char *const *argv, char *out, size_t size)
+{
+	size_t n = 0;
+
+	for (; *argv != NULL && n < size; argv++)
+		n += (size_t)snprintf(out + n, size - n, "%s%s",
+				      n > 0 ? " " : "", *argv);
+}
+
 int doctor_restart(const struct doctor *d, enum service s, char *words,
 		   size_t size, struct err *e)
 {
 	const char *name = service_unit(s), *own = d->restart[s];
+	char root[PLACE_PATH], said[256];
 	const char *const unit[] = {"systemctl", "restart", name, NULL};
 	const char *const shell[] = {"/bin/sh", "-c", own, NULL};
-	struct command c = {.argv = own != NULL ? shell : unit,
-			    .seconds = RESTART_S,
-			    .max = 4096};
+	const char *const here[] = {"ps-service", "restart", service_word(s),
+				    NULL};
+	const char *const there[] = {"ps-service", "restart",	    "--root",
+				     root,	   service_word(s), NULL};
+	struct command c = {.seconds = RESTART_S, .max = 4096};
 	struct unit u;
 	char *text;
 	int rc, status;
 
+	root_of(d, root);
 	ask_systemd(s, &u);
-	if (own == NULL && !u.known) {
+	if (own != NULL)
+		c.argv = shell;
+	else if (is_supervised(s, root))
+		c.argv = root[0] != '\0' ? there : here;
+	else if (u.known)
+		c.argv = unit;
+	if (c.argv == NULL) {
 		rc = err_set(e, PS_UNAVAILABLE,
-			     "%s: no unit of systemd, and no "
-			     "command is configured",
+			     "%s: no unit of systemd, not started by "
+			     "ps-service, and no command is configured",
 			     name);
 		err_hint(e,
 			 "start it by hand, or give doctor.restart.%s in "
@@ -348,13 +399,12 @@ int doctor_restart(const struct doctor *d, enum service s, char *words,
 	rc = command_run(&c, &text, &status, e);
 	if (rc < 0)
 		return rc;
+	join_words(c.argv == shell ? shell + 2 : c.argv, said, sizeof(said));
 	text[strcspn(text, "\n")] = '\0';
 	if (status != 0)
 		rc = err_set(e, PS_UNAVAILABLE, "%s: %s ended with %d: %s",
-			     name, own != NULL ? own : "systemctl restart",
-			     status, text);
-	snprintf(words, size, "%s: %s", name,
-		 own != NULL ? own : "systemctl restart");
+			     name, said, status, text);
+	snprintf(words, size, "%s: %s", name, said);
 	free(text);
 	return rc;
 }

@@ -12,6 +12,16 @@ doctor_step_fn check_space, check_disk;
 doctor_step_fn check_psip, check_ports, check_cs;
 doctor_step_fn check_clock, check_store, check_proxy, check_firewall;
 
+/*
+ * Logs in at a configuration server, as this server with the passphrase of
+ * the site in that file.
+ */
+int cs_try(const struct choices *c, const char *host,
+	   const char *passphrase_file, struct err *e);
+
+/* checks-key.c */
+doctor_step_fn check_key;
+
 /* The choices that a step is given. */
 const struct choices *check_choices(const struct doctor *d);
 

@@ -81,6 +81,15 @@ int setup_log_open(const struct choices *c, struct err *e)
 	return fd < 0 ? err_sys(e, 0, "%s", path) : fd;
 }
 
+const char *action_word(const struct action *a)
+{
+	if (a->kind == ACT_NOTE)
+		return "note";
+	if (a->kind == ACT_CHECK || a->test)
+		return "passed";
+	return a->same ? "same" : "done";
+}
+
 static void tell(struct running *r, const struct action *a, const struct err *e)
 {
 	char when[TIME_TEXT], line[PLACE_SIZE + 800];
@@ -88,11 +97,8 @@ static void tell(struct running *r, const struct action *a, const struct err *e)
 
 	format_time(time_now_ns() / NS_PER_S * NS_PER_S, when);
 	n = snprintf(line, sizeof(line), "%s\t%s\t%s%s%s\n", when,
-		     e != NULL		   ? "failed"
-		     : a->kind == ACT_NOTE ? "note"
-		     : a->same		   ? "same"
-					   : "done",
-		     a->words, e != NULL ? ": " : "", e != NULL ? e->msg : "");
+		     e != NULL ? "failed" : action_word(a), a->words,
+		     e != NULL ? ": " : "", e != NULL ? e->msg : "");
 	if (n > 0 && (size_t)n < sizeof(line))
 		(void)io_write_full(r->log, line, (size_t)n);
 	r->tell(r->ctx, a, e);
@@ -190,8 +196,8 @@ static void find_words(const char *text, const char *program, char *out,
 		 text != NULL ? text : "");
 }
 
-static int run_program(const struct setup_plan *p, const struct action *a,
-		       struct err *e)
+int setup_command(const struct setup_plan *p, const char *const *words,
+		  char **ret, int *ret_status, struct err *e)
 {
 	char uid[16], gid[16];
 	/* By numbers: a group with the name of the user need not be there. */
@@ -201,18 +207,25 @@ static int run_program(const struct setup_plan *p, const struct action *a,
 	struct command c = {
 	    .argv = argv, .seconds = PROGRAM_S, .max = 1u << 16};
 	unsigned n = 0, i;
-	char *text, words[300];
-	int status, rc;
 
 	snprintf(uid, sizeof(uid), "%u", (unsigned)p->uid);
 	snprintf(gid, sizeof(gid), "%u", (unsigned)p->gid);
-	if (p->uid != (uid_t)-1 && strcmp(a->path, "ps-config") == 0)
+	if (p->uid != (uid_t)-1 && strcmp(words[0], "ps-service") != 0)
 		for (; n < sizeof(as_user) / sizeof(as_user[0]); n++)
 			argv[n] = as_user[n];
-	for (i = 0; a->argv[i] != NULL; i++)
-		argv[n++] = a->argv[i];
+	for (i = 0; words[i] != NULL; i++)
+		argv[n++] = words[i];
 	argv[n] = NULL;
-	rc = command_run(&c, &text, &status, e);
+	return command_run(&c, ret, ret_status, e);
+}
+
+static int run_program(const struct setup_plan *p, const struct action *a,
+		       struct err *e)
+{
+	char *text, words[300];
+	int status, rc = setup_command(p, (const char *const *)a->argv, &text,
+				       &status, e);
+
 	if (rc < 0)
 		return rc;
 	find_words(text, a->path, words, sizeof(words));
@@ -224,7 +237,6 @@ static int run_program(const struct setup_plan *p, const struct action *a,
 		      "%s", words[0] != '\0' ? words : a->path);
 	if (words[0] == '\0')
 		(void)err_prefix(e, "exit %d", status);
-	err_hint(e, "what is installed stays; the same command goes on here");
 	return -e->code;
 }
 
@@ -244,6 +256,8 @@ static int do_action(struct running *r, const struct action *a, struct err *e)
 		return make_cert(r, e);
 	case ACT_RUN:
 		return run_program(r->p, a, e);
+	case ACT_CHECK:
+		return a->check(r->p, e);
 	case ACT_UNLINK:
 		return unlinkat(AT_FDCWD, a->path, 0) < 0 && errno != ENOENT
 			   ? err_sys(e, 0, "%s", a->path)
@@ -416,6 +430,15 @@ static int do_programs(struct running *r, struct err *e)
 		if (is_folder(a) || is_staged(a))
 			continue;
 		rc = do_watched(r, a, e);
+		if (rc == -PS_NO && a->warns) {
+			a->kind = ACT_NOTE;
+			snprintf(a->words, sizeof(a->words), "%s", e->msg);
+			*e = (struct err){0};
+			rc = 0;
+		}
+		if (rc < 0 && (a->kind == ACT_RUN || a->kind == ACT_CHECK))
+			err_hint(e, "what is installed stays; the same command "
+				    "goes on here");
 		tell(r, a, rc < 0 ? e : NULL);
 	}
 	return rc;
@@ -430,6 +453,7 @@ int setup_run(struct setup_plan *p, setup_tell_fn *fn, void *ctx, struct err *e)
 	mode_t mask = umask(022);
 	int rc;
 
+	p->begun_ns = time_now_ns();
 	r.log = setup_log_open(p->c, e);
 	rc = r.log < 0 ? r.log : do_those(&r, is_folder, e);
 	if (rc == 0 && any(p, is_staged))

@@ -351,11 +351,17 @@ static void find_services(struct setup_plan *p)
 	bool vault = c->vault.url[0] != '\0';
 
 	p->joins = !c->cs && setup_has_command("ps-config", "register");
-	snprintf(p->services, sizeof(p->services), "%sreceive%s%s,health%s",
-		 c->cs && setup_has_command("ps-config", "serve") ? "config,"
-								  : "",
-		 vault ? ",pipeline" : "", p->joins ? ",heartbeat" : "",
-		 vault ? ",verify" : "");
+	snprintf(
+	    p->services, sizeof(p->services), "%sreceive%s%s,health%s,renew",
+	    c->cs && setup_has_command("ps-config", "serve") ? "config," : "",
+	    vault ? ",pipeline" : "", p->joins ? ",heartbeat" : "",
+	    vault ? ",verify" : "");
+}
+
+/* Would one that runs not come back after a boot? Without systemd: unknown. */
+static bool is_for_now(const json_t *service)
+{
+	return json_is_false(json_object_get(service, "boot"));
 }
 
 /* Would one that runs not come back after a boot? Without systemd: unknown. */
@@ -453,5 +459,7 @@ int setup_install(struct setup_plan *p, const struct choices *c, struct err *e)
 			   : want_registration(p, yaml, e);
 	if (rc == 0)
 		rc = want_services(p, changed, e);
+	if (rc == 0)
+		rc = setup_want_checks(p, yaml, e);
 	return rc;
 }

@@ -1,6 +1,7 @@
 # Sources of the room setup: installing a configuration or process server.
 libcommon_libpscommon_a_SOURCES += \
 	libcommon/setup/ask.c libcommon/setup/ask.h \
+	libcommon/setup/checks-key.c \
 	libcommon/setup/checks-machine.c \
 	libcommon/setup/checks-net.c libcommon/setup/checks.h \
 	libcommon/setup/choices.c libcommon/setup/choices.h \
@@ -12,6 +13,8 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/setup/openings.c libcommon/setup/openings.h \
 	libcommon/setup/place.c libcommon/setup/place.h \
 	libcommon/setup/install.c libcommon/setup/install-run.c libcommon/setup/install.h \
+	libcommon/setup/install-after.c \
+	libcommon/setup/next.c \
 	libcommon/setup/preflight.c libcommon/setup/preflight.h \
 	libcommon/setup/remove.c \
 	libcommon/setup/server-yaml.c \

@@ -39,6 +39,8 @@ static const struct doctor_step checks[] = {
      true, 30, check_clock},
     {"store", "the vault can be reached, written and read", 0, true, false,
      true, 60, check_store},
+    {"key", "one key for all of the vault", 0, true, false, true, 30,
+     check_key},
     {"proxy", "one proxy in all places, and it answers", 0, true, false, true,
      20, check_proxy},
     {"firewall", "rules of this machine that drop our ports", 0, true, false,

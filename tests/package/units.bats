@@ -78,6 +78,27 @@ prepare() {
 	grep -qx 'RandomizedDelaySec=6h' units/ps-verify.timer
 	[ $((week + late / 1000000)) -lt $((8 * 86400)) ]
 	grep -q 'stamp verify$' units/ps-verify.service
+	grep -qx 'OnCalendar=daily' units/ps-renew.timer # 2 days
+	grep -q 'stamp renew$' units/ps-renew.service
+}
+
+@test "a service that says when it is ready is waited for" {
+	local name
+	for name in agent config heartbeat pipeline receive; do
+		grep -qx Type=notify "units/ps-$name.service" || echo "$name"
+	done | none "no Type=notify"
+}
+
+@test "logs that nobody else rotates are rotated" {
+	need logrotate
+	make -s --no-print-directory -C "$PS_BUILD" packaging/logrotate.d/ps-toolkit >log
+	mkdir logs
+	sed "s,^/.*/setup.log,$T/logs/setup.log," \
+		"$PS_BUILD/packaging/logrotate.d/ps-toolkit" >conf
+	chmod 644 conf
+	yes | head -c 1200000 >logs/setup.log
+	logrotate --state "$T/state" conf
+	[ -e logs/setup.log.1 ] && [ ! -e logs/setup.log ]
 }
 
 @test "users and folders are understood" {
