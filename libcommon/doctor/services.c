@@ -12,6 +12,7 @@
 #include "agent/state.h"
 #include "base/units.h"
 #include "doctor/command.h"
+#include "doctor/redact.h"
 #include "doctor/steps.h"
 #include "health/gather.h"
 #include "health/rules.h"
@@ -73,10 +74,37 @@ static void ask_systemd(enum service s, struct unit *ret)
 	value_of(text, "Result", ret->result, sizeof(ret->result));
 	value_of(text, "ExecMainStatus", ret->status, sizeof(ret->status));
 	ret->known = status == 0 && strcmp(load, "loaded") == 0;
-	ret->enabled = strncmp(ret->boot, "enabled", 7) == 0 ||
+	/* "enabled-runtime" is until then. */
+	ret->enabled = strcmp(ret->boot, "enabled") == 0 ||
 		       strcmp(ret->boot, "static") == 0 ||
 		       strcmp(ret->boot, "alias") == 0 ||
 		       strcmp(ret->boot, "generated") == 0;
+	free(text);
+}
+
+/* What it said itself before it ended. */
+static void show_last_words(const struct doctor *d, enum service s,
+			    struct finding *f)
+{
+	char match[64];
+	const char *const argv[] = {"journalctl", "-q",	 "--no-pager",
+				    "-o",	  "cat", "-n",
+				    "1",	  match, NULL};
+	struct command c = {.argv = argv, .seconds = 5, .max = 4096};
+	char *text, *safe;
+	int status;
+	size_t n;
+
+	snprintf(match, sizeof(match), "_SYSTEMD_UNIT=%s.service",
+		 service_unit(s));
+	if (command_run(&c, &text, &status, NULL) < 0)
+		return;
+	n = strcspn(text, "\n");
+	/* Half a secret would not be known: they go before the line is cut. */
+	safe = redact_text(d->secrets, text, n, &n);
+	if (status == 0 && safe != NULL && n > 0)
+		find_shows(f, "its last words: %.200s", safe);
+	free(safe);
 	free(text);
 }
 
@@ -104,6 +132,7 @@ static int runs(const struct doctor *d, enum service s)
 			   .cache = d->cache,
 			   .listen = d->listen,
 			   .config = d->config,
+			   .agent = d->agent_path,
 			   .state = d->health};
 
 	if (s == SERVICE_AGENT && d->agent != NULL)
@@ -136,7 +165,17 @@ static const char *how_known(const struct doctor *d, enum service s, char *out,
 struct tally {
 	unsigned asked, up, down, unknown, unboot;
 	char names[96]; /* of those that do not run */
+	char units[96]; /* their units, for journalctl */
+	char boot[160]; /* units that do not start at boot */
 };
+
+static void add_name(char *list, size_t size, const char *between,
+		     const char *name)
+{
+	size_t n = strlen(list);
+
+	snprintf(list + n, size - n, "%s%s", n > 0 ? between : "", name);
+}
 
 static void look_at(const struct doctor *d, enum service s, struct tally *t,
 		    struct finding *f)
@@ -160,9 +199,8 @@ static void look_at(const struct doctor *d, enum service s, struct tally *t,
 	} else if (up == 0) {
 		f->down |= 1u << s;
 		t->down++;
-		snprintf(t->names + strlen(t->names),
-			 sizeof(t->names) - strlen(t->names), "%s%s",
-			 t->names[0] != '\0' ? ", " : "", name);
+		add_name(t->names, sizeof(t->names), ", ", name);
+		add_name(t->units, sizeof(t->units), " -u ", service_unit(s));
 		find_shows(f, "%s: %s", name,
 			   how_known(d, s, how, sizeof(how)));
 	} else {
@@ -174,11 +212,52 @@ static void look_at(const struct doctor *d, enum service s, struct tally *t,
 	if (u.known && up != 1)
 		find_shows(f, "systemd: %s.service is %s (%s, status %s)",
 			   service_unit(s), u.state, u.result, u.status);
+	if (u.known && strcmp(u.state, "failed") == 0)
+		show_last_words(d, s, f);
 	if (u.known && !u.enabled) {
 		t->unboot++;
+		add_name(t->boot, sizeof(t->boot), " ", service_unit(s));
 		find_shows(f, "systemd: %s.service does not start at boot (%s)",
 			   service_unit(s), u.boot);
 	}
+}
+
+/* What a timer of ours says of itself, in a block of `systemctl show`. */
+static void look_at_timer(const char *block, struct tally *t, struct finding *f)
+{
+	char id[64], state[32], boot[32];
+
+	value_of(block, "Id", id, sizeof(id));
+	value_of(block, "ActiveState", state, sizeof(state));
+	value_of(block, "UnitFileState", boot, sizeof(boot));
+	if (strcmp(state, "active") != 0 || strcmp(boot, "enabled") == 0)
+		return;
+	t->unboot++;
+	add_name(t->boot, sizeof(t->boot), " ", id);
+	find_shows(f, "systemd: %s does not start at boot (%s)", id, boot);
+}
+
+/* Jobs that are done now and would not be after a boot. */
+static void look_at_timers(struct tally *t, struct finding *f)
+{
+	const char *const argv[] = {
+	    "systemctl",  "show", "-p", "Id,ActiveState,UnitFileState",
+	    "ps-*.timer", NULL};
+	struct command c = {.argv = argv, .seconds = 5, .max = 1u << 16};
+	char *text, *block, *end;
+	int status;
+
+	if (!have_systemd() || command_run(&c, &text, &status, NULL) < 0)
+		return;
+	for (block = text; status == 0 && block != NULL; block = end) {
+		end = strstr(block, "\n\n");
+		if (end != NULL) {
+			*end = '\0';
+			end += 2;
+		}
+		look_at_timer(block, t, f);
+	}
+	free(text);
 }
 
 /*
@@ -213,11 +292,12 @@ static void tell(const struct doctor *d, const struct tally *t,
 			    "not running: %s", t->names);
 		find_next(f,
 			  "ps-doctor --fix starts what is down; if it ends "
-			  "again, its last words are in the log%s",
-			  have_systemd() ? " (journalctl -u NAME)" : "");
+			  "again, its last words are in the log%s%s",
+			  have_systemd() ? ": journalctl -u " : "",
+			  have_systemd() ? t->units : "");
 	} else if (t->unboot > 0) {
 		find_warned(f, "all run, not all start at boot");
-		find_next(f, "systemctl enable those that the evidence names");
+		find_next(f, "systemctl enable %s", t->boot);
 	} else if (t->up == 0) {
 		find_skipped(f, "cannot tell what runs");
 	} else {
@@ -236,6 +316,7 @@ void step_services(const struct doctor *d, struct finding *f)
 	for (s = 0; s < SERVICES; s++)
 		if ((d->services & (1u << s)) != 0)
 			look_at(d, (enum service)s, &t, f);
+	look_at_timers(&t, f);
 	tell(d, &t, f);
 }
 

@@ -97,6 +97,17 @@ static void look_at_environment(const char *proc, const char *pid,
 		}
 }
 
+/* It is in a container, which has usual places of its own. */
+static bool is_elsewhere(const char *proc, const char *pid)
+{
+	char path[PATH_MAX];
+	struct stat a, b;
+
+	snprintf(path, sizeof(path), "%s/%.20s/root", proc, pid);
+	return stat(path, &a) == 0 && stat("/", &b) == 0 &&
+	       (a.st_dev != b.st_dev || a.st_ino != b.st_ino);
+}
+
 /* Its arguments, when it has the name already. */
 static bool is_it(const char *proc, const char *pid,
 		  const struct process_ask *q)
@@ -117,7 +128,8 @@ static bool is_it(const char *proc, const char *pid,
 	}
 	if (said && !named)
 		look_at_environment(proc, pid, q, &named, &ours);
-	return said && (ours || (!named && is_usual(q->places[0])));
+	return said && (ours || (!named && is_usual(q->places[0]) &&
+				 !is_elsewhere(proc, pid)));
 }
 
 static unsigned look_at(const char *proc, const char *pid,

@@ -49,7 +49,8 @@ static const struct rule published[] = {
      "configuration server, and its state"},
     {"certificate", "certificate", METRIC_CERT_DAYS, RULE_NEWEST, true, NEVER,
      60, 7, "the certificate expires in %s", "days",
-     "make a new one: ps-receive --new-cert, then restart ps-receive"},
+     "registered: journalctl -u ps-heartbeat, which renews it; else "
+     "ps-receive --new-cert; then ps-service restart receive"},
     {"clock", "clock", METRIC_CLOCK_UNSYNCED, RULE_WINDOW, false, NEVER, 0,
      NEVER, "nothing keeps the clock right (%s)", "",
      "run chrony or systemd-timesyncd: stores refuse at 15 minutes"},

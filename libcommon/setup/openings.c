@@ -92,6 +92,7 @@ static void add_store(struct openings *o, const struct vault_creds *v)
 void openings_of(const struct choices *c, struct openings *ret)
 {
 	*ret = (struct openings){0};
+	memcpy(ret->address, c->address, sizeof(ret->address));
 	add(ret, true, (unsigned)c->port, "their changes (TLS 1.3)",
 	    "the machines that are protected");
 	if (c->cs)

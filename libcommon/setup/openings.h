@@ -23,6 +23,7 @@ struct opening {
 struct openings {
 	struct opening items[OPENINGS_MAX];
 	unsigned n;
+	char address[INET_ADDRSTRLEN]; /* that sources come to; may be empty */
 	char proxy[300]; /* outbound URLs go by it; empty: directly */
 };
 
