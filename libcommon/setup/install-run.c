@@ -81,7 +81,7 @@ int setup_log_open(const struct choices *c, struct err *e)
 	return fd < 0 ? err_sys(e, 0, "%s", path) : fd;
 }
 
-static void tell(struct running *r, const struct action *a, const struct err *e)
+void setup_log(int fd, const struct action *a, const struct err *e)
 {
 	char when[TIME_TEXT], line[PLACE_SIZE + 800];
 	int n;
@@ -94,7 +94,12 @@ static void tell(struct running *r, const struct action *a, const struct err *e)
 					   : "done",
 		     a->words, e != NULL ? ": " : "", e != NULL ? e->msg : "");
 	if (n > 0 && (size_t)n < sizeof(line))
-		(void)io_write_full(r->log, line, (size_t)n);
+		(void)io_write_full(fd, line, (size_t)n);
+}
+
+static void tell(struct running *r, const struct action *a, const struct err *e)
+{
+	setup_log(r->log, a, e);
 	r->tell(r->ctx, a, e);
 }
 
@@ -176,8 +181,7 @@ static int make_cert(struct running *r, struct err *e)
 }
 
 /* What a program says of its failure: its line that begins with its name. */
-static void find_words(const char *text, const char *program, char *out,
-		       size_t size)
+void setup_words(const char *text, const char *program, char *out, size_t size)
 {
 	size_t n = strlen(program);
 
@@ -190,8 +194,8 @@ static void find_words(const char *text, const char *program, char *out,
 		 text != NULL ? text : "");
 }
 
-static int run_program(const struct setup_plan *p, const struct action *a,
-		       struct err *e)
+int setup_command(const struct setup_plan *p, const char *const *words,
+		  char **ret, int *ret_status, struct err *e)
 {
 	char uid[16], gid[16];
 	/* By numbers: a group with the name of the user need not be there. */
@@ -201,21 +205,28 @@ static int run_program(const struct setup_plan *p, const struct action *a,
 	struct command c = {
 	    .argv = argv, .seconds = PROGRAM_S, .max = 1u << 16};
 	unsigned n = 0, i;
-	char *text, words[300];
-	int status, rc;
 
 	snprintf(uid, sizeof(uid), "%u", (unsigned)p->uid);
 	snprintf(gid, sizeof(gid), "%u", (unsigned)p->gid);
-	if (p->uid != (uid_t)-1 && strcmp(a->path, "ps-config") == 0)
+	if (p->uid != (uid_t)-1 && strcmp(words[0], "ps-service") != 0)
 		for (; n < sizeof(as_user) / sizeof(as_user[0]); n++)
 			argv[n] = as_user[n];
-	for (i = 0; a->argv[i] != NULL; i++)
-		argv[n++] = a->argv[i];
+	for (i = 0; words[i] != NULL; i++)
+		argv[n++] = words[i];
 	argv[n] = NULL;
-	rc = command_run(&c, &text, &status, e);
+	return command_run(&c, ret, ret_status, e);
+}
+
+static int run_program(const struct setup_plan *p, const struct action *a,
+		       struct err *e)
+{
+	char *text, words[300];
+	int status, rc = setup_command(p, (const char *const *)a->argv, &text,
+				       &status, e);
+
 	if (rc < 0)
 		return rc;
-	find_words(text, a->path, words, sizeof(words));
+	setup_words(text, a->path, words, sizeof(words));
 	secret_wipe(text, strlen(text));
 	free(text);
 	if (status == 0)
@@ -363,7 +374,7 @@ static int do_files(struct running *r, struct err *e)
 }
 
 /* Names and contents of a folder's files; one that is not there is empty. */
-static void folder_digest(const char *dir, uint8_t out[SHA256_LEN])
+void setup_digest(const char *dir, uint8_t out[SHA256_LEN])
 {
 	struct dirent **list;
 	struct sha256 h;
@@ -398,9 +409,9 @@ static int do_watched(struct running *r, struct action *a, struct err *e)
 
 	if (a->watch[0] == '\0')
 		return do_action(r, a, e);
-	folder_digest(a->watch, before);
+	setup_digest(a->watch, before);
 	rc = do_action(r, a, e);
-	folder_digest(a->watch, after);
+	setup_digest(a->watch, after);
 	a->same = rc == 0 && memcmp(before, after, SHA256_LEN) == 0;
 	return rc;
 }
