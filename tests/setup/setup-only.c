@@ -88,6 +88,10 @@ int main(int argc, char **argv)
 	int rc;
 
 	tool_init("setup-only");
+	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+		tool_version();
+		return tool_finish(PS_OK);
+	}
 	if (argc != 3 && argc != 5)
 		return PS_USAGE;
 	c.root = argv[1];

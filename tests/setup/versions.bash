@@ -1,7 +1,8 @@
 # Other versions of the toolkit, for tests. After `load ../lib/common`.
 # shellcheck shell=bash
 
-# other_version FOLDER VERSION: a copy of the programs that says so of itself.
+# other_version FOLDER VERSION [PROGRAM...]: a copy of the programs (and those
+# more) that says so of itself.
 # The version is one text of a few bytes in each program (PACKAGE_VERSION); a
 # copy with another text of the same length is that version, in all it says and
 # asks.
@@ -10,7 +11,7 @@ other_version() {
 	ours=$(unifiedsetup --version | sed -n '1s/.* //p')
 	[ ${#ours} -eq ${#2} ]
 	mkdir "$1"
-	for tool in unifiedsetup ps-config ps-service ps-receive ps-pipeline \
+	for tool in "${@:3}" unifiedsetup ps-config ps-service ps-receive ps-pipeline \
 		ps-cache ps-compress ps-encrypt ps-upload ps-vault ps-health; do
 		LC_ALL=C sed "s/${ours//./\\.}/$2/g" "$(type -P "$tool")" \
 			>"$1/$tool"
