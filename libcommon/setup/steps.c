@@ -413,10 +413,10 @@ static int run_registration(struct steps *s, struct err *e)
 	setup_digest(s->identity, after);
 	if (rc < 0)
 		return rc;
-	if (memcmp(before, after, SHA256_LEN) == 0)
-		return 1;
-	s->changed = true;
-	return 0;
+	s->changed |= memcmp(before, after, SHA256_LEN) != 0;
+	/* Another version is always news there. */
+	return strcmp(s->was.version, s->now.version) == 0 &&
+	       memcmp(before, after, SHA256_LEN) == 0;
 }
 
 int steps_want_registration(struct steps *s, struct err *e)

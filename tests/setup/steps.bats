@@ -71,7 +71,6 @@ complete() {
 broken() {
 	local code=0
 	begin
-	image >before
 	with "$1" setup-only root "$2" "$3" "$4" >out 2>err || code=$?
 	[ "$code" -ne 1 ] || return 0
 	image >now
@@ -96,6 +95,7 @@ walk() {
 	local n steps how ways=(kill fail half)
 	complete "$1" "$2"
 	begin
+	image >before
 	steps=$(with "$1" setup-only root "$2" count 0)
 	tried=0
 	for ((n = 1; n <= steps; n++)); do
