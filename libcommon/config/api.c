@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "base/version.h"
 #include "config/api.h"
 #include "config/ca.h"
 #include "config/contacts.h"
@@ -121,33 +122,18 @@ static int check_clock(const json_t *o, int64_t *ret_s, struct err *e)
 	return rc;
 }
 
-/* "1.2.3": whole numbers; what is behind them does not count. */
-static bool take_version(const char *text, unsigned long v[2])
-{
-	char *end;
-
-	v[0] = strtoul(text, &end, 10);
-	if (end == text || *end != '.' || *text == '-')
-		return false;
-	text = end + 1;
-	v[1] = strtoul(text, &end, 10);
-	return end != text && *text != '-';
-}
-
 /* As published: not newer than the configuration server, and N-4. */
 static int check_version(const struct api_ask *q, const char *text,
 			 struct err *e)
 {
-	unsigned long ours[2], theirs[2];
+	struct version ours, theirs;
 	bool newer;
 	int rc;
 
-	if (!take_version(text, theirs) || !take_version(q->version, ours))
+	if (!version_parse(text, &theirs) || !version_parse(q->version, &ours))
 		return err_set(e, PS_DATA, "'%.40s' is no version", text);
-	newer = theirs[0] > ours[0] ||
-		(theirs[0] == ours[0] && theirs[1] > ours[1]);
-	if (!newer && theirs[0] == ours[0] &&
-	    theirs[1] + API_VERSIONS_BACK >= ours[1])
+	newer = version_compare(&theirs, &ours) > 0;
+	if (version_in_reach(&theirs, &ours))
 		return 0;
 	rc = err_set(e, PS_CONFIG,
 		     "its version %.40s is too %s: the configuration server "
@@ -359,21 +345,28 @@ static bool do_heartbeat(struct reg *r, const struct api_ask *q,
 				 renew, "leave", wish.leave, "orders", orders));
 }
 
-/* Only what an administrator has asked for: ps-config unregister. */
+/*
+ * What an administrator has asked for (ps-config unregister), or what harms
+ * nobody: no machine uses it.
+ */
 static bool do_leave(struct reg *r, const struct api_ask *q,
 		     struct api_answer *a, struct err *e)
 {
 	struct contact_wish wish;
 	int64_t machines = 0;
-	int rc = contact_wish(r, q->login, &wish, e);
+	struct reg_server s;
+	int rc = server_get(r, q->login, &s, e);
 
-	if (rc == 0 && !wish.leave) {
-		err_set(e, PS_NO, "nobody asked it to leave");
+	if (rc == 0)
+		rc = contact_wish(r, q->login, &wish, e);
+	if (rc < 0)
+		return failed(a, e);
+	rc = wish.leave ? leave_take(r, q->login, &machines, e)
+			: server_delete(r, q->login, false, &machines, e);
+	if (rc == -PS_NO) {
 		api_refuse(a, 409, "leave", e);
 		return false;
 	}
-	if (rc == 0)
-		rc = leave_take(r, q->login, &machines, e);
 	if (rc < 0)
 		return failed(a, e);
 	return good(a, json_pack("{s:I}", "machines", (json_int_t)machines));

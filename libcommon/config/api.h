@@ -41,7 +41,5 @@ void api_news(struct api_answer *a, bool refresh);
 
 /* Clocks that differ more are refused (as published). */
 #define API_CLOCK_MAX_S 900
-/* A server may be so many versions older, and none newer (as published). */
-#define API_VERSIONS_BACK 4
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "base/io.h"
 #include "base/units.h"
+#include "base/version.h"
 #include "doctor/command.h"
 #include "fleet/sizes.h"
 #include "net/sandbox.h"
@@ -98,7 +99,7 @@ static bool same_version(const char *program, struct finding *f)
 		find_shows(f, "%s", e.msg);
 		return false;
 	}
-	snprintf(want, sizeof(want), " %s", PACKAGE_VERSION);
+	snprintf(want, sizeof(want), " %s", version_ours());
 	text[strcspn(text, "\n")] = '\0';
 	same = status == 0 && strstr(text, want) != NULL;
 	if (!same)
@@ -121,12 +122,12 @@ void check_versions(const struct doctor *d, struct finding *f)
 	if (bad > 0) {
 		find_failed(f, DOCTOR_CAUSE,
 			    "%u programs are missing or not of version %s", bad,
-			    PACKAGE_VERSION);
+			    version_ours());
 		find_next(f, "install the whole package of one version; PATH "
 			     "has to have it first");
 		return;
 	}
-	find_passed(f, "%s, all programs", PACKAGE_VERSION);
+	find_passed(f, "%s, all programs", version_ours());
 }
 
 /* ---- sizes ---- */

@@ -90,7 +90,7 @@ const char *action_word(const struct action *a)
 	return a->same ? "same" : "done";
 }
 
-static void tell(struct running *r, const struct action *a, const struct err *e)
+void setup_log(int fd, const struct action *a, const struct err *e)
 {
 	char when[TIME_TEXT], line[PLACE_SIZE + 800];
 	int n;
@@ -100,7 +100,12 @@ static void tell(struct running *r, const struct action *a, const struct err *e)
 		     e != NULL ? "failed" : action_word(a), a->words,
 		     e != NULL ? ": " : "", e != NULL ? e->msg : "");
 	if (n > 0 && (size_t)n < sizeof(line))
-		(void)io_write_full(r->log, line, (size_t)n);
+		(void)io_write_full(fd, line, (size_t)n);
+}
+
+static void tell(struct running *r, const struct action *a, const struct err *e)
+{
+	setup_log(r->log, a, e);
 	r->tell(r->ctx, a, e);
 }
 
@@ -182,8 +187,7 @@ static int make_cert(struct running *r, struct err *e)
 }
 
 /* What a program says of its failure: its line that begins with its name. */
-static void find_words(const char *text, const char *program, char *out,
-		       size_t size)
+void setup_words(const char *text, const char *program, char *out, size_t size)
 {
 	size_t n = strlen(program);
 
@@ -228,7 +232,7 @@ static int run_program(const struct setup_plan *p, const struct action *a,
 
 	if (rc < 0)
 		return rc;
-	find_words(text, a->path, words, sizeof(words));
+	setup_words(text, a->path, words, sizeof(words));
 	secret_wipe(text, strlen(text));
 	free(text);
 	if (status == 0)
@@ -377,7 +381,7 @@ static int do_files(struct running *r, struct err *e)
 }
 
 /* Names and contents of a folder's files; one that is not there is empty. */
-static void folder_digest(const char *dir, uint8_t out[SHA256_LEN])
+void setup_digest(const char *dir, uint8_t out[SHA256_LEN])
 {
 	struct dirent **list;
 	struct sha256 h;
@@ -412,9 +416,9 @@ static int do_watched(struct running *r, struct action *a, struct err *e)
 
 	if (a->watch[0] == '\0')
 		return do_action(r, a, e);
-	folder_digest(a->watch, before);
+	setup_digest(a->watch, before);
 	rc = do_action(r, a, e);
-	folder_digest(a->watch, after);
+	setup_digest(a->watch, after);
 	a->same = rc == 0 && memcmp(before, after, SHA256_LEN) == 0;
 	return rc;
 }

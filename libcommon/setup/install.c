@@ -13,11 +13,13 @@
 
 #include "base/secret.h"
 #include "base/units.h"
+#include "base/version.h"
 #include "cache/report.h"
 #include "doctor/command.h"
 #include "doctor/steps.h"
 #include "net/sandbox.h"
 #include "setup/install.h"
+#include "setup/record.h"
 
 #define FILE_SIZE 65536
 
@@ -299,7 +301,45 @@ static int want_yaml(struct setup_plan *p, struct err *e)
 					     "what ps.yaml was", e);
 }
 
+/* Another version is a matter of an upgrade. */
+static int want_record(struct setup_plan *p, struct err *e)
+{
+	struct record r = {.version = ""};
+	int rc = place_installed(p->c) ? record_read(p->c, &r, e) : 0;
+
+	if (rc < 0)
+		return rc;
+	if (r.version[0] != '\0' && strcmp(r.version, version_ours()) != 0) {
+		rc =
+		    err_set(e, PS_CONFIG, "version %s is installed, this is %s",
+			    r.version, version_ours());
+		err_hint(e, "unifiedsetup --upgrade first");
+		return rc;
+	}
+	snprintf(r.version, sizeof(r.version), "%s", version_ours());
+	snprintf(r.role, sizeof(r.role), "%s", p->c->cs ? "cs" : "ps");
+	snprintf(r.services, sizeof(r.services), "%s", p->services);
+	return setup_want_file(p, RECORD_FILE, record_text(&r), 0644,
+			       "what is installed", e);
+}
+
 /* ---- programs ---- */
+
+/* Is it there, with its tables, its key and its authority? */
+static bool registry_is_there(const struct setup_plan *p, const char *yaml)
+{
+	const char *const argv[] = {"ps-config", "cert", "authority",
+				    "--config",	 yaml,	 NULL};
+	struct err e = {0};
+	char *text;
+	int status;
+
+	if (!place_installed(p->c) ||
+	    setup_command(p, argv, &text, &status, &e) < 0)
+		return false;
+	free(text);
+	return status == 0;
+}
 
 static int want_registry(struct setup_plan *p, const char *yaml, struct err *e)
 {
@@ -308,8 +348,10 @@ static int want_registry(struct setup_plan *p, const char *yaml, struct err *e)
 	const char *const words[] = {"ps-config", "passphrase", "new", "--keep",
 				     "--config",  yaml,		NULL};
 	char kept[PLACE_SIZE];
-	int rc =
-	    setup_program(p, "registry of the configuration server", init, e);
+	int rc = registry_is_there(p, yaml)
+		     ? 0
+		     : setup_program(p, "registry of the configuration server",
+				     init, e);
 
 	place_state(p->c, "config/connection.passphrase", kept);
 	if (rc == 0 && access(kept, F_OK) < 0)
@@ -345,23 +387,14 @@ static int want_registration(struct setup_plan *p, const char *yaml,
 		   : 0;
 }
 
-static void find_services(struct setup_plan *p)
+void setup_find_services(struct setup_plan *p, bool cs, bool vault, char *out,
+			 size_t size)
 {
-	const struct choices *c = p->c;
-	bool vault = c->vault.url[0] != '\0';
-
-	p->joins = !c->cs && setup_has_command("ps-config", "register");
-	snprintf(
-	    p->services, sizeof(p->services), "%sreceive%s%s,health%s,renew",
-	    c->cs && setup_has_command("ps-config", "serve") ? "config," : "",
-	    vault ? ",pipeline" : "", p->joins ? ",heartbeat" : "",
-	    vault ? ",verify" : "");
-}
-
-/* Would one that runs not come back after a boot? Without systemd: unknown. */
-static bool is_for_now(const json_t *service)
-{
-	return json_is_false(json_object_get(service, "boot"));
+	p->joins = !cs && setup_has_command("ps-config", "register");
+	snprintf(out, size, "%sreceive%s%s,health%s,renew",
+		 cs && setup_has_command("ps-config", "serve") ? "config," : "",
+		 vault ? ",pipeline" : "", p->joins ? ",heartbeat" : "",
+		 vault ? ",verify" : "");
 }
 
 /* Would one that runs not come back after a boot? Without systemd: unknown. */
@@ -446,7 +479,8 @@ int setup_install(struct setup_plan *p, const struct choices *c, struct err *e)
 	bool changed;
 
 	snprintf(yaml, sizeof(yaml), "%s/ps.yaml", p->etc);
-	find_services(p);
+	setup_find_services(p, c->cs, c->vault.url[0] != '\0', p->services,
+			    sizeof(p->services));
 	if (rc == 0)
 		rc = want_dirs(p, e);
 	if (rc == 0)
@@ -454,6 +488,8 @@ int setup_install(struct setup_plan *p, const struct choices *c, struct err *e)
 	if (rc == 0)
 		rc = want_yaml(p, e);
 	changed = p->n > 0;
+	if (rc == 0)
+		rc = want_record(p, e);
 	if (rc == 0)
 		rc = c->cs ? want_registry(p, yaml, e)
 			   : want_registration(p, yaml, e);

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/digest.h"
 #include "setup/choices.h"
 #include "setup/place.h"
 
@@ -87,18 +88,6 @@ void setup_free(struct setup_plan *p);
  */
 int setup_recover(const struct choices *c, struct err *e);
 
-struct remove_how {
-	bool purge;   /* data, too */
-	bool discard; /* what is in the cache and in no vault, too */
-};
-/*
- * What is to be done to take an installation away; only c->root is looked at.
- * -PS_NOINPUT: nothing is installed; -PS_NO: it would lose what is in the
- * cache. Who is killed while it is done can do it again.
- */
-int setup_uninstall(struct setup_plan *p, const struct choices *c,
-		    const struct remove_how *how, struct err *e);
-
 /*
  * What changes when the way to the vault does: c->proxy (host empty: directly)
  * goes into the ps.yaml that is there, of which all else stays.
@@ -129,11 +118,20 @@ bool setup_has_command(const char *tool, const char *command);
  */
 int setup_command(const struct setup_plan *p, const char *const *argv,
 		  char **ret, int *ret_status, struct err *e);
+/* What a program says of its failure: its line that begins with its name. */
+void setup_words(const char *text, const char *program, char *out, size_t size);
+/* Of the files of a folder, by name and contents. */
+void setup_digest(const char *dir, uint8_t out[SHA256_LEN]);
+/* The services of such a server, as ps-service names them; sets p->joins. */
+void setup_find_services(struct setup_plan *p, bool cs, bool vault, char *out,
+			 size_t size);
 /* The folder of the configuration and who owns it. */
 int setup_begin(struct setup_plan *p, const struct choices *c, struct err *e);
 
 /* The log of all steps, opened to add to it: the descriptor. */
 int setup_log_open(const struct choices *c, struct err *e);
+/* A line of it. */
+void setup_log(int fd, const struct action *a, const struct err *e);
 /* Deletes a folder and all in it; -1 with errno. */
 int setup_remove_tree(const char *path);
 

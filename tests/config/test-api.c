@@ -232,9 +232,7 @@ static void test_heartbeat(void **state)
 	assert_int_equal(order_get(reg, id, &o, &e), 0);
 	assert_string_equal(o.state, "done");
 	assert_string_equal(o.note, "7 MB");
-	/* It leaves when it was asked to, and only then. */
-	assert_int_equal(
-	    ask(DESK_LEAVE, "ps1", "", json_pack("{s:s}", "name", "ps1")), 409);
+	/* It leaves when it was asked to. */
 	assert_int_equal(contact_leave(reg, "ps1", true, &e), 0);
 	assert_int_equal(beat("ps1", "id-1", "[]", NULL), 200);
 	assert_true(json_is_true(json_object_get(answer, "leave")));
@@ -271,6 +269,28 @@ static void make_fleet(void)
 	assert_int_equal(policy_add(reg, &p, &e), 0);
 	protect("web01");
 	protect("web02");
+}
+
+static unsigned leave(const char *name)
+{
+	return ask(DESK_LEAVE, name, "", json_pack("{s:s}", "name", name));
+}
+
+/* Unasked only when that harms nobody. */
+static void test_leaving(void **state)
+{
+	struct err e = {0};
+
+	(void)state;
+	make_fleet();
+	assert_int_equal(leave("ps1"), 409);
+	assert_string_equal(said("error"), "leave");
+	assert_int_equal(beat("ps1", "id-1", "[]", NULL), 200);
+	assert_int_equal(leave("ps2"), 200);
+	assert_int_equal(leave("ps2"), 404);
+	assert_int_equal(contact_leave(reg, "ps1", true, &e), 0);
+	assert_int_equal(leave("ps1"), 200);
+	assert_int_equal(beat("ps1", "id-1", "[]", NULL), 404);
 }
 
 static void test_who_sees(void **state)
@@ -374,7 +394,7 @@ static bool on_sqlite = false, on_mariadb = true;
 	    ONE(test_status, where)
 #define ALL                                                                    \
 	MAIN_ONES(&on_sqlite), ONE(test_refused, &on_sqlite),                  \
-	    ONE(test_who_sees, &on_sqlite)
+	    ONE(test_leaving, &on_sqlite), ONE(test_who_sees, &on_sqlite)
 
 int main(void)
 {
