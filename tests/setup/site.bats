@@ -25,6 +25,17 @@ runs() { # runs ROOT SERVICE: as ps-service says
 		'.[] | select(.name == $s) | .state | . == "running" or . == "idle"'
 }
 
+site() { # the configuration server; its ports are $cs and $own
+	unifiedsetup --root site --skip-space-check /ServerMode CS \
+		/InstallLocation /data /EnvType NonVMWare /PSIP 127.0.0.1 \
+		--cs-port "$cs" /DataTransferSecurePort "$own" \
+		/VaultCredsFilePath vaultcreds --name cs1 >out || {
+		local rc=$?
+		cat out >&2
+		return "$rc"
+	}
+}
+
 branch() { # [FLAG...]: a process server of the site; its ports are $cs and $data
 	unifiedsetup --root branch --skip-space-check /ServerMode PS \
 		/InstallLocation /data /EnvType NonVMWare /CSIP 127.0.0.1 \
@@ -43,15 +54,10 @@ alerts() { # codes of what ps-health says of the branch
 }
 
 @test "configuration server, process server, heartbeat, kit, another port, and away again" {
-	local cs data
+	local cs data own
 	cs=$(free_port)
-	data=$(free_port)
-	unifiedsetup --root site --skip-space-check /ServerMode CS \
-		/InstallLocation /data /EnvType NonVMWare /PSIP 127.0.0.1 \
-		--cs-port "$cs" /DataTransferSecurePort "$data" \
-		/VaultCredsFilePath vaultcreds --name cs1 >out ||
-		{ cat out; false; }
-	wait_for runs site config
+	own=$(free_port)
+	site
 	says out "passed the vault and this server have one key"
 	for words in "the configuration server takes a login" "cxpsclient" \
 		"the vault is reached" "ps-health finds nothing critical"; do
@@ -97,13 +103,17 @@ alerts() { # codes of what ps-health says of the branch
 	cxpsclient -i 127.0.0.1 -l "$data" -P pass -y 20 >selftest ||
 		{ cat selftest; false; }
 	# What does not work is told, and what is installed stays.
-	mkdir bin
-	printf '#!/bin/sh\necho "cxpsclient: tls: not so" >&2\nexit 76\n' >bin/cxpsclient
-	chmod +x bin/cxpsclient
-	PATH=$T/bin:$PATH fails_with 76 branch
-	says out "FAILED self-test: cxpsclient"
-	says out "tls: not so"
+	touch branch/data/cache/failed
+	fails_with 69 branch
+	grep -q '^FAILED self-test: cxpsclient .*: cxpsclient: .*failed' out
 	says err "the same command goes on here"
+	rm branch/data/cache/failed
+	# What is well today and has to be mended tomorrow is no success, either.
+	yaml=$(dirname "$yaml")
+	openssl req -x509 -new -key "$yaml/server.key" -subj /CN=cs1 -days 3 \
+		-out "$yaml/server.pem" 2>/dev/null
+	fails_with 69 site
+	says out "FAILED self-test: ps-health finds nothing critical: ps-health: the certificate expires"
 	unifiedsetup --uninstall --purge --root branch >out
 	says out "services end"
 	fails_with 69 cxpsclient -i 127.0.0.1 -l "$data" -P pass -y 5
