@@ -59,8 +59,8 @@ static void look(const struct choices *c, const struct openings *o,
 			    o->proxy[0] != '\0' ? ", by " : "", o->proxy);
 		return;
 	}
-	find_failed(f, DOCTOR_CAUSE, "%u of %u fail; %.80s: %.160s",
-		    silent, asked, first, why.msg);
+	find_failed(f, DOCTOR_CAUSE, "%u of %u fail; %.80s: %.160s", silent,
+		    asked, first, why.msg);
 	if (c->proxy.host[0] != '\0')
 		find_next(f,
 			  "%s; let the proxy %s pass CONNECT to it, with this "

@@ -200,6 +200,30 @@ void setup_words(const char *text, const char *program, char *out, size_t size)
 		 text != NULL ? text : "");
 }
 
+/* Of one that says "FAILED step words" for each step: that line. */
+static void find_failed_step(const char *text, const char *program, char *out,
+			     size_t size)
+{
+	static const char mark[] = "FAILED ";
+	size_t n = 0, len;
+
+	while (*text != '\0' && strncmp(text, mark, sizeof(mark) - 1) != 0) {
+		text += strcspn(text, "\n");
+		text += *text == '\n';
+	}
+	if (*text == '\0')
+		return;
+	text += sizeof(mark) - 1;
+	n = (size_t)snprintf(out, size, "%s:", program);
+	while (*text != '\n' && *text != '\0' && n < size) {
+		text += strspn(text, " ");
+		len = strcspn(text, " \n");
+		n += (size_t)snprintf(out + n, size - n, " %.*s", (int)len,
+				      text);
+		text += len;
+	}
+}
+
 int setup_command(const struct setup_plan *p, const char *const *words,
 		  char **ret, int *ret_status, struct err *e)
 {
@@ -233,6 +257,8 @@ static int run_program(const struct setup_plan *p, const struct action *a,
 	if (rc < 0)
 		return rc;
 	setup_words(text, a->path, words, sizeof(words));
+	if (words[0] == '\0')
+		find_failed_step(text, a->path, words, sizeof(words));
 	secret_wipe(text, strlen(text));
 	free(text);
 	if (status == 0)
