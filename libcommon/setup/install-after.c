@@ -5,11 +5,9 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
-#include "base/secret.h"
 #include "base/units.h"
 #include "setup/checks.h"
 #include "setup/install.h"
@@ -104,12 +102,14 @@ static int check_health(const struct setup_plan *p, struct err *e)
 
 	snprintf(yaml, sizeof(yaml), "%s/ps.yaml", p->etc);
 	rc = setup_command(p, sample, &text, &status, e);
-	if (rc == 0 && status != 0)
-		rc = err_set(e, status < 128 ? status : PS_SOFTWARE, "%.200s",
-			     text);
 	if (rc < 0)
 		return rc;
+	if (status != 0)
+		rc = err_set(e, status < 128 ? status : PS_SOFTWARE, "%.*s",
+			     (int)strcspn(text, "\n"), text);
 	free(text);
+	if (rc < 0)
+		return rc;
 	rc = setup_command(p, check, &text, &status, e);
 	if (rc < 0)
 		return rc;

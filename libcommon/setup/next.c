@@ -2,11 +2,19 @@
 #include "config.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "setup/install.h"
 
-static void quoted(FILE *f, const char *word)
+/* A word of a shell. */
+static void put_word(FILE *f, const char *word)
 {
+	if (word[strspn(word, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+			      "abcdefghijklmnopqrstuvwxyz"
+			      "0123456789/._:-")] == '\0') {
+		fputs(word, f);
+		return;
+	}
 	fputc('\'', f);
 	for (; *word != '\0'; word++)
 		if (*word == '\'')
@@ -18,14 +26,16 @@ static void quoted(FILE *f, const char *word)
 
 static void say_kit(const struct choices *c, FILE *f)
 {
-	char etc[PLACE_SIZE];
+	char yaml[PLACE_SIZE + 16];
 
-	place_etc(c, etc);
+	place_etc(c, yaml);
+	snprintf(yaml + strlen(yaml), 16, "/ps.yaml");
 	fputs("- the recovery kit, a page to print and to keep elsewhere: "
 	      "without the key nothing can be restored\n"
 	      "    ps-vault kit --config ",
 	      f);
-	fprintf(f, "%s/ps.yaml -o kit.html\n", etc);
+	put_word(f, yaml);
+	fputs(" -o kit.html\n", f);
 }
 
 static void say_source(const struct choices *c, FILE *f)
@@ -43,14 +53,15 @@ static void say_source(const struct choices *c, FILE *f)
 		cs, c->here);
 	if (c->vault.url[0] != '\0') {
 		fputs(" --vault ", f);
-		quoted(f, c->vault.url);
+		put_word(f, c->vault.url);
 	}
+	fputs("\n    ps-config machine disk MACHINE root --size SIZE\n"
+	      "    ps-config machine enable MACHINE\n"
+	      "    scp ",
+	      f);
+	put_word(f, pass);
 	fprintf(f,
-		"\n    ps-config machine disk MACHINE root --size SIZE\n"
-		"    ps-config machine enable MACHINE\n"
-		"    scp %s root@MACHINE:/root/connection.passphrase\n",
-		pass);
-	fprintf(f,
+		" root@MACHINE:/root/connection.passphrase\n"
 		"- on that machine, as root, in the folder of the unpacked "
 		"agent (ps-agent-install(8))\n"
 		"    ./install -r MS -v %s -q\n"
