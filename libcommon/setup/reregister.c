@@ -159,6 +159,13 @@ static int check(const struct steps *s, struct err *e)
 			    "the passphrase: ps-config passphrase rotate");
 		return rc;
 	}
+	if (strcmp(s->was.version, s->now.version) != 0) {
+		rc =
+		    err_set(e, PS_CONFIG, "version %s is installed, this is %s",
+			    s->was.version, s->now.version);
+		err_hint(e, "unifiedsetup --upgrade first");
+		return rc;
+	}
 	if (s->doing.what[0] == '\0' ||
 	    strcmp(s->doing.what, "reregister") == 0)
 		return 0;

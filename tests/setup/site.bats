@@ -156,7 +156,7 @@ stored() {
 	later branch --uninstall --purge
 	says out "forgets the server 'ps1'"
 	stored
-	! server true
+	fails_with 1 server true
 	[ ! -e branch/data ]
 	fails_with 69 cxpsclient -i 127.0.0.1 -l "$data" -P pass -y 5
 	later site --uninstall
