@@ -295,26 +295,6 @@ static int purge(struct steps *s, const struct conf *conf, struct err *e)
 	return rc;
 }
 
-static int run_disable(struct steps *s, struct err *e)
-{
-	const char *const argv[] = {"ps-service", "disable",	 "--quiet",
-				    "--services", s->p.services, NULL};
-
-	return steps_program(s, argv, e);
-}
-
-static int end_services(struct steps *s, struct err *e)
-{
-	int rc = steps_want_stop(s, e);
-
-	if (rc == 0 && s->p.c->root == NULL &&
-	    setup_has_command("ps-service", "disable") &&
-	    steps_add(s, run_disable, NULL,
-		      "services and timers start no more at boot") == NULL)
-		rc = steps_full(e);
-	return rc;
-}
-
 static int remove_files(struct steps *s, const struct conf *conf, struct err *e)
 {
 	char keep[PLACE_SIZE];
@@ -348,7 +328,7 @@ static int make(struct steps *s, const struct conf *conf, struct err *e)
 	int rc = judge_cache(s, drains, e);
 
 	if (rc == 0)
-		rc = end_services(s, e);
+		rc = steps_want_stop(s, e);
 	if (rc == 0)
 		rc = strcmp(s->was.role, "cs") == 0 ? leave_alone(s, e)
 						    : leave_site(s, e);

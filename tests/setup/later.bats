@@ -7,7 +7,7 @@ prepare() {
 	command -v jq >/dev/null || skip "jq is not installed"
 	files
 	ps-vault init vault >/dev/null
-	without_services # site.bats has them
+	without_services # life.bats has them
 	PATH=$PS_BUILD/tests/setup:$PATH
 	other_end
 	install-only "$T/root" 9443 pass "$CS_PORT" >out

@@ -15,7 +15,7 @@ prepare() {
 	PATH=$PS_BUILD/tests/setup:$PATH
 	other_version next 0.2.0 setup-only
 	without_services
-	# Services that start and end at once; site.bats has real ones.
+	# Services that start and end at once; life.bats has real ones.
 	cat >bin/services <<-'END'
 		#!/bin/sh
 		case $1 in
