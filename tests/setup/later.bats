@@ -63,7 +63,16 @@ all() {
 	fails_with 65 later --upgrade
 	was "$OURS"
 	fails_with 1 later --rollback
-	says err "there is nothing to go back from"
+	says err "there is nothing to go back to"
+	# Registering again that was killed is none of their business.
+	keep=$(dirname "$(find root -type d -name ps-toolkit -path '*/lib/*')")/ps-toolkit-setup
+	mkdir -p "$keep/0.0.1"
+	echo 'what: reregister' >"$keep/doing.yaml"
+	later --upgrade >out
+	says out "nothing has to be done"
+	fails_with 1 later --rollback
+	[ -d "$keep/0.0.1" ]
+	rm -r "$keep"
 	all >now
 	diff <(grep -v installed.yaml before) <(grep -v installed.yaml now)
 	# One without a record is of the first version.

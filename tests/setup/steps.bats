@@ -120,6 +120,14 @@ walk() {
 	mv root first
 	first=first
 	walk 6 0.2.0 upgrade
+	# Half of it is taken back, too, and nothing else is done then.
+	begin
+	image >before
+	fails_with 137 with 0.2.0 setup-only root upgrade kill 5
+	fails_with 78 with 0.1.0 setup-only root upgrade
+	says err "going to 0.2.0 was begun"
+	with 0.1.0 setup-only root rollback >out || { cat out; false; }
+	image | diff before -
 	# What runs now is 0.2.0.
 	complete 0.2.0 upgrade
 	mv root upgraded
