@@ -123,7 +123,7 @@ walk() {
 	# Half of it is taken back, too, and nothing else is done then.
 	begin
 	image >before
-	fails_with 137 with 0.2.0 setup-only root upgrade kill 5
+	fails_with 137 with 0.2.0 setup-only root upgrade kill 4
 	fails_with 78 with 0.1.0 setup-only root upgrade
 	says err "going to 0.2.0 was begun"
 	with 0.1.0 setup-only root rollback >out || { cat out; false; }
