@@ -149,7 +149,8 @@ int former_keep(struct steps *s, struct err *e)
 	size_t i;
 	int rc;
 
-	if (s->doing.what[0] == '\0') {
+	if (strcmp(s->doing.what, "upgrade") != 0 ||
+	    strcmp(s->doing.from, s->was.version) != 0) {
 		if (setup_remove_tree(s->keep) < 0 && errno != ENOENT)
 			return err_sys(e, 0, "%s", s->keep);
 	}

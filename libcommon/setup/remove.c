@@ -295,12 +295,22 @@ static int purge(struct steps *s, const struct conf *conf, struct err *e)
 	return rc;
 }
 
-static int run_disable(struct steps *s, struct err *e)
+static int at_boot(struct steps *s, const char *what, struct err *e)
 {
-	const char *const argv[] = {"ps-service", "stop", "--boot", "--quiet",
+	const char *const argv[] = {"ps-service", "--quiet",	 "--boot", what,
 				    "--services", s->p.services, NULL};
 
 	return steps_program(s, argv, e);
+}
+
+static int run_disable(struct steps *s, struct err *e)
+{
+	return at_boot(s, "stop", e);
+}
+
+static int run_enable(struct steps *s, struct err *e)
+{
+	return at_boot(s, "start", e);
 }
 
 static int end_services(struct steps *s, struct err *e)
@@ -309,7 +319,7 @@ static int end_services(struct steps *s, struct err *e)
 
 	if (rc == 0 && s->p.c->root == NULL &&
 	    setup_has_command("ps-service", "stop") &&
-	    steps_add(s, run_disable, NULL,
+	    steps_add(s, run_disable, run_enable,
 		      "services and timers start no more at boot") == NULL)
 		rc = steps_full(e);
 	return rc;

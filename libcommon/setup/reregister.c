@@ -2,6 +2,7 @@
  * configuration server, or to get what is new there. */
 #include "config.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,21 +20,21 @@
 
 static int want_passphrase(struct steps *s, const char *path, struct err *e)
 {
-	char text[PASSPHRASE_SIZE + 1];
+	char word[PASSPHRASE_SIZE], *line = NULL;
 	struct fault f = {0};
 	int rc;
 
 	if (path == NULL)
 		return 0;
-	rc = passphrase_file_read(text, path, &f);
+	rc = passphrase_file_read(word, path, &f);
 	if (rc < 0) {
 		*e = f.err;
 		return rc;
 	}
-	strcat(text, "\n");
-	rc = steps_file(s, "connection.passphrase", strdup(text), 0600, e);
-	secret_wipe(text, sizeof(text));
-	return rc;
+	if (asprintf(&line, "%s\n", word) < 0)
+		line = NULL;
+	secret_wipe(word, sizeof(word));
+	return steps_file(s, "connection.passphrase", line, 0600, e);
 }
 
 /* A key of "config:", unless it is so already; takes *text over. */
@@ -157,6 +158,13 @@ static int check(const struct steps *s, struct err *e)
 			     "a configuration server registers nowhere");
 		err_hint(e, "its process servers do, each with --reregister; "
 			    "the passphrase: ps-config passphrase rotate");
+		return rc;
+	}
+	if (strcmp(s->was.version, s->now.version) != 0) {
+		rc =
+		    err_set(e, PS_CONFIG, "version %s is installed, this is %s",
+			    s->was.version, s->now.version);
+		err_hint(e, "unifiedsetup --upgrade first");
 		return rc;
 	}
 	if (s->doing.what[0] == '\0' ||

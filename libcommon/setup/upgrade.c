@@ -274,20 +274,37 @@ static int want_exchange(struct steps *s, struct err *e)
 	return rc < 0 ? rc : want_record(s, e);
 }
 
+/* Another way that was begun has to be gone first. */
+static int check_begun(const struct steps *s, bool there, struct err *e)
+{
+	const struct doing *d = &s->doing;
+	int rc = 0;
+
+	if (strcmp(d->what, "rollback") == 0) {
+		rc = err_set(e, PS_CONFIG, "going back to %s was begun", d->to);
+		err_hint(e, "go on there: --rollback, by the programs of %s",
+			 d->to);
+	} else if (there && strcmp(d->what, "upgrade") == 0 &&
+		   strcmp(d->to, s->now.version) != 0) {
+		rc = err_set(e, PS_CONFIG, "going to %s was begun", d->to);
+		err_hint(e,
+			 "--rollback takes it back, --upgrade by the programs "
+			 "of %s goes on",
+			 d->to);
+	}
+	return rc;
+}
+
 int setup_upgrade(struct steps *s, bool yes, struct err *e)
 {
 	bool there = strcmp(s->was.version, s->now.version) == 0;
 	int rc = check_order(s, e);
 
-	if (rc < 0 || (there && s->doing.what[0] == '\0'))
+	if (rc == 0)
+		rc = check_begun(s, there, e);
+	/* What was begun may be all but the end. */
+	if (rc < 0 || (there && strcmp(s->doing.what, "upgrade") != 0))
 		return rc;
-	if (strcmp(s->doing.what, "rollback") == 0) {
-		rc = err_set(e, PS_CONFIG, "going back to %s was begun",
-			     s->doing.to);
-		err_hint(e, "go on there: --rollback, by the programs of %s",
-			 s->doing.to);
-		return rc;
-	}
 	former_dir(s->p.c, there ? s->was.former : s->was.version, s->keep);
 	rc = steps_note(s, e,
 			"%s -> %s; programs and units come with the package",
@@ -305,32 +322,39 @@ int setup_upgrade(struct steps *s, bool yes, struct err *e)
 
 /* ---- and back ---- */
 
+/* An upgrade from here, or the way back to here, that was not finished. */
+static bool is_half_way(const struct steps *s)
+{
+	const struct doing *d = &s->doing;
+
+	return (strcmp(d->what, "upgrade") == 0 &&
+		strcmp(d->from, s->now.version) == 0) ||
+	       (strcmp(d->what, "rollback") == 0 &&
+		strcmp(d->to, s->now.version) == 0);
+}
+
 static int check_way_back(const struct steps *s, struct err *e)
 {
-	bool there = strcmp(s->was.version, s->now.version) == 0;
 	int rc;
 
-	if (there && s->doing.what[0] == '\0')
+	if (is_half_way(s))
+		return 0;
+	if (s->was.former[0] == '\0')
 		return err_set(e, PS_NO,
 			       "%s is installed: there is nothing to go back "
-			       "from",
+			       "to",
 			       s->was.version);
-	if (!there && strcmp(s->was.former, s->now.version) != 0) {
+	if (strcmp(s->was.former, s->now.version) != 0) {
 		rc = err_set(e, PS_CONFIG,
 			     "%s is installed, and came from %s; this is %s",
-			     s->was.version,
-			     s->was.former[0] != '\0' ? s->was.former
-						      : "nothing",
-			     s->now.version);
-		if (s->was.former[0] != '\0')
-			err_hint(e,
-				 "install the packages of %s, and call "
-				 "--rollback of that one",
-				 s->was.former);
+			     s->was.version, s->was.former, s->now.version);
+		err_hint(e,
+			 "install the packages of %s, and call --rollback of "
+			 "that one",
+			 s->was.former);
 		return rc;
 	}
-	/* Without them nothing was changed yet. */
-	if (!there && !former_complete(s->p.c, s->now.version))
+	if (!former_complete(s->p.c, s->now.version))
 		return err_set(e, PS_NOINPUT,
 			       "%s: there are no copies of %s (any more)",
 			       s->keep, s->now.version);
@@ -403,7 +427,8 @@ static int want_files_back(struct steps *s, struct err *e)
 	char *record = former_file(s->p.c, s->now.version, RECORD_FILE);
 	int rc = 0;
 
-	s->now.former[0] = '\0';
+	if (strcmp(s->was.version, s->now.version) != 0)
+		s->now.former[0] = '\0';
 	if (yaml != NULL)
 		rc = steps_file(s, "ps.yaml", yaml, 0644, e);
 	if (rc == 0)

@@ -3,7 +3,7 @@
  * behind its checks, with a step that fails: for tests that walk all of them.
  *
  *	WHAT	upgrade, rollback, reregister, uninstall, purge
- *	HOW	count	prints the number of steps
+ *	HOW	count	prints the steps, and does none
  *		kill	is killed when step N (from 1) is over
  *		fail	step N fails before it does anything
  *		half	step N does its work, and is told to have failed
@@ -85,6 +85,7 @@ int main(int argc, char **argv)
 {
 	static struct choices c;
 	struct err e = {0};
+	unsigned i;
 	int rc;
 
 	tool_init("setup-only");
@@ -99,7 +100,8 @@ int main(int argc, char **argv)
 	    plan(argv[2], &e) < 0)
 		return tool_fail(&e);
 	if (argc == 5 && strcmp(argv[3], "count") == 0) {
-		printf("%u\n", s.n);
+		for (i = 0; i < s.n; i++)
+			puts(s.list[i].words);
 		return tool_finish(PS_OK);
 	}
 	if (argc == 5 &&

@@ -11,9 +11,12 @@ prepare() {
 	command -v python3 >/dev/null || skip "no python3"
 	files
 	ps-vault init vault >/dev/null
-	mkdir bin
-	# Services that start and end at once; site.bats has real ones.
-	cat >bin/ps-service <<-'END'
+	export T
+	PATH=$PS_BUILD/tests/setup:$PATH
+	other_version next 0.2.0 setup-only
+	without_services
+	# Services that start and end at once; life.bats has real ones.
+	cat >bin/services <<-'END'
 		#!/bin/sh
 		case $1 in
 		--dump-options)
@@ -27,14 +30,11 @@ prepare() {
 		stop) rm -f "$T/running" ;;
 		esac
 	END
-	chmod +x bin/ps-service
-	export T
-	PATH=$PS_BUILD/tests/setup:$PATH
-	other_version next 0.2.0 setup-only
-	PATH=$T/bin:$PATH
-	VAR=$(unifiedsetup --help |
-		sed -n 's,^The configuration: \(.*\)/etc/ps-toolkit/.*,\1/var/lib,p')
+	chmod +x bin/services
 }
+
+# From now on there are services.
+with_services() { mv bin/services bin/ps-service; }
 
 # with VERSION COMMAND...: by the programs of that version
 with() {
@@ -56,7 +56,7 @@ image() {
 begin() { # the installation of $first, and it runs
 	rm -rf root
 	cp -a "$first" root
-	>running
+	touch running
 }
 
 # complete VERSION WHAT: what it comes to when nothing fails
@@ -90,41 +90,52 @@ broken() {
 	[ "$2" = uninstall ] || [ -e running ]
 }
 
-# walk VERSION WHAT: each step in one way, or (PS_LONG) in all of them
+# walk MIN VERSION WHAT [WORDS]: each step (that has those words) in one way, or
+# in all of them (with words, or PS_LONG); at least MIN
 walk() {
-	local n steps how ways=(kill fail half)
-	complete "$1" "$2"
+	local n how words ways=(kill fail half) all=${4:-${PS_LONG:-}}
+	complete "$2" "$3"
 	begin
 	image >before
-	steps=$(with "$1" setup-only root "$2" count 0)
-	tried=0
-	for ((n = 1; n <= steps; n++)); do
+	with "$2" setup-only root "$3" count 0 >steps
+	tried=0 n=0
+	while read -r words; do
+		n=$((n + 1))
+		[[ $words = *${4:-}* ]] || continue
 		for how in "${ways[@]}"; do
-			[ -n "${PS_LONG:-}" ] || [ "$how" = "${ways[n % 3]}" ] ||
-				continue
-			broken "$1" "$2" "$how" "$n" ||
-				{ echo "$2: $how at $n"; cat out err; false; }
+			[ -n "$all" ] || [ "$how" = "${ways[n % 3]}" ] || continue
+			broken "$2" "$3" "$how" "$n" ||
+				{ echo "$3: $how at $n"; cat out err; false; }
 		done
-	done
-	echo "# $2: $tried of $steps steps" >&3
-	[ "$tried" -ge "$3" ]
+	done <steps
+	echo "# $3: $tried, $n steps" >&3
+	[ "$tried" -ge "$1" ]
 }
 
 @test "a process server: each step of all that is done to it" {
 	with 0.2.0 other_end two
 	install-only root 9443 pass "$CS_PORT" >out
-	>"$(find root -type d -name health)/heartbeat"
+	touch "$(find root -type d -name health)/heartbeat"
+	with_services
 	mv root first
 	first=first
-	walk 0.2.0 upgrade 7
+	walk 6 0.2.0 upgrade
+	# Half of it is taken back, too, and nothing else is done then.
+	begin
+	image >before
+	fails_with 137 with 0.2.0 setup-only root upgrade kill 4
+	fails_with 78 with 0.1.0 setup-only root upgrade
+	says err "going to 0.2.0 was begun"
+	with 0.1.0 setup-only root rollback >out || { cat out; false; }
+	image | diff before -
 	# What runs now is 0.2.0.
 	complete 0.2.0 upgrade
 	mv root upgraded
 	first=upgraded
-	walk 0.1.0 rollback 6
+	walk 6 0.1.0 rollback
 	first=first
-	walk 0.1.0 reregister 4
-	walk 0.1.0 uninstall 6
+	walk 5 0.1.0 reregister
+	walk 6 0.1.0 uninstall
 }
 
 @test "a configuration server: a registry with older tables, and back" {
@@ -146,17 +157,16 @@ walk() {
 	}
 	# As a version before made it.
 	sql "DROP TABLE contacts; UPDATE schema_at SET version = 2"
+	with_services
 	mv root first
 	first=first
-	walk 0.2.0 upgrade 6
+	walk 6 0.2.0 upgrade registry
 	ps-config list --config "$(find root -path '*/etc/ps-toolkit/ps.yaml')" >/dev/null
 	# As one that is newer than 0.1.0 knows would leave it.
 	complete 0.2.0 upgrade
 	sql "CREATE TABLE newer (a INTEGER); UPDATE schema_at SET version = 4"
 	mv root upgraded
 	first=upgraded
-	walk 0.1.0 rollback 4
+	walk 3 0.1.0 rollback registry
 	cmp root/"${db#root/}" first/"${db#root/}"
-	# Its own registry, which no other version made, stays.
-	sql "CREATE TABLE contacts (server TEXT)" || true
 }
