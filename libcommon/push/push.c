@@ -268,8 +268,10 @@ static void work(struct talk *t, const struct push_plan *plan,
 		return;
 	t->r->end = PUSH_REGISTERED;
 	if (package != NULL) {
-		t->r->end =
-		    t->r->was[0] != '\0' ? PUSH_UPGRADED : PUSH_INSTALLED;
+		bool newer = t->r->was[0] != '\0' &&
+			     strcmp(t->r->was, package->version) != 0;
+
+		t->r->end = newer ? PUSH_UPGRADED : PUSH_INSTALLED;
 		snprintf(t->r->version, sizeof(t->r->version), "%s",
 			 package->version);
 	}
