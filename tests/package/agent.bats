@@ -75,6 +75,7 @@ usual() { install_agent -r MS -v VmWare -d /opt/asr "$@"; }
 		-r MS -v VmWare -i 192.0.2.1
 		-r MS -v VmWare -P file
 		-t agent -a host -R Agent
+		-q
 		-t both -a host -R Agent -c http
 		-r
 	END
@@ -114,6 +115,11 @@ usual() { install_agent -r MS -v VmWare -d /opt/asr "$@"; }
 	sed -i s/version=.*/version=0.0.9/ "$R/etc/ps-toolkit/agent-install"
 	usual -a Upgrade
 	grep -qx version=0.1.0 "$R/etc/ps-toolkit/agent-install"
+	sed -i 's/version=.*/version=0.0.9/; s/VmWare/Physical/' \
+		"$R/etc/ps-toolkit/agent-install"
+	install_agent -q
+	sort "$R/etc/ps-toolkit/agent-install" | tr '\n' ' ' >now
+	[ "$(cat now)" = "dir=/opt/asr platform=Physical role=MS version=0.1.0 " ]
 	sed -i s/version=.*/version=0.10.0/ "$R/etc/ps-toolkit/agent-install"
 	fails_with 78 usual
 	grep -q newer err

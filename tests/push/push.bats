@@ -85,6 +85,7 @@ root_of() { echo "$M/roots/$1"; }
 		-u -x host
 		-d relative host
 		-d /a;b host
+		--cs-port 0 host
 		--account a -u b host
 		--jobs 0 host
 		-r PS host
@@ -207,6 +208,8 @@ port_of() { # PID: sets port
 	[ -x "$M/roots/sudo/usr/local/ASR/bin/ps-agent" ]
 	fails_with 1 keyed --no-register --json "$(at 15)"
 	[ "$(what "$(at 15)")" = "failed space 95524" ]
+	push --account easy --no-register --json --check -d /none/such "$(at 16)" >out
+	[ "$(what "$(at 16)")" = "ready - -" ]
 }
 
 @test "it installs, registers, and is skipped the next time" {
