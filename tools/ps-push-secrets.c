@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/secret.h"
@@ -51,14 +52,15 @@ static int from_registry(struct secrets *s, struct reg *r, const char *account,
 static int make_folder(struct secrets *s, struct err *e)
 {
 	const char *run = getenv("XDG_RUNTIME_DIR");
+	struct stat st;
 	ssize_t n = readlink("/proc/self/exe", s->self, sizeof(s->self) - 1);
 
 	if (n < 0)
 		return err_sys(e, 0, "/proc/self/exe");
 	s->self[n] = '\0';
 	if (run == NULL || *run != '/' || strlen(run) > 32 ||
-	    access(run, W_OK) < 0)
-		run = "/tmp";
+	    stat(run, &st) < 0 || st.st_uid != geteuid())
+		run = "/tmp"; /* where nobody can rename it either */
 	snprintf(s->folder, sizeof(s->folder), "%s/ps-push.XXXXXX", run);
 	if (mkdtemp(s->folder) != NULL)
 		return 0;

@@ -13,6 +13,7 @@
 #include "base/pool.h"
 #include "base/secret.h"
 #include "base/tool.h"
+#include "base/units.h"
 #include "ps-push.h"
 #include "push/push.h"
 #include "push/state.h"
@@ -252,13 +253,15 @@ static int push_all(struct run *run, struct targets *t, struct err *e)
 
 static void check_word(const char *option, const char *text)
 {
-	if (text != NULL && !push_word_ok(text))
+	if (text != NULL && (!push_word_ok(text) || strlen(text) >= HOST_SIZE))
 		opt_misuse("--%s '%s': letters, digits and . _ : / + %% - only",
 			   option, text);
 }
 
 static void check_asked(int operands)
 {
+	uint64_t port;
+
 	if (operands == 0 && hosts_file == NULL && !retry)
 		opt_misuse("which hosts? HOST..., --hosts FILE or --retry");
 	if (account != NULL &&
@@ -273,7 +276,8 @@ static void check_asked(int operands)
 		opt_misuse("--install-dir '%s': begins with /", push.dir);
 	check_word("install-dir", push.dir);
 	check_word("cs", push.cs);
-	check_word("cs-port", push.cs_port);
+	if (!parse_u64(push.cs_port, 65535, &port) || port == 0)
+		opt_misuse("--cs-port '%s': no port", push.cs_port);
 	check_word("user", push.way.user);
 }
 

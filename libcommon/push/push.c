@@ -8,7 +8,7 @@
 #include "base/units.h"
 #include "push/push.h"
 
-#define WORDS_SIZE 512
+#define WORDS_SIZE 1024 /* of a command line */
 
 struct talk {
 	const struct push *p;
@@ -16,6 +16,9 @@ struct talk {
 	struct push_result *r;
 	struct session s;
 	bool began; /* target.sh runs there */
+	/* what it may still ask for, once each */
+	const struct package *package;
+	bool passphrase;
 };
 
 /* ---- ends ---- */
@@ -51,7 +54,7 @@ static void last_said(const struct session *s, char *out, size_t size)
 		from--;
 	snprintf(out, size, "%.*s", (int)(end - from), from);
 	for (; *out != '\0'; out++)
-		if ((unsigned char)*out < ' ' || *out == 127)
+		if (*out < ' ' || *out > '~')
 			*out = '?';
 }
 
@@ -118,10 +121,10 @@ static void say(const struct talk *t, const char *words)
 		t->p->say(t->h, words);
 }
 
-/* What it asks for is queued. Returns 0, or a failure of this side. */
-static int answer(struct talk *t, const struct package *package,
-		  const char *line, struct err *e)
+/* What it may ask for is queued. Returns 0, or a failure of this side. */
+static int answer(struct talk *t, const char *line, struct err *e)
 {
+	const struct package *package = t->package;
 	uint64_t have;
 
 	if (strncmp(line, "have ", 5) == 0 && package != NULL &&
@@ -129,12 +132,14 @@ static int answer(struct talk *t, const struct package *package,
 		say(t, have > 0 ? "goes on with copying" : "copies");
 		session_send_file(&t->s, package->fd, (off_t)have,
 				  (off_t)package->size);
+		t->package = NULL;
 		return 0;
 	}
-	if (strcmp(line, "want passphrase") == 0 && t->p->passphrase != NULL) {
+	if (strcmp(line, "want passphrase") == 0 && t->passphrase) {
 		int rc = session_send(&t->s, t->p->passphrase,
 				      strlen(t->p->passphrase), e);
 
+		t->passphrase = false;
 		return rc == 0 ? session_send(&t->s, "\n", 1, e) : rc;
 	}
 	if (strncmp(line, "at ", 3) == 0)
@@ -238,7 +243,7 @@ static bool hear_work(struct talk *t, const struct package *package,
 		else if (strncmp(line, "fail ", 5) == 0)
 			take_failure(t->r, line + 5);
 		else
-			rc = answer(t, package, line, e);
+			rc = answer(t, line, e);
 	}
 	*ret_rc = rc;
 	return done;
@@ -254,11 +259,13 @@ static void work(struct talk *t, const struct push_plan *plan,
 
 	work_words(t->p, t->h, plan, words, sizeof(words));
 	t->began = false;
+	t->package = package;
+	t->passphrase = plan->enrol;
 	rc = session_open(&t->s, &t->p->way, t->h, rights, true, words, e);
 	if (rc == 0 && package != NULL)
 		rc = send_signature(t, package, e);
 	if (rc == 0)
-		done = hear_work(t, package, &rc, e);
+		done = hear_work(t, &rc, e);
 	status = session_close(&t->s);
 	if (rc < 0)
 		failed_here(t->r, e);
@@ -268,8 +275,10 @@ static void work(struct talk *t, const struct push_plan *plan,
 		return;
 	t->r->end = PUSH_REGISTERED;
 	if (package != NULL) {
-		t->r->end =
-		    t->r->was[0] != '\0' ? PUSH_UPGRADED : PUSH_INSTALLED;
+		bool newer = t->r->was[0] != '\0' &&
+			     strcmp(t->r->was, package->version) != 0;
+
+		t->r->end = newer ? PUSH_UPGRADED : PUSH_INSTALLED;
 		snprintf(t->r->version, sizeof(t->r->version), "%s",
 			 package->version);
 	}

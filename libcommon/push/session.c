@@ -21,7 +21,7 @@
 
 #define ASKPASS_ENV "PS_PUSH_PIPE"
 #define MAX_ARGS 64
-#define ARG_SIZE 640
+#define ARG_SIZE 1280
 
 extern char **environ;
 
@@ -57,7 +57,8 @@ static int fill_pipe(struct session *s, struct err *e)
 		 (void *)s);
 	if (mkfifo(s->fifo, 0600) < 0)
 		return err_sys(e, 0, "%s", s->fifo);
-	s->fifo_fd = open(s->fifo, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	s->fifo_fd =
+	    open(s->fifo, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
 	if (s->fifo_fd < 0 ||
 	    io_write_full(s->fifo_fd, password, strlen(password)) < 0 ||
 	    io_write_full(s->fifo_fd, "\n", 1) < 0)
@@ -211,12 +212,11 @@ static void make_args(struct args *a, const struct session_way *w,
 /* ---- the process ---- */
 
 /* The environment of ssh: ours, and where its helper finds the password. */
-static char **make_env(const struct session *s, char *const extra[], unsigned n)
+static char **make_env(char *const extra[], unsigned n)
 {
 	unsigned have = 0, k = 0;
 	char **env;
 
-	(void)s;
 	while (environ[have] != NULL)
 		have++;
 	env = calloc(have + n + 1, sizeof(*env));
@@ -243,7 +243,7 @@ static int spawn(struct session *s, const struct args *a, const int fds[3],
 
 	snprintf(helper, sizeof(helper), "SSH_ASKPASS=%s", s->way->askpass);
 	snprintf(pipe_path, sizeof(pipe_path), ASKPASS_ENV "=%s", s->fifo);
-	env = make_env(s, extra, s->fifo[0] != '\0' ? 4 : 1);
+	env = make_env(extra, s->fifo[0] != '\0' ? 4 : 1);
 	if (env == NULL)
 		return err_sys(e, PS_TEMPFAIL, "ssh");
 	posix_spawn_file_actions_init(&actions);
@@ -303,11 +303,20 @@ static int start(struct session *s, const struct args *a, struct err *e)
 	return rc;
 }
 
+static int cancelled(struct err *e)
+{
+	int rc = err_set(e, PS_TEMPFAIL, "ended by a signal");
+
+	e->sys = ECANCELED;
+	return rc;
+}
+
 int session_open(struct session *s, const struct session_way *w,
 		 const struct push_host *h, enum session_rights rights,
 		 bool bounded, const char *words, struct err *e)
 {
 	struct args *a = malloc(sizeof(*a));
+	struct pollfd ended = {w->cancel_fd, POLLIN, 0};
 	int rc;
 
 	memset(s, 0, sizeof(*s));
@@ -317,6 +326,10 @@ int session_open(struct session *s, const struct session_way *w,
 	s->end_ns = s->idle_ns + (int64_t)w->total_s * NS_PER_S;
 	if (a == NULL)
 		return err_sys(e, PS_TEMPFAIL, "%s", h->text);
+	if (poll(&ended, 1, 0) > 0) {
+		free(a);
+		return cancelled(e);
+	}
 	make_args(a, w, h, rights, bounded, words);
 	rc = fill_pipe(s, e);
 	if (rc == 0 && rights == SESSION_SUDO_PASSWORD) {
@@ -476,7 +489,7 @@ static bool cut_line(struct session *s, char line[SESSION_LINE])
 	memcpy(line, s->buf, n);
 	line[n] = '\0';
 	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)line[i] < ' ' || line[i] == 127)
+		if (line[i] < ' ' || line[i] > '~')
 			line[i] = '?';
 	s->nbuf -= used;
 	memmove(s->buf, s->buf + used, s->nbuf);
@@ -507,12 +520,8 @@ static int step(struct session *s, struct err *e)
 		return too_late(s, now, e);
 	if (poll(p, 4, (int)((end - now) / 1000000 + 1)) < 0 && errno != EINTR)
 		return err_sys(e, 0, "poll");
-	if (p[0].revents != 0) {
-		int rc = err_set(e, PS_TEMPFAIL, "cancelled");
-
-		e->sys = ECANCELED;
-		return rc;
-	}
+	if (p[0].revents != 0)
+		return cancelled(e);
 	if (p[2].revents != 0)
 		hear_err(s);
 	if (p[1].revents != 0)

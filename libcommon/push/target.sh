@@ -70,7 +70,7 @@ look_installed() {
 
 look_room() { # WORD PATH
 	place=$ROOT$2
-	while [ ! -d "$place" ]; do place=${place%/*}; done
+	while [ -n "$place" ] && [ ! -d "$place" ]; do place=${place%/*}; done
 	say "$1 $(df -Pk "${place:-/}" | awk 'NR == 2 { print $4 }')"
 }
 

@@ -16,16 +16,18 @@ setup_file() {
 	mkdir "$tree/usr/lib"
 	mv "$tree"/lib/*.d "$tree/usr/lib/"
 	"$PS_SOURCE/packaging/split" "$tree" "$BATS_FILE_TMPDIR/agent"
+	ssh-keygen -q -t ed25519 -N '' -f "$BATS_FILE_TMPDIR/key"
 	XZ_OPT=-0 "$PS_SOURCE/packaging/agent/make-tarball" "$BATS_FILE_TMPDIR/agent" \
-		0.1.0 "$BATS_FILE_TMPDIR"
+		0.1.0 "$BATS_FILE_TMPDIR" "$BATS_FILE_TMPDIR/key"
 	tar -C "$BATS_FILE_TMPDIR" -xJf "$BATS_FILE_TMPDIR"/ps-toolkit-agent-*.tar.xz
 	mv "$BATS_FILE_TMPDIR"/ps-toolkit-agent-*/ "$BATS_FILE_TMPDIR/unpacked"
 }
 
-need_all() { command -v patchelf >/dev/null; }
+need_all() { command -v patchelf ssh-keygen >/dev/null; }
 
 prepare() {
 	need patchelf
+	need ssh-keygen
 	UNPACKED=$BATS_FILE_TMPDIR/unpacked
 	R=$T/root
 	mkdir "$R"
@@ -73,6 +75,7 @@ usual() { install_agent -r MS -v VmWare -d /opt/asr "$@"; }
 		-r MS -v VmWare -i 192.0.2.1
 		-r MS -v VmWare -P file
 		-t agent -a host -R Agent
+		-q
 		-t both -a host -R Agent -c http
 		-r
 	END
@@ -112,6 +115,11 @@ usual() { install_agent -r MS -v VmWare -d /opt/asr "$@"; }
 	sed -i s/version=.*/version=0.0.9/ "$R/etc/ps-toolkit/agent-install"
 	usual -a Upgrade
 	grep -qx version=0.1.0 "$R/etc/ps-toolkit/agent-install"
+	sed -i 's/version=.*/version=0.0.9/; s/VmWare/Physical/' \
+		"$R/etc/ps-toolkit/agent-install"
+	install_agent -q
+	sort "$R/etc/ps-toolkit/agent-install" | tr '\n' ' ' >now
+	[ "$(cat now)" = "dir=/opt/asr platform=Physical role=MS version=0.1.0 " ]
 	sed -i s/version=.*/version=0.10.0/ "$R/etc/ps-toolkit/agent-install"
 	fails_with 78 usual
 	grep -q newer err
@@ -130,6 +138,31 @@ usual() { install_agent -r MS -v VmWare -d /opt/asr "$@"; }
 	if [ "$(id -u)" -ne 0 ]; then
 		fails_with 77 "$UNPACKED/install" -r MS -v VmWare
 	fi
+}
+
+@test "told who may sign, it installs what they signed and nothing else" {
+	echo "ps-toolkit-packages $(cat "$BATS_FILE_TMPDIR/key.pub")" >signers
+	echo "somebody $(cat "$BATS_FILE_TMPDIR/key.pub")" >others
+	ssh-keygen -Y verify -f signers -I ps-toolkit-packages -n ps-toolkit-package \
+		-s "$BATS_FILE_TMPDIR"/*.xz.sig <"$(echo "$BATS_FILE_TMPDIR"/*.xz)" >/dev/null
+	fails_with 66 usual --signers none
+	fails_with 65 usual --signers others
+	cp -a "$UNPACKED" bad
+	echo more >bad/tree/more
+	fails_with 65 bad/install --root "$R" -r MS -v VmWare --signers signers
+	grep -q 'nobody has signed' err
+	rm bad/tree/more
+	flip_bit bad/tree/bin/ps-agent 5000
+	(cd bad && find . -type f ! -name 'SHA256SUMS*' -print0 | xargs -0 sha256sum >SHA256SUMS)
+	fails_with 65 bad/install --root "$R" -r MS -v VmWare --signers signers
+	rm bad/SHA256SUMS.sig
+	fails_with 65 bad/install --root "$R" -r MS -v VmWare --signers signers
+	grep -q 'not signed' err
+	[ -z "$(ls "$R")" ]
+	# What its user puts beside it does no harm.
+	cp -a "$UNPACKED" good
+	echo word >good/passphrase.txt
+	good/install --root "$R" -r MS -v VmWare -d /opt/asr --signers signers -q
 }
 
 @test "uninstall keeps keys and maps unless it is told to purge" {
@@ -204,9 +237,15 @@ config_server() {
 	fails_with 69 configure -p 1 -P pass -n web01
 	cmp "$conf" before
 	[ -z "$(find "$R/etc/ps-toolkit" -name '.configure*')" ]
+	# From standard input; the last line may have no newline.
+	rm "$R/etc/ps-toolkit/machine.key"
+	tr -d '\n' <pass | configure -P - -n web01 -q
+	[ -s "$R/etc/ps-toolkit/machine.key" ]
+	fails_with 65 configure -P - -n web01 </dev/null
 	# A master target is registered; the older form does both at once.
-	PS_IDENTITY=$T/identity install_agent -t both -a host -R MasterTarget -d /opt/asr \
+	install_agent -t both -a host -R MasterTarget -d /opt/asr \
 		-i 127.0.0.1 -p "$PORT" -s y -c https -P pass >out
 	grep -q 'Registered as master target' out
+	[ -s "$R/var/lib/ps-toolkit/identity/server.key" ]
 	ps-config server list --json | jq -e '.[] | select(.role == "mt")'
 }

@@ -38,6 +38,8 @@ sshd_config() { # PORT
 		KbdInteractiveAuthentication no
 		UsePAM no
 		MaxStartups 200
+		KexAlgorithms curve25519-sha256
+		Ciphers aes128-gcm@openssh.com
 		Subsystem sftp internal-sftp
 	END
 	for i in {2..16}; do echo "ListenAddress 127.0.0.$i:$1"; done
@@ -75,7 +77,9 @@ odd_machines() {
 user_files() {
 	local hash uid=64000 name
 	hash=$(openssl passwd -6 -salt ab "$(cat password)")
-	grep -E '^(root|sshd|nobody):' /etc/passwd >passwd
+	# Not what this machine's root has in its home.
+	sed -nE -e 's,^(root:.*):[^:]*:[^:]*$,\1:/:/bin/sh,p' -e '/^(sshd|nobody):/p' \
+		/etc/passwd >passwd
 	grep -E '^(root|sshd|nobody):' /etc/shadow >shadow
 	for name in boss easy plain shut; do
 		uid=$((uid + 1))

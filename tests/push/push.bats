@@ -2,6 +2,7 @@
 # Push installation against a real sshd: each way in which it fails, and how it
 # goes on.
 load ../lib/common
+load ../lib/style
 load machines
 
 setup_file() {
@@ -14,7 +15,8 @@ setup_file() {
 
 need_all() {
 	command -v patchelf strip socat jq strace ssh ssh-keyscan >/dev/null &&
-		PATH=$PATH:/usr/sbin command -v sshd >/dev/null
+		PATH=$PATH:/usr/sbin command -v sshd >/dev/null &&
+		{ [ "$(id -u)" -ne 0 ] || can_be_root; }
 }
 
 teardown_file() {
@@ -45,7 +47,7 @@ config_server() {
 }
 
 prepare() {
-	need_all || skip "sshd, ssh, jq, patchelf, socat or strace is missing"
+	need_all || skip "a program is missing, or (as root) mount namespaces and sudo"
 	M=$BATS_FILE_TMPDIR
 	PORT=$(cat "$M/port")
 	CSPORT=$(cat "$M/csport")
@@ -83,6 +85,7 @@ root_of() { echo "$M/roots/$1"; }
 		-u -x host
 		-d relative host
 		-d /a;b host
+		--cs-port 0 host
 		--account a -u b host
 		--jobs 0 host
 		-r PS host
@@ -104,10 +107,26 @@ root_of() { echo "$M/roots/$1"; }
 	grep -q 'account list' err
 }
 
+@test "the manual has each reason, with its code" {
+	need mandoc
+	local word code n=0
+	mandoc -T utf8 -O width=200 "$PS_SOURCE/man/ps-push.8" | col -b >page
+	while read -r word code; do
+		n=$((n + 1))
+		if [ "$code" -eq 0 ]; then
+			grep -qE "(^| )$word(,|\$)" page
+		else
+			grep -qE "^ *$word $code\$" page
+		fi || { echo "not in the manual: $word $code" >&2; false; }
+	done < <(tr '\n' ' ' <"$PS_SOURCE/libcommon/push/reason.c" |
+		grep -oE '\{"[a-z-]+", [0-9]+,' | tr -d '{",')
+	[ "$n" -gt 30 ]
+}
+
 @test "each thing that stands in the way has its reason and its code" {
 	local port
 	# One that is silent, one that is another machine than it was.
-	start socat TCP-LISTEN:0,bind=127.0.0.1,fork EXEC:'sleep 60'
+	start socat TCP-LISTEN:0,bind=127.0.0.1,fork SYSTEM:'cat >/dev/null'
 	port_of "${STARTED[0]}"
 	sed "/127.0.0.9\]/s/ .*/ $(cut -d' ' -f1,2 "$M/host2.pub" | sed 's,/,\\/,g')/
 		/127.0.0.8\]/d" "$M/known_hosts" >known
@@ -116,11 +135,11 @@ root_of() { echo "$M/roots/$1"; }
 		>"$(root_of 6)/etc/ps-toolkit/agent-install"
 	printf 'version=0.0.1\ndir=/opt/asr\nrole=MS\n' \
 		>"$(root_of 7)/etc/ps-toolkit/agent-install"
+	keyed --no-register --json --connect-timeout 1 "127.0.0.1:$port" >silent 3>&- &
+	pid=$!
 	fails_with 1 keyed --known-hosts known --no-register --json -d /usr/local/ASR \
-		--connect-timeout 2 -j 16 \
-		"$(at 6)" "$(at 7)" "$(at 8)" "$(at 9)" "$(at 10)" "$(at 11)" \
-		"$(at 12)" "$(at 13)" 127.0.0.2:1 "127.0.0.1:$port" \
-		no-such-host.invalid
+		-j 16 "$(at 6)" "$(at 7)" "$(at 8)" "$(at 9)" "$(at 10)" "$(at 11)" \
+		"$(at 12)" "$(at 13)" 127.0.0.2:1 no-such-host.invalid
 	while read -r host want; do
 		[ "$(what "$host")" = "$want" ] ||
 			{ echo "$host: $(what "$host"), wanted $want" >&2; false; }
@@ -134,10 +153,9 @@ root_of() { echo "$M/roots/$1"; }
 		$(at 12) failed tools -
 		$(at 13) failed no-command 95103
 		127.0.0.2:1 failed no-ssh 95522
-		127.0.0.1:$port failed unreachable 95117
 		no-such-host.invalid failed unreachable 95117
 	END
-	[ "$(jq .failed out)" -eq 11 ]
+	[ "$(jq .failed out)" -eq 10 ]
 	# All have a hint; nothing was changed anywhere.
 	jq -e 'all(.hosts[]; .failure.hint != "")' out
 	[ -z "$(find "$M"/roots/[2-9] "$M"/roots/1? -name ps-push)" ]
@@ -146,6 +164,9 @@ root_of() { echo "$M/roots/$1"; }
 		--check "$(at 8)" "$(at 9)"
 	[ "$(what "$(at 8)")" = "ready - -" ]
 	[ "$(what "$(at 9)")" = "failed host-key 95518" ]
+	fails_with 1 wait $pid
+	cp silent out
+	[ "$(what "127.0.0.1:$port")" = "failed unreachable 95117" ]
 	# Another key than the one that is let in.
 	fails_with 1 push -u "$(id -un)" -i "$M/other" --no-register --json "$(at 2)"
 	[ "$(what "$(at 2)")" = "failed login 95108" ]
@@ -156,31 +177,39 @@ port_of() { # PID: sets port
 	port=$(ss -Hltnp | sed -n "s/.*127.0.0.1:\([0-9]*\) .*pid=$1,.*/\1/p")
 }
 
-@test "accounts: password, sudo, and what an account may not" {
-	can_be_root || skip "needs root, mount namespaces and sudo"
-	local account want
-	while read -r account want; do
-		rm -rf "$M"/roots/sudo/*
-		rc=0
-		push --account "$account" --no-register --json "$(at 16)" >out 2>err || rc=$?
-		[ "$(what "$(at 16)")" = "$want" ] ||
-			{ echo "$account: $(what "$(at 16)")" >&2; false; }
-		if [ "$rc" -eq 0 ]; then
-			[ -x "$M/roots/sudo/usr/local/ASR/bin/ps-agent" ]
-			[ "$(stat -c %U "$M/roots/sudo/usr/local/ASR/bin/ps-agent")" = root ]
-		fi
+@test "accounts: what they may not, and a root that needs no password" {
+	can_be_root || skip "needs root"
+	local account host want pids=()
+	while read -r account host want; do
+		push --account "$account" --no-register --json --state "$T/$account" \
+			"$(at "$host")" >"out.$account.$host" 2>"err.$account" 3>&- &
+		pids+=($!)
 	done <<-END
-		boss installed - -
-		easy installed - -
-		plain failed rights 95517
-		shut failed disabled 95519
-		bad failed login 95108
+		easy 16
+		plain 16
+		shut 16
+		bad 16
+		bad 14
 	END
-	fails_with 1 push --account bad --no-register --json "$(at 14)"
-	[ "$(what "$(at 14)")" = "failed too-many-tries 95520" ]
+	rc=0
+	for pid in "${pids[@]}"; do wait "$pid" || rc=$((rc + 1)); done
+	[ "$rc" -eq 4 ]
+	while read -r account host want; do
+		cp "out.$account.$host" out
+		[ "$(what "$(at "$host")")" = "$want" ] ||
+			{ echo "$account: $(what "$(at "$host")")" >&2; false; }
+	done <<-END
+		easy 16 installed - -
+		plain 16 failed rights 95517
+		shut 16 failed disabled 95519
+		bad 16 failed login 95108
+		bad 14 failed too-many-tries 95520
+	END
+	[ -x "$M/roots/sudo/usr/local/ASR/bin/ps-agent" ]
 	fails_with 1 keyed --no-register --json "$(at 15)"
 	[ "$(what "$(at 15)")" = "failed space 95524" ]
-	[ -z "$(find /tmp "${XDG_RUNTIME_DIR:-/nonexistent}" -maxdepth 1 -name 'ps-push.*' 2>/dev/null)" ]
+	push --account easy --no-register --json --check -d /none/such "$(at 16)" >out
+	[ "$(what "$(at 16)")" = "ready - -" ]
 }
 
 @test "it installs, registers, and is skipped the next time" {
@@ -203,11 +232,10 @@ port_of() { # PID: sets port
 	keyed "${CS[@]}" --json "$(at 2 web02)" >out
 	[ "$(what "$(at 2)")" = "registered - -" ]
 	[ "$(stat -c %i "$(root_of 2)/usr/local/ASR")" -eq "$inode" ]
-	sed -i s/version=.*/version=0.0.9/ "$(root_of 2)/etc/ps-toolkit/agent-install"
-	keyed "${CS[@]}" "$(at 2 web02)" >out
-	grep -q 'upgraded .* 0.1.0 (was 0.0.9)' out
-	keyed --no-register --again --json "$(at 2)" >out
-	[ "$(what "$(at 2)")" = "upgraded - -" ]
+	: >"$(root_of 2)/usr/local/ASR/bin/ps-agent"
+	keyed --no-register --again "$(at 2)" >out
+	grep -q "^$(at 2) *installed  *0.1.0 " out
+	"$(root_of 2)/usr/local/ASR/bin/ps-agent" --version >/dev/null
 	# A master target is a server of the site.
 	keyed "${CS[@]}" -r MT --json "$(at 4 mt1)" >out
 	[ "$(what "$(at 4)")" = "installed - -" ]
@@ -215,40 +243,46 @@ port_of() { # PID: sets port
 }
 
 @test "what fails at registering is told, and the next push goes on" {
-	chmod 600 "$M/badpass"
+	mkdir -p "$(root_of 3)/etc/ps-toolkit"
+	printf 'version=0.0.9\ndir=/usr/local/ASR\nrole=MS\n' \
+		>"$(root_of 3)/etc/ps-toolkit/agent-install"
 	fails_with 1 keyed "${CS[@]}" -P "$M/badpass" --json "$(at 2 web01)"
 	[ "$(what "$(at 2)")" = "failed passphrase -" ]
 	[ ! -e "$(root_of 2)/etc/ps-toolkit/machine.key" ]
 	fails_with 1 keyed "${CS[@]}" --cs-port 1 --json "$(at 2 web01)" "$(at 3)"
 	[ "$(what "$(at 2)")" = "failed cs-unreachable -" ]
 	[ "$(what "$(at 3)")" = "failed cs-unreachable -" ]
-	keyed "${CS[@]}" --retry --json >out
-	[ "$(what "$(at 2)")" = "registered - -" ]
-	[ "$(what "$(at 3)")" = "installed - -" ]
+	keyed "${CS[@]}" --retry >out
+	grep -q "^$(at 2) *registered " out
+	grep -q "^$(at 3) *upgraded  *0.1.0 (was 0.0.9) " out
 	keyed "${CS[@]}" --retry --json >out
 	[ "$(jq '.hosts | length' out)" -eq 0 ]
 }
 
 @test "only what is signed by who may sign is unpacked" {
-	cp "$M"/*.tar.xz* .
-	flip_bit ps-toolkit-agent-*.tar.xz 5000
-	fails_with 1 keyed -p "$T" --no-register --json "$(at 2)"
-	[ "$(what "$(at 2)")" = "failed signature -" ]
-	cp "$M"/*.tar.xz .
-	"$PS_SOURCE/packaging/sign" "$M/other" ps-toolkit-agent-*.tar.xz
-	fails_with 1 keyed -p "$T" --no-register --json "$(at 2)"
-	[ "$(what "$(at 2)")" = "failed signature -" ]
+	local i pids=()
+	mkdir changed stranger purpose
+	for i in changed stranger purpose; do cp "$M"/*.tar.xz* $i; done
+	flip_bit changed/*.xz 5000
+	"$PS_SOURCE/packaging/sign" "$M/other" stranger/*.xz
 	# The right key, for something else.
-	rm ./*.sig
-	ssh-keygen -q -Y sign -f "$M/sign" -n file ps-toolkit-agent-*.tar.xz
-	fails_with 1 keyed -p "$T" --no-register --json "$(at 2)"
-	[ "$(what "$(at 2)")" = "failed signature -" ]
+	rm purpose/*.sig
+	ssh-keygen -q -Y sign -f "$M/sign" -n file purpose/*.xz
 	sed 's/^ps-toolkit-packages/somebody-else/' "$M/signers" >signers
-	fails_with 1 keyed --signers signers --no-register --json "$(at 2)"
-	[ "$(what "$(at 2)")" = "failed signature -" ]
-	[ ! -e "$(root_of 2)/usr" ]
-	[ -z "$(find "$(root_of 2)" -name 'part.*' -o -name unpacked)" ]
-	keyed --no-register "$(at 2)"
+	set -- -p changed -p stranger -p purpose --signers=signers
+	for i in 2 3 4 5; do
+		keyed "$1" ${2:+"$2"} --no-register --json --state "$T/state$i" \
+			"$(at $i)" >"out.$i" 3>&- &
+		pids+=($!)
+		shift $(($# > 1 ? 2 : 1))
+	done
+	for pid in "${pids[@]}"; do fails_with 1 wait "$pid"; done
+	for i in 2 3 4 5; do
+		cp "out.$i" out
+		[ "$(what "$(at $i)")" = "failed signature -" ]
+		[ ! -e "$(root_of $i)/usr" ]
+		[ -z "$(find "$(root_of $i)" -name 'part.*' -o -name unpacked)" ]
+	done
 }
 
 # A way to 127.0.0.$1 on which $2 bytes pass, then $3 gets the others.
@@ -271,16 +305,16 @@ slow_way() {
 	[ "$had" -gt 500000 ] && [ "$had" -lt 1000000 ]
 	# It stands still: a deadline ends it, or somebody does.
 	slow_way 5 1000000 'cat >/dev/null'
-	fails_with 1 keyed --known-hosts known --no-register --json --idle-timeout 2 \
+	fails_with 1 keyed --known-hosts known --no-register --json --idle-timeout 1 \
 		"127.0.0.1:$port"
 	[ "$(what "127.0.0.1:$port")" = "failed timeout -" ]
 	wait_for flock -n "${part%/*}/lock" true
 	now=$(stat -c %s "$part")
-	[ "$now" -gt "$had" ] && [ "$now" -lt "$size" ]
+	[ "$now" -ge "$had" ] && [ "$now" -lt "$size" ]
 	ps-push "${ALL[@]}" "${LOGIN[@]}" --known-hosts known --no-register --json \
 		"127.0.0.1:$port" >out 3>&- &
 	pid=$!
-	STARTED+=($pid)
+	STARTED+=("$pid")
 	wait_for eval "[ \$(stat -c %s '$part') -gt $now ]"
 	kill -TERM $pid
 	rc=0
@@ -311,17 +345,18 @@ slow_way() {
 	fails_with 1 keyed --no-register --json "$(at 5)"
 	[ "$(what "$(at 5)")" = "failed busy -" ]
 	exec 9>&-
-	keyed --no-register "$(at 5)"
 }
 
 @test "secrets are in no argument, no environment and no file" {
-	local how=("${LOGIN[@]}")
-	! can_be_root || how=(--account boss)
+	local how=("${LOGIN[@]}" "$(at 5 web16)")
+	# Its password is asked for by ssh, and by sudo.
+	! can_be_root || how=(--account boss "$(at 16 web16)")
 	strace -f -qq -v -s 100000 -e trace=execve,openat,mknodat -o trace \
-		ps-push "${ALL[@]}" "${how[@]}" "${CS[@]}" "$(at 16 web16)" || true
+		ps-push "${ALL[@]}" "${how[@]}" "${CS[@]}"
 	grep -q 'execve.*ssh.*ps-push work' trace
 	fails_with 1 grep -qF "$(cat "$M/pass")" trace
 	if can_be_root; then
+		[ "$(stat -c %U "$M/roots/sudo/usr/local/ASR/bin/ps-agent")" = root ]
 		grep -q 'execve.*tools/ps-push.*PS_PUSH_PIPE=' trace
 		fails_with 1 grep -qF 'pass word' trace
 		fails_with 1 grep -rqF "$(cat "$M/pass")" "$M/roots/sudo"
