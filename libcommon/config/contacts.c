@@ -190,12 +190,12 @@ int contact_heard(struct reg *r, const char *server,
 		  struct err *e)
 {
 	struct hearing h = {server, w, ret};
-	int rc = reg_text_check("the health", w->health, CONTACT_TEXT_SIZE, e);
 
-	if (rc == 0)
-		rc = reg_text_check("the machines", w->machines,
-				    CONTACT_TEXT_SIZE, e);
-	return rc < 0 ? rc : reg_change(r, hear, &h, e);
+	if (strlen(w->health) >= CONTACT_TEXT_SIZE ||
+	    strlen(w->machines) >= CONTACT_TEXT_SIZE)
+		return err_set(e, PS_USAGE, "%zu bytes of health are too many",
+			       strlen(w->health) + strlen(w->machines));
+	return reg_change(r, hear, &h, e);
 }
 
 /* ---- who says nothing ---- */
