@@ -138,16 +138,24 @@ struct hearing {
 	struct contact_wish *wish;
 };
 
+#define SILENT_WORD "server-silent"
+
 /* After a silence that was told of, it is told that this is over. */
 static int tell_back(struct reg *r, const char *server, int64_t now,
 		     struct err *e)
 {
 	char since[32];
-	int64_t last = 0;
+	int64_t last = 0, told = 0;
 	int rc = sql_number(r->db, "SELECT contact FROM servers WHERE name = ?",
 			    SQL_ARGS(sql_text(server)), 0, &last, e);
 
 	if (rc < 0 || last == 0 || now - last < SERVER_SILENT_S * NS_PER_S)
+		return rc;
+	rc = sql_number(r->db,
+			"SELECT COUNT(*) FROM audit WHERE object = ? AND what "
+			"= '" SILENT_WORD "' AND time >= ?",
+			SQL_ARGS(sql_text(server), sql_int(last)), 0, &told, e);
+	if (rc < 0 || told == 0)
 		return rc;
 	format_duration((double)(now - last) / NS_PER_S, since, sizeof(since));
 	return reg_audit(r, "server-back", server, e, "was silent for %s",
@@ -206,7 +214,6 @@ struct silence {
 	bool is_new;
 };
 
-#define SILENT_WORD "server-silent"
 #define SILENT_AT_ONCE 64 /* the others are found by the next look */
 
 struct silences {
