@@ -196,16 +196,15 @@ static size_t control_at(const unsigned char *p)
 
 void reg_text_clean(char *out, size_t size, const char *words)
 {
-	const unsigned char *p = (const unsigned char *)words;
 	size_t n, at = 0;
 
-	while (*p != '\0' && at < size - 1) {
-		n = control_at(p);
-		out[at++] = n > 0 ? '?' : (char)*p;
-		p += n > 0 ? n : 1;
+	while (*words != '\0' && at < size - 1) {
+		n = control_at((const unsigned char *)words);
+		out[at++] = n > 0 ? '?' : *words;
+		words += n > 0 ? n : 1;
 	}
 	out[at] = '\0';
-	if (*p != '\0')
+	if (*words != '\0')
 		reg_text_cut(out);
 }
 
