@@ -39,6 +39,8 @@ static int put_pem(const char *pem, struct err *e)
 	if (ask.output != NULL && strcmp(ask.output, "-") != 0)
 		return durable_write_path(ask.output, pem, strlen(pem), 0644,
 					  DURABLE_REPLACE, e);
+	if (ask.json)
+		return print_json(json_pack("{s:s}", "pem", pem), e);
 	fputs(pem, stdout);
 	return 0;
 }

@@ -2,10 +2,8 @@
 #include "config.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "config/job-kinds.h"
-#include "config/moves.h"
 #include "ps-config.h"
 
 static int give(void *ctx, const struct reg_job *j, struct err *e)
@@ -87,20 +85,6 @@ static int cmd_show(struct reg *r, char **operands, struct err *e)
 	return job_each_step(r, j.id, print_step, NULL, e);
 }
 
-/* What the configuration server does, only it can end in another way. */
-static int check_ours(struct reg *r, int64_t job, struct err *e)
-{
-	struct reg_job j;
-	int rc = job_get(r, job, &j, e);
-
-	if (rc < 0 || strcmp(j.kind, JOB_MOVE) != 0)
-		return rc;
-	rc = err_set(e, PS_NO, "job %lld: moves are the configuration server's",
-		     (long long)job);
-	err_hint(e, "ps-config jobs cancel takes a move back");
-	return rc;
-}
-
 static int cmd_progress(struct reg *r, char **operands, struct err *e)
 {
 	int64_t job = operand_id(operands[0]);
@@ -108,43 +92,37 @@ static int cmd_progress(struct reg *r, char **operands, struct err *e)
 
 	if (ask.step == 0 || ask.percent == NOT_GIVEN)
 		opt_misuse("jobs progress needs --step and --percent");
-	rc = check_ours(r, job, e);
+	rc = job_check_outside(r, job, e);
 	return rc < 0 ? rc
 		      : job_progress(r, job, (int64_t)ask.step,
 				     (int64_t)ask.percent, ask.note, e);
 }
 
-static int end(struct reg *r, int64_t job, const char *state, struct err *e)
+static int end(struct reg *r, const char *operand, const char *state,
+	       struct err *e)
 {
-	int rc = check_ours(r, job, e);
+	int64_t job = operand_id(operand);
+	int rc = job_check_outside(r, job, e);
 
 	return rc < 0 ? rc : job_end(r, job, state, ask.note, e);
 }
 
 static int cmd_done(struct reg *r, char **operands, struct err *e)
 {
-	return end(r, operand_id(operands[0]), "done", e);
+	return end(r, operands[0], "done", e);
 }
 
 static int cmd_failed(struct reg *r, char **operands, struct err *e)
 {
-	return end(r, operand_id(operands[0]), "failed", e);
+	return end(r, operands[0], "failed", e);
 }
 
 static int cmd_cancel(struct reg *r, char **operands, struct err *e)
 {
-	int64_t job = operand_id(operands[0]);
-	char words[1024];
-	struct reg_job j;
-	int rc = job_get(r, job, &j, e);
+	char words[JOB_WORDS_SIZE];
+	int rc = job_cancel(r, operand_id(operands[0]), ask.note, words, e);
 
-	if (rc < 0)
-		return rc;
-	/* A move that goes back may have to wait for its servers. */
-	if (strcmp(j.kind, JOB_MOVE) != 0)
-		return job_cancel(r, job, ask.note, job_kinds, e);
-	rc = move_cancel(r, job, words, e);
-	if (rc == 0)
+	if (rc == 0 && words[0] != '\0')
 		puts(words);
 	return rc;
 }

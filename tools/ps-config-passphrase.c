@@ -22,6 +22,15 @@ static void kept_path(char out[PATH_SIZE])
 	snprintf(out, PATH_SIZE, "%s/connection.passphrase", ask.dir);
 }
 
+static int print(const char *passphrase, struct err *e)
+{
+	if (ask.json)
+		return print_json(json_pack("{s:s}", "passphrase", passphrase),
+				  e);
+	puts(passphrase);
+	return 0;
+}
+
 static int keep(const char *passphrase, struct err *e)
 {
 	char text[LOGIN_PASSPHRASE_SIZE + 1], path[PATH_SIZE];
@@ -48,7 +57,10 @@ static int make(struct reg *r, bool rotate, struct err *e)
 	kept_path(path);
 	if (ask.keep || access(path, F_OK) == 0)
 		rc = keep(passphrase, e);
-	puts(passphrase);
+	if (rc == 0)
+		rc = print(passphrase, e);
+	else
+		puts(passphrase); /* it is in force all the same */
 	secret_wipe(passphrase, sizeof(passphrase));
 	return rc;
 }
@@ -162,7 +174,7 @@ static int cmd_show(struct reg *r, char **operands, struct err *e)
 	rc = secret_read(path, text, sizeof(text), &n, e);
 	if (rc == 0) {
 		secret_trim(text);
-		puts(text);
+		rc = print(text, e);
 	}
 	secret_wipe(text, sizeof(text));
 	return (int)rc;

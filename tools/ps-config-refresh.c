@@ -6,11 +6,10 @@
 
 #include "base/units.h"
 #include "config/contacts.h"
-#include "config/jobs.h"
+#include "config/job-kinds.h"
 #include "ps-config-wait.h"
 #include "ps-config.h"
 
-#define JOB_REFRESH "refresh"
 #define ALL_SERVERS "*" /* the object of such a job: no server's name */
 
 #define STEP_ASKED 1

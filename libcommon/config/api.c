@@ -176,7 +176,9 @@ static int enter_server(struct reg *r, const struct api_ask *q, const json_t *o,
 		 text_of(o, "machine_id"));
 	s.port = json_integer_value(json_object_get(o, "port"));
 	cert.alt = *alt != '\0' ? alt : NULL;
-	rc = server_register(r, &s, e);
+	rc = ca_check_names(r, &s, cert.alt, e);
+	if (rc == 0)
+		rc = server_register(r, &s, e);
 	return rc < 0 ? rc : ca_issue(r, &cert, pem, e);
 }
 
@@ -225,7 +227,7 @@ static char *dump(const json_t *o, const char *key)
 	const json_t *v = json_object_get(o, key);
 
 	return json_is_object(v) || json_is_array(v)
-		   ? json_dumps(v, JSON_COMPACT)
+		   ? json_dumps(v, JSON_COMPACT | JSON_ENSURE_ASCII)
 		   : strdup("");
 }
 
@@ -275,6 +277,7 @@ static int hear(struct reg *r, const struct api_ask *q, const json_t *o,
 static int hear_orders(struct reg *r, const struct api_ask *q, const json_t *o,
 		       struct api_answer *a, struct err *e)
 {
+	char note[ORDER_NOTE_SIZE];
 	const json_t *one;
 	size_t i;
 	int rc = 0;
@@ -283,8 +286,9 @@ static int hear_orders(struct reg *r, const struct api_ask *q, const json_t *o,
 	{
 		int64_t id = json_integer_value(json_object_get(one, "id"));
 
-		rc = order_report(r, id, q->login, text_of(one, "state"),
-				  text_of(one, "note"), e);
+		reg_text_clean(note, sizeof(note), text_of(one, "note"));
+		rc = order_report(r, id, q->login, text_of(one, "state"), note,
+				  e);
 		if (rc == 0)
 			rc = move_heard(r, id, e);
 		if (rc < 0 && rc != -PS_NO)

@@ -12,6 +12,7 @@
 #include "net/tls.h"
 
 #define KEY_MAX 512
+#define ALT_SIZE sizeof(((struct reg_cert *)0)->alt)
 #define DAY_NS (86400 * NS_PER_S)
 
 static void seal_name(int64_t generation, char out[64])
@@ -200,6 +201,46 @@ static int make_alt(const struct reg_server *s, const char *more, char *out,
 	if (n >= (int)size)
 		return err_set(e, PS_USAGE, "too many names");
 	return check_alt(out, e);
+}
+
+/*
+ * What a server says of its own names must not be the name of another: with
+ * its certificate it could pose as that one.
+ */
+static int check_others(struct reg *r, const char *server, const char *alt,
+			struct err *e)
+{
+	char one[256];
+	int64_t n = 0;
+	int rc = 0;
+
+	while (*alt != '\0' && rc == 0) {
+		size_t len = strcspn(alt, ",");
+
+		snprintf(one, sizeof(one), "%.*s", (int)len, alt);
+		alt += len + (alt[len] == ',');
+		if (strncmp(one, "DNS:", 4) != 0)
+			continue;
+		rc = sql_number(r->db,
+				"SELECT COUNT(*) FROM servers WHERE name <> ? "
+				"AND LOWER(name) = LOWER(?)",
+				SQL_ARGS(sql_text(server), sql_text(one + 4)),
+				0, &n, e);
+		if (rc == 0 && n > 0)
+			rc = err_set(e, PS_NO,
+				     "server '%s': '%s' is the name of another",
+				     server, one + 4);
+	}
+	return rc;
+}
+
+int ca_check_names(struct reg *r, const struct reg_server *s, const char *more,
+		   struct err *e)
+{
+	char alt[ALT_SIZE];
+	int rc = make_alt(s, more, alt, sizeof(alt), e);
+
+	return rc < 0 ? rc : check_others(r, s->name, alt, e);
 }
 
 /* ---- certificates ---- */
@@ -425,7 +466,7 @@ static int has_already(struct reg *r, const struct ca_request *q,
 int ca_issue(struct reg *r, struct ca_request *q, char pem[CA_PEM_SIZE],
 	     struct err *e)
 {
-	char alt[sizeof(((struct reg_cert *)0)->alt)];
+	char alt[ALT_SIZE];
 	struct reg_server s;
 	EVP_PKEY *key = NULL;
 	int rc = server_get(r, q->server, &s, e);

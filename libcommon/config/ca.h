@@ -61,6 +61,15 @@ struct ca_request {
 	bool keep; /* the one that it has will do, if key and names are so */
 };
 
+struct reg_server;
+/*
+ * May a server have these names in its certificate (`more` may be NULL), when
+ * it is itself that asks for them? -PS_USAGE: one is none; -PS_NO: one is the
+ * name of another server.
+ */
+int ca_check_names(struct reg *r, const struct reg_server *s, const char *more,
+		   struct err *e);
+
 /*
  * Issues a certificate for a server of the registry: names are its name and
  * its address, and `alt`. One that it had is marked as replaced. -PS_NO: no

@@ -138,16 +138,24 @@ struct hearing {
 	struct contact_wish *wish;
 };
 
+#define SILENT_WORD "server-silent"
+
 /* After a silence that was told of, it is told that this is over. */
 static int tell_back(struct reg *r, const char *server, int64_t now,
 		     struct err *e)
 {
 	char since[32];
-	int64_t last = 0;
+	int64_t last = 0, told = 0;
 	int rc = sql_number(r->db, "SELECT contact FROM servers WHERE name = ?",
 			    SQL_ARGS(sql_text(server)), 0, &last, e);
 
 	if (rc < 0 || last == 0 || now - last < SERVER_SILENT_S * NS_PER_S)
+		return rc;
+	rc = sql_number(r->db,
+			"SELECT COUNT(*) FROM audit WHERE object = ? AND what "
+			"= '" SILENT_WORD "' AND time >= ?",
+			SQL_ARGS(sql_text(server), sql_int(last)), 0, &told, e);
+	if (rc < 0 || told == 0)
 		return rc;
 	format_duration((double)(now - last) / NS_PER_S, since, sizeof(since));
 	return reg_audit(r, "server-back", server, e, "was silent for %s",
@@ -190,12 +198,12 @@ int contact_heard(struct reg *r, const char *server,
 		  struct err *e)
 {
 	struct hearing h = {server, w, ret};
-	int rc = reg_text_check("the health", w->health, CONTACT_TEXT_SIZE, e);
 
-	if (rc == 0)
-		rc = reg_text_check("the machines", w->machines,
-				    CONTACT_TEXT_SIZE, e);
-	return rc < 0 ? rc : reg_change(r, hear, &h, e);
+	if (strlen(w->health) >= CONTACT_TEXT_SIZE ||
+	    strlen(w->machines) >= CONTACT_TEXT_SIZE)
+		return err_set(e, PS_USAGE, "%zu bytes of health are too many",
+			       strlen(w->health) + strlen(w->machines));
+	return reg_change(r, hear, &h, e);
 }
 
 /* ---- who says nothing ---- */
@@ -206,7 +214,6 @@ struct silence {
 	bool is_new;
 };
 
-#define SILENT_WORD "server-silent"
 #define SILENT_AT_ONCE 64 /* the others are found by the next look */
 
 struct silences {

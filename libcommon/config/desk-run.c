@@ -29,7 +29,7 @@
 #define TICK_MS 1000
 #define ROOTS_NS NS_PER_S	 /* passphrases are looked at */
 #define CERT_NS (10 * NS_PER_S)	 /* our own certificate */
-#define SILENT_NS (5 * NS_PER_S) /* who is not heard any more */
+#define SILENT_NS (2 * NS_PER_S) /* who is silent, who has not followed */
 #define AWAY_NS (2 * NS_PER_S)	 /* until a database is tried again */
 
 /* A worker's channel: one request at a time, in or out. */

@@ -171,37 +171,6 @@ int job_end(struct reg *r, int64_t id, const char *state, const char *result,
 					  : reg_change(r, end, &c, e);
 }
 
-/* ---- cancelling ---- */
-
-struct cancelling {
-	int64_t id;
-	const char *note;
-	const struct job_kind *kinds;
-};
-
-static int cancel(struct reg *r, void *ctx, struct err *e)
-{
-	const struct cancelling *c = ctx;
-	const struct job_kind *k = c->kinds;
-	struct reg_job j;
-	int rc = get_open(r, c->id, &j, e);
-
-	while (k->name != NULL && strcmp(k->name, j.kind) != 0)
-		k++;
-	if (rc == 0 && k->undo != NULL)
-		rc = k->undo(r, &j, e);
-	return rc < 0 ? rc : job_end_here(r, c->id, "cancelled", c->note, e);
-}
-
-int job_cancel(struct reg *r, int64_t id, const char *note,
-	       const struct job_kind *kinds, struct err *e)
-{
-	struct cancelling c = {id, note, kinds};
-
-	return check_words(note, e) < 0 ? -PS_USAGE
-					: reg_change(r, cancel, &c, e);
-}
-
 /* ---- reading ---- */
 
 #define COLUMNS                                                                \

@@ -46,34 +46,15 @@ int job_progress(struct reg *r, int64_t id, int64_t n, int64_t percent,
 int job_progress_here(struct reg *r, int64_t id, int64_t n, int64_t percent,
 		      const char *note, struct err *e);
 
-/* Ends a job: "done" or "failed", with what came of it. */
+/*
+ * Ends a job: "done", "failed" or "cancelled", with what came of it. To cancel
+ * one of somebody else is in job-kinds.h.
+ */
 int job_end(struct reg *r, int64_t id, const char *state, const char *result,
 	    struct err *e);
 /* The same within reg_change(). */
 int job_end_here(struct reg *r, int64_t id, const char *state,
 		 const char *result, struct err *e);
-
-/*
- * Takes back what a job has begun; who owns a kind of jobs supplies it. It is
- * called within reg_change(), while the job has not ended, and so does nothing
- * but change the registry: what is to be done elsewhere is an order that
- * outlives its job (order_end_job_here()). -PS_NO with the reason: it is too
- * late, or such a job cannot be taken back; it goes on then.
- */
-typedef int job_undo_fn(struct reg *r, const struct reg_job *j, struct err *e);
-
-struct job_kind {
-	const char *name;
-	job_undo_fn *undo; /* NULL: there is nothing to take back */
-};
-
-/*
- * Cancels a job: its undo and its end, together or not at all. `kinds` ends
- * with a name NULL; a kind that is not in it has no undo. Who does the job
- * finds out when it says how far it is (-PS_NO).
- */
-int job_cancel(struct reg *r, int64_t id, const char *note,
-	       const struct job_kind *kinds, struct err *e);
 
 /* Is a job of this kind for this object not ended? Its id, or 0. */
 int job_open(struct reg *r, const char *kind, const char *object,

@@ -6,7 +6,7 @@
 #include "config/leaving.h"
 
 struct leaving {
-	const char *server, *why;
+	const char *server, *why, *end;
 	int64_t job, machines;
 };
 
@@ -84,31 +84,36 @@ int leave_take(struct reg *r, const char *server, int64_t *ret_machines,
 	return rc;
 }
 
-int leave_undo(struct reg *r, const struct reg_job *j, struct err *e)
-{
-	struct contact_wish wish;
-	int rc = contact_wish(r, j->object, &wish, e);
-
-	return rc < 0 || !wish.leave
-		   ? rc
-		   : contact_leave_here(r, j->object, false, e);
-}
-
-static int fail(struct reg *r, void *ctx, struct err *e)
+static int stay(struct reg *r, void *ctx, struct err *e)
 {
 	const struct leaving *l = ctx;
+	struct contact_wish wish;
 	struct reg_job j;
 	int rc = job_get(r, l->job, &j, e);
 
 	if (rc == 0)
-		rc = leave_undo(r, &j, e);
-	return rc < 0 ? rc : job_end_here(r, l->job, "failed", l->why, e);
+		rc = job_end_here(r, l->job, l->end, l->why, e);
+	if (rc == 0)
+		rc = contact_wish(r, j.object, &wish, e);
+	return rc < 0 || !wish.leave
+		   ? rc
+		   : contact_leave_here(r, j.object, false, e);
 }
 
 int leave_fail(struct reg *r, const char *server, int64_t job, const char *why,
 	       struct err *e)
 {
-	struct leaving l = {.server = server, .why = why, .job = job};
+	struct leaving l = {
+	    .server = server, .why = why, .end = "failed", .job = job};
 
-	return reg_change(r, fail, &l, e);
+	return reg_change(r, stay, &l, e);
+}
+
+int leave_cancel(struct reg *r, int64_t job, char words[JOB_WORDS_SIZE],
+		 struct err *e)
+{
+	struct leaving l = {.why = "it stays", .end = "cancelled", .job = job};
+
+	snprintf(words, JOB_WORDS_SIZE, "the server stays");
+	return reg_change(r, stay, &l, e);
 }

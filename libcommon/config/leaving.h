@@ -7,7 +7,7 @@
 #ifndef PS_CONFIG_LEAVING_H
 #define PS_CONFIG_LEAVING_H
 
-#include "config/jobs.h"
+#include "config/job-kinds.h"
 
 #define JOB_LEAVE "unregister"
 
@@ -27,11 +27,11 @@ int leave_take(struct reg *r, const char *server, int64_t *ret_machines,
 	       struct err *e);
 
 /*
- * It does not go: the job fails, and it shall stay (within reg_change() of
- * its own). The undo of such a job, for job_cancel(): it shall stay.
+ * It does not go, or shall not: the job has failed or is cancelled, and the
+ * server stays.
  */
 int leave_fail(struct reg *r, const char *server, int64_t job, const char *why,
 	       struct err *e);
-int leave_undo(struct reg *r, const struct reg_job *j, struct err *e);
+job_cancel_fn leave_cancel;
 
 #endif

@@ -31,13 +31,15 @@ int rotation_begin_here(struct reg *r, int64_t generation, struct err *e)
 		      : job_add_here(r, JOB_ROTATE, OBJECT, steps, &job, e);
 }
 
-int rotation_undo(struct reg *r, const struct reg_job *j, struct err *e)
+int rotation_cancel(struct reg *r, int64_t job, char words[JOB_WORDS_SIZE],
+		    struct err *e)
 {
 	int rc =
 	    err_set(e, PS_NO, "job %lld: a new passphrase is not taken back",
-		    (long long)j->id);
+		    (long long)job);
 
 	(void)r;
+	(void)words;
 	err_hint(e, "ps-config passphrase rotate makes another one");
 	return rc;
 }
@@ -46,7 +48,7 @@ int rotation_undo(struct reg *r, const struct reg_job *j, struct err *e)
 
 struct look {
 	int64_t job, current;
-	int64_t others; /* passphrases that are accepted beside it */
+	int64_t before; /* 1: the one before is accepted, too */
 	int64_t all, behind;
 	char who[600]; /* is behind */
 	char note[700];
@@ -84,11 +86,12 @@ static int see(struct reg *r, struct look *l, struct err *e)
 			    SQL_NO_ARGS, 0, &l->current, e);
 
 	if (rc == 0)
-		rc = sql_number(r->db,
-				"SELECT COUNT(*) FROM passphrases WHERE until "
-				"> ?",
-				SQL_ARGS(sql_int(time_now_ns())), 0, &l->others,
-				e);
+		rc = sql_number(
+		    r->db,
+		    "SELECT COUNT(*) FROM passphrases WHERE "
+		    "generation = ? AND until > ?",
+		    SQL_ARGS(sql_int(l->current - 1), sql_int(time_now_ns())),
+		    0, &l->before, e);
 	if (rc == 0)
 		rc = server_each(r, add_server, l, e);
 	snprintf(l->note, sizeof(l->note), "%lld of %lld%s%s",
@@ -127,7 +130,7 @@ static int change(struct reg *r, void *ctx, struct err *e)
 	if (strcmp(l.note, l.was.note) != 0)
 		rc = job_progress_here(r, l.job, STEP_FOLLOW, percent, l.note,
 				       e);
-	return rc < 0 || l.others > 0 ? rc : end(r, &l, e);
+	return rc < 0 || l.before > 0 ? rc : end(r, &l, e);
 }
 
 /* Is there anything to say? Looking costs no change of the registry. */
@@ -140,7 +143,7 @@ static int has_moved(struct reg *r, bool *ret, struct err *e)
 	if (rc < 0 || l.job == 0)
 		return rc;
 	rc = see(r, &l, e);
-	*ret = rc == 0 && (l.others == 0 || strcmp(l.note, l.was.note) != 0);
+	*ret = rc == 0 && (l.before == 0 || strcmp(l.note, l.was.note) != 0);
 	return rc;
 }
 

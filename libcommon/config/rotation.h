@@ -5,7 +5,7 @@
 #ifndef PS_CONFIG_ROTATION_H
 #define PS_CONFIG_ROTATION_H
 
-#include "config/jobs.h"
+#include "config/job-kinds.h"
 
 #define JOB_ROTATE "rotate"
 
@@ -15,7 +15,7 @@ int rotation_begin_here(struct reg *r, int64_t generation, struct err *e);
 /* Says how far it is, when that has changed; ends it in time. */
 int rotation_look(struct reg *r, struct err *e);
 
-/* For job_cancel(): that is not possible. */
-int rotation_undo(struct reg *r, const struct reg_job *j, struct err *e);
+/* That is not possible: the new one was given out. */
+job_cancel_fn rotation_cancel;
 
 #endif

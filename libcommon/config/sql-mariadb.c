@@ -21,6 +21,7 @@
 #define VALUE_MAX (16UL * 1024 * 1024)
 #define CONNECT_S 5
 #define ANSWER_S 30 /* for one statement, beyond waiting for locks */
+#define ANSWER_MIN_S 5
 
 static enum sql_trouble trouble_of(unsigned number)
 {
@@ -114,9 +115,20 @@ static void my_disconnect(struct sql *s)
 	s->handle = NULL;
 }
 
+/*
+ * One that hangs is not there either: who would wait for a short time only,
+ * gives a statement no more than twice that.
+ */
+static unsigned answer_time(unsigned wait_s)
+{
+	if (wait_s >= ANSWER_S)
+		return ANSWER_S + wait_s;
+	return 2 * wait_s > ANSWER_MIN_S ? 2 * wait_s : ANSWER_MIN_S;
+}
+
 static void set_options(const struct sql *s, MYSQL *db, bool tls)
 {
-	unsigned connect_s = CONNECT_S, answer_s = ANSWER_S + s->wait_s;
+	unsigned connect_s = CONNECT_S, answer_s = answer_time(s->wait_s);
 	unsigned none = 0;
 	my_bool yes = 1;
 

@@ -112,6 +112,8 @@ static int sqlite_connect(struct sql *s, struct err *e)
 				  "PRAGMA synchronous = FULL;"
 				  "PRAGMA foreign_keys = ON;"
 				  "PRAGMA trusted_schema = OFF;"
+				  /* The desk has no other folder. */
+				  "PRAGMA temp_store = MEMORY;"
 				  "PRAGMA secure_delete = ON",
 				  e);
 	}

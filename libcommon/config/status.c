@@ -62,17 +62,6 @@ static json_t *parse(const char *text)
 	return *text != '\0' ? json_loads(text, 0, NULL) : NULL;
 }
 
-/* A server's own words, for a terminal: nothing in them may steer it. */
-static void take_words(char what[WHAT_SIZE], const char *words)
-{
-	struct err e = {0};
-
-	snprintf(what, WHAT_SIZE, "%s", words);
-	reg_text_cut(what);
-	if (reg_text_check("its words", what, WHAT_SIZE, &e) < 0)
-		snprintf(what, WHAT_SIZE, "%.150s", e.msg);
-}
-
 /* The first of the alerts of ps-health, which is the worst. */
 static int health_level(const json_t *health, char what[WHAT_SIZE])
 {
@@ -83,7 +72,7 @@ static int health_level(const json_t *health, char what[WHAT_SIZE])
 
 	if (level == NULL || strcmp(level, "ok") == 0)
 		return 0;
-	take_words(what, words != NULL ? words : level);
+	reg_text_clean(what, WHAT_SIZE, words != NULL ? words : level);
 	return strcmp(level, STATUS_CRITICAL) == 0 ? 2 : 1;
 }
 
@@ -209,7 +198,7 @@ static void judge_point(struct found *f, const char *server_says)
 
 		f->level = 2;
 		if (f->state != NULL)
-			take_words(state, f->state);
+			reg_text_clean(state, WHAT_SIZE, f->state);
 		snprintf(f->what, WHAT_SIZE, "no recovery point%s%.100s",
 			 f->state != NULL ? ": " : " known", state);
 	} else if (f->state != NULL && (strcmp(f->state, "held") == 0 ||

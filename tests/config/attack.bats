@@ -155,13 +155,13 @@ revision() {
 	key ps2
 	before=$(awk '/^VmRSS/ { print $2 }' "/proc/$SERVER/status")
 	start "$PS_BUILD/tests/net/hostile" login "$(cat port)" ps2.key ps2 \
-		again 2 8 >again
+		again 1 8 >again
 	hostile=${STARTED[-1]}
 	# Bodies of which a byte comes now and then.
 	for ((i = 0; i < 4; i++)); do
 		start bash -c '{
 			printf "POST /v1/heartbeat HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
-			for ((k = 0; k < 100; k++)); do printf x; sleep 0.05; done
+			for ((k = 0; k < 40; k++)); do printf x; sleep 0.05; done
 		} | timeout 60 "$0" raw 127.0.0.1 "$1" ps2.key ps2' \
 			"$PS_BUILD/tests/net/peer" "$(cat port)" >slow
 	done
@@ -173,11 +173,10 @@ revision() {
 	[ "$(awk '/^VmRSS/ { print $2 }' "/proc/$SERVER/status")" -lt \
 		$((before + 16384)) ]
 	kill -0 "$SERVER"
-	beat ps1 --once
+	wait_for beat ps1 --once # from here came the flood as well
 }
 
-# at_each CALL HOW COMMAND...: the command, which adds policy p$n, with its n-th
-# such call failing, until one runs through; n in ./reached
+# failing CALL HOW N: adds policy pN, with its N-th such call failing
 failing() {
 	LD_PRELOAD=$PS_BUILD/tests/lib/fail-call.so FAIL_CALL=$1 FAIL_AT=$3 \
 		FAIL_HOW=$2 ps-config policy add "p$3" >out 2>err
@@ -190,7 +189,7 @@ failing() {
 	for how in ENOSPC kill; do
 		for call in pwrite fsync; do
 			[ "$call.$how" != fsync.ENOSPC ] || continue
-			for ((n = 1; n <= 12; n++)); do
+			for ((n = 1; n <= 9; n++)); do
 				code=0
 				failing "$call" "$how" "$n" || code=$?
 				there=$(answer "map(select(.name == \"p$n\")) |

@@ -12,15 +12,22 @@ can_capture() {
 
 serve_captive() {
 	: >serve.err
-	LD_PRELOAD=$PS_BUILD/tests/net/captive.so serve "$@"
+	LD_PRELOAD=$PS_BUILD/tests/net/captive.so serve -v "$@"
+	# TCP is known to Landlock since Linux 6.7.
+	TCP_CONFINED=$(grep -c 'Landlock ABI \([4-9]\|[1-9][0-9]\)' serve.err ||
+		true)
 }
+
+# no_tcp PORT: it may not connect to that one
+no_tcp() { [ "$TCP_CONFINED" -eq 0 ] || not_done connect "$1"; }
 
 # raw LOGIN BODY: a heartbeat with these bytes; the answer is in ./answer
 raw() {
+	[ -e "$1.key" ] || cxpsclient --derive-key "$1" -P first -o "$1.key"
 	printf 'POST /v1/heartbeat HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s' \
 		"${#2}" "$2" |
 		timeout 20 "$PS_BUILD/tests/net/peer" raw 127.0.0.1 \
-			"$(cat port)" first "$1" >answer || true
+			"$(cat port)" "$1.key" "$1" >answer || true
 }
 
 # order VERB [ARG]: the desk does it; what it says is in serve.err

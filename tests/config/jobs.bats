@@ -69,13 +69,14 @@ step_is() { [ "$(job ".steps[$2].state" "$1")" = "$3" ]; }
 	wait_for step_is 1 1 'done'
 	[ "$(job '[.kind, .object, .state, .steps_done]' 1)" = \
 		'["unregister","ps1","running",2]' ]
-	ps-config jobs cancel 1
+	fails_with 1 ps-config jobs 'done' 1 # it says that itself
+	[ "$(ps-config jobs cancel 1)" = 'the server stays' ]
 	wait "$leaver" && false
 	[ "$(job '[.state, .steps_done]' 1)" = '["cancelled",2]' ]
 	fails_with 1 ps-config jobs cancel 1
 	beat ps1 --once # and is not sent away
 	[ "$(answer '[.[].what]' audit --object ps1 -n 3)" = \
-		'["server-leave","server-stay","job-end"]' ]
+		'["server-leave","job-end","server-stay"]' ]
 	# Now it goes; its farewell ends the job, whoever waits for that.
 	start ps-config unregister ps1
 	leaver=${STARTED[-1]}
@@ -94,6 +95,33 @@ step_is() { [ "$(job ".steps[$2].state" "$1")" = "$3" ]; }
 	job .result 3 | grep -q '127.0.0.1'
 	ps-config unregister ps2 --force --yes
 	[ "$(job '[.state, .steps_done]' 4)" = '["done",1]' ]
+}
+
+@test "a rotation is a job: it tells who has not followed, and ends with the old one" {
+	site --interval 600s
+	join ps1 >out
+	join ps2 >out
+	mv first zeroth
+	(umask 077 && ps-config passphrase rotate --overlap 3s >first)
+	[ "$(job '[.kind, .state, .steps[0].note]' 1)" = \
+		'["rotate","running","0 of 2; not yet: ps1 ps2"]' ]
+	fails_with 1 ps-config jobs cancel 1
+	grep -q 'not taken back' err
+	wait_for join ps1
+	# The server itself looks at it.
+	followed() { [ "$(job '.steps[0].note' 1)" = '1 of 2; not yet: ps2' ]; }
+	wait_for followed
+	join ps2 >out
+	finished() { [ "$(job .state 1)" = 'done' ]; }
+	wait_for finished
+	[ "$(job .result 1)" = '2 servers followed' ]
+	(umask 077 && ps-config passphrase rotate >second)
+	[ "$(job '[.state, .steps[0].percent]' 2)" = '["running",0]' ]
+	# Another one takes its place.
+	ps-config passphrase rotate --overlap 0 >third
+	[ "$(job '[.state, .result]' 2)" = \
+		'["failed","generation 4 came meanwhile"]' ]
+	[ "$(job '[.state, .result]' 3)" = '["failed","not followed: ps1 ps2"]' ]
 }
 
 @test "15 minutes of silence: 806 in status, list, log and audit, until it is heard" {
@@ -131,11 +159,11 @@ ends() {
 }
 
 @test "certificates are renewed by the heartbeat, expired ones by the passphrase" {
-	site --interval 1s --valid 6s
+	site --interval 1s --valid 5s
 	join ps1 >out
 	first=$(ends ps1/server.crt)
 	pin=$(answer '.[] | select(.server == "ps1") | .pin' cert 2>err)
-	[ $((first - $(date +%s))) -le 6 ]
+	[ $((first - $(date +%s))) -le 5 ]
 	fails_with 1 ps-config status
 	grep -q 'ps1.*no heartbeat yet' out
 	beating ps1

@@ -2,22 +2,12 @@
 # file's own folder. After `load config`.
 # shellcheck shell=bash
 
-# What is tested here is what survives a killed server, not a power cut: the
-# installation alone syncs for seconds.
-unsynced() {
-	if command -v eatmydata >/dev/null; then
-		eatmydata "$@"
-	else
-		"$@"
-	fi
-}
-
 # database_install: once for a file, in setup_file
 database_install() {
 	command -v mariadbd >/dev/null || return 0
 	DB=$BATS_FILE_TMPDIR
 	# It deletes the temporary tables of all others in its folder for them.
-	TMPDIR=$DB unsynced mariadb-install-db --no-defaults --datadir="$DB/db" \
+	TMPDIR=$DB mariadb-install-db --no-defaults --datadir="$DB/db" \
 		--user="$(id -un)" --auth-root-authentication-method=normal \
 		--skip-test-db --innodb-log-file-size=8M \
 		--innodb-buffer-pool-size=16M >"$DB/install.log" 2>&1
@@ -28,7 +18,7 @@ print(s.getsockname()[1])' >"$DB/port"
 
 # database: starts it; DATABASE is its id
 database() {
-	start unsynced mariadbd --no-defaults --tmpdir="$DB" \
+	start mariadbd --no-defaults --tmpdir="$DB" \
 		--datadir="$DB/db" --socket="$DB/socket" --pid-file="$DB/pid" \
 		--bind-address=127.0.0.1 --port="$(cat "$DB/port")" \
 		--user="$(id -un)" --innodb-buffer-pool-size=16M \

@@ -98,6 +98,15 @@ static unsigned join(const char *name, const char *id, const char *version,
 		   joining(name, id, version, ahead_s));
 }
 
+static unsigned join_as(const char *name, const char *alt)
+{
+	json_t *body = joining(name, "id-2", "2.7.0", 0);
+
+	json_object_set_new(body, "alt", json_string(alt));
+	json_object_set_new(body, "address", json_string("host"));
+	return ask(DESK_REGISTER, name, "", body);
+}
+
 /* ---- register ---- */
 
 static void test_register(void **state)
@@ -145,6 +154,7 @@ static void test_refused(void **state)
 				 ps1 = {.name = "ps1"};
 	int64_t revision, now;
 	struct err e = {0};
+	struct reg_server s;
 	size_t i;
 
 	(void)state;
@@ -169,8 +179,13 @@ static void test_refused(void **state)
 	assert_int_equal(ask(DESK_REGISTER, "ps1", "", json_array()), 400);
 	assert_int_equal(reg_revision(reg, &now, &e), 0);
 	assert_int_equal(now, revision);
-	/* N-4 is the oldest that may. */
 	csr[100] ^= 1;
+	/* Names of others, or what is none, are not certified. */
+	assert_int_equal(join_as("ps2", "DNS:PS1"), 409);
+	assert_int_equal(join_as("ps2", "email:x"), 400);
+	assert_int_equal(server_get(reg, "ps2", &s, &e), -PS_NO);
+	assert_int_equal(join_as("ps2", "DNS:ps2-lan"), 200);
+	/* N-4 is the oldest that may. */
 	assert_int_equal(join("ps2", "id-2", "2.3.0", 890), 200);
 }
 
@@ -375,8 +390,7 @@ static void test_status(void **state)
 	is(find("machines", "machine", "web02"), "critical",
 	   "no recovery point");
 	/* What steers a terminal does not come through. */
-	is(find("machines", "machine", "web02"), "critical",
-	   "a control character");
+	is(find("machines", "machine", "web02"), "critical", "a?[2J");
 	look(899);
 	is(find("servers", "name", "ps1"), "ok", "-");
 	look(901);
