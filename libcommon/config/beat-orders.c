@@ -142,13 +142,13 @@ static void hear(struct beat_orders *b, struct beat_order *it)
 	    : s.code == 0		      ? ORDER_DONE
 					      : ORDER_FAILED,
 	    s.note);
-	if (!s.ended)
-		return;
-	reap(it);
-	it->ended = true;
-	/* It is ordered again in the answer: soon, and never in a tight loop.
-	 */
-	if (s.code != PS_TEMPFAIL)
+	if (s.ended) {
+		reap(it);
+		it->ended = true;
+	}
+	/* How far it is, and that it has to be ordered again, is told soon, and
+	 * never in a tight loop. */
+	if (s.ended && s.code != PS_TEMPFAIL)
 		b->news = true;
 	else if (b->again_at == 0)
 		b->again_at = mono_now_ns() + BEAT_ORDERS_AGAIN_S * NS_PER_S;

@@ -11,6 +11,10 @@ UNIT_TESTS += tests/config/test-orders
 tests_config_test_orders_SOURCES = tests/config/test-orders.c \
 	tests/config/database.c tests/config/database.h
 tests_config_test_orders_LDADD = $(TEST_LDADD)
+UNIT_TESTS += tests/config/test-moves
+tests_config_test_moves_SOURCES = tests/config/test-moves.c \
+	tests/config/database.c tests/config/database.h
+tests_config_test_moves_LDADD = $(TEST_LDADD)
 UNIT_TESTS += tests/config/test-api
 tests_config_test_api_SOURCES = tests/config/test-api.c \
 	tests/config/database.c tests/config/database.h

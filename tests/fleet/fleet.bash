@@ -184,9 +184,12 @@ bury() {
 	for m; do
 		! is_at "$m" "$from" || BURIED+=("$m")
 	done
-	for kind in receive pipeline heartbeat; do
+	for kind in pipeline receive heartbeat; do
 		stop_one "${RUNS["$kind $from"]}"
 		unset "RUNS[$kind $from]"
+		# Something has been taken and not stored when it dies.
+		[ "$kind" != pipeline ] || [ -z "${BURIED[*]}" ] ||
+			wait_for has_unstored "$from"
 	done
 	note_points "$@"
 	cp "$T/taken" "$T/taken.bury"
@@ -194,6 +197,7 @@ bury() {
 	balance switch "$from" "$to" --dead
 }
 BURIED=()
+has_unstored() { ! drained "$1"; }
 
 may_be_lost() { # lines "MACHINE POINT"
 	local m p
