@@ -71,6 +71,8 @@ static const struct {
     [WHY_AGENT_DOWN] = {"agent-down", ""},
     [WHY_SERVER_UNREACHABLE] = {"server-unreachable", ""},
     [WHY_PASS_FAILED] = {"pass-failed", ""},
+    [WHY_READ_LIMIT] = {"read-limit", ""},
+    [WHY_SEND_LIMIT] = {"send-limit", ""},
     [WHY_NETWORK_IN] = {"network-in", ""},
     [WHY_SOURCE_READ] = {"source-read", ""},
     [WHY_PAUSED] = {"paused", ""},

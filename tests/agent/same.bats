@@ -113,3 +113,28 @@ moves_to() {
 	is d .acknowledged.seq 3
 	fails_with 78 agent once
 }
+
+@test "of two agents that send one disk one stops, and says so" {
+	[ -n "${PS_LONG-}" ] || skip "takes a minute: PS_LONG=1"
+	random_file d.img 4194304 1
+	new_agent d </dev/null
+	sed -i 's/^interval.*/interval: 8/' agent.yaml
+	pipeline
+	sed "s|^state:.*|state: $T/other|" agent.yaml >other.yaml
+	begin_agent
+	wait_for is d '.acknowledged.seq >= 1' true
+	start ps-agent run -c other.yaml 2>other.err
+	stopped() {
+		grep -q 'another agent sends this disk, too' agent.err ||
+			grep -q 'another agent sends this disk, too' other.err
+	}
+	wait_for stopped || wait_for stopped || wait_for stopped
+	# The one that goes on has no trouble any more.
+	going_on() {
+		ps-agent status -c agent.yaml --json
+		ps-agent status -c other.yaml --json
+	}
+	states() { going_on | jq -r '.disks[0].state' | sort | paste -sd ,; }
+	one_each() { [ "$(states)" = continuous,stalled ]; }
+	wait_for one_each
+}
