@@ -15,6 +15,7 @@
 
 #define IN_DISK (NAME_SIZE + 32)
 /* What comes so near to its limit is held to it. */
+#define BUSY 0.5 /* a server that is so for us is what we wait for */
 #define NEAR(rate, limit) ((rate) >= (limit) / 10 * 7)
 
 static bool lock_held(int dirfd)
@@ -114,7 +115,9 @@ static enum why_cause limit_of(const struct view *v, const struct disk_view *d)
 		return WHY_COMPRESS;
 	if (strcmp(s->name, "ps-encrypt") == 0)
 		return WHY_ENCRYPT;
-	return line_is_limited(v) ? WHY_SEND_LIMIT : WHY_NETWORK_IN;
+	if (line_is_limited(v))
+		return WHY_SEND_LIMIT;
+	return d->report.server >= BUSY ? WHY_SERVER_SLOW : WHY_NETWORK_IN;
 }
 
 static void look_at_pass(const struct view *v, struct disk_view *d)

@@ -24,6 +24,8 @@ static const struct {
     {WHY_UNSEATED, "on the process server: ps-health why"},
     {WHY_READ_LIMIT, "raise limits.read-rate in agent.yaml, or wait"},
     {WHY_SEND_LIMIT, "raise limits.send-rate in agent.yaml, or wait"},
+    {WHY_SERVER_SLOW, "on the process server: the disk of its cache (iostat "
+		      "-x 1), its processor; ps-health why"},
     {WHY_NETWORK_IN, "measure the line: cxpsclient -i SERVER -P KEY; on the "
 		     "process server: ps-health why"},
     {WHY_ENCRYPT, "give this machine more processor, or seal on the process "
@@ -162,10 +164,15 @@ static void tell_cause(struct why *w, const struct view *v,
 	case WHY_SEND_LIMIT:
 		say(w, "%s is held to limits.send-rate", name);
 		break;
-	case WHY_NETWORK_IN:
+	case WHY_SERVER_SLOW:
 		say(w,
-		    "the line, or the process server, takes no more of %s "
-		    "(%s/s)",
+		    "the process server takes no more of %s: it works, or "
+		    "waits for its disk, in %.0f %% of the time",
+		    name, d->report.server * 100);
+		break;
+	case WHY_NETWORK_IN:
+		say(w, "the line%s takes no more of %s (%s/s)",
+		    d->report.server < 0 ? ", or the process server," : "",
 		    name, rate);
 		break;
 	case WHY_SOURCE_READ:

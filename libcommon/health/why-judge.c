@@ -73,6 +73,7 @@ static const struct {
     [WHY_PASS_FAILED] = {"pass-failed", ""},
     [WHY_READ_LIMIT] = {"read-limit", ""},
     [WHY_SEND_LIMIT] = {"send-limit", ""},
+    [WHY_SERVER_SLOW] = {"server-slow", ""},
     [WHY_NETWORK_IN] = {"network-in", ""},
     [WHY_SOURCE_READ] = {"source-read", ""},
     [WHY_PAUSED] = {"paused", ""},

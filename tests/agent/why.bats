@@ -105,6 +105,18 @@ halt() {
 	kill -9 "$agent"
 }
 
+@test "a server whose disk is slow is told from a narrow line" {
+	big d 250000000
+	kill "${STARTED[-1]}"
+	wait "${STARTED[-1]}" || true
+	BAD_DISK_SYNC=500 LD_PRELOAD=$PS_BUILD/tests/lib/bad-disk.so receive
+	new_agent d </dev/null
+	begin_agent
+	names d server-slow
+	jq -e '.what | test("waits for its disk, in ([5-9]|100)")' why.json
+	kill -9 "$agent"
+}
+
 @test "a server that is full, one that is away, a pause, no agent" {
 	new_agent d </dev/null
 	ps-cache init -C s1/cache --keep-free 99 --keep-free-initial 100
