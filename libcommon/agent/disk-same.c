@@ -30,6 +30,7 @@ static bool refuse(struct disk *d, const char *fmt, ...)
 	disk_distrust_base(d);
 	/* The others have their points without it. */
 	d->st->alone = true;
+	d->resync = false;
 	disk_fail(d, &r);
 	return false;
 }
@@ -46,6 +47,7 @@ static void accept_it(struct disk *d)
 	disk_distrust_base(d);
 	d->st->identity[0] = d->st->host[0] = '\0';
 	d->st->anew = true;
+	d->rivals = 0;
 	agent_save(d->agent);
 	(void)control_accept_done(c, d->conf->name, NULL);
 }
@@ -78,6 +80,13 @@ bool disk_same(struct disk *d)
 			      "this state was made on another machine (is this "
 			      "a clone?): nothing is sent; " MEANT "%s",
 			      d->conf->name);
+	if (d->rivals >= RIVALS)
+		return refuse(d,
+			      "another agent sends this disk, too (under this "
+			      "machine's name, with its key): nothing more is "
+			      "sent; stop the other one, then: ps-agent accept "
+			      "%s",
+			      d->conf->name);
 	/* A disk that is gone is told by whoever opens it. */
 	there = identity_of_disk(d->conf->source, disk);
 	if (there && st->identity[0] != '\0' && strcmp(st->identity, disk) != 0)
@@ -91,12 +100,22 @@ bool disk_same(struct disk *d)
 	return true;
 }
 
-bool disk_is_smaller(const struct disk *d)
+bool disk_is_ours(struct disk *d)
+{
+	/* Once for each point of ours: a try that is repeated proves nothing.
+	 */
+	if (d->seq <= d->own_seq || d->own_seq == d->rival_seq)
+		return true;
+	d->rival_seq = d->own_seq;
+	return ++d->rivals < RIVALS || disk_same(d);
+}
+
+bool disk_has_shrunk(const struct disk *d)
 {
 	struct source s;
 	bool smaller;
 
-	if (!d->st->anew || d->scan.seq == 0 || d->scan.new_base ||
+	if (d->scan.seq == 0 || d->scan.new_base ||
 	    source_open(&s, d->source != NULL ? d->source : d->conf->source,
 			NULL) < 0)
 		return false;

@@ -169,6 +169,8 @@ static void look(struct disk *d)
 
 static void settled(struct disk *d, const struct task_result *r)
 {
+	if (r->code == PS_DATA && r->stage == 1 && !disk_is_ours(d))
+		return;
 	/* 65 of ps-scan: this map cannot be brought to the server's head. */
 	if (r->code == PS_DATA && r->stage == 1 && !d->resynced) {
 		d->resync = d->resynced = true;
@@ -396,7 +398,7 @@ static void passed(struct disk *d)
 	st->pending.seq = d->seq;
 	state_point_add(st, &st->pending);
 	st->pending.bookmark[0] = '\0';
-	st->acked_seq = d->seq;
+	st->acked_seq = d->own_seq = d->seq;
 	st->complete = true;
 	st->alone = st->anew = false;
 	st->backlog = 0;

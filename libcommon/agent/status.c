@@ -24,7 +24,7 @@ static json_t *json_lag(const struct view *v, const struct agent_point *p)
 {
 	if (p == NULL)
 		return json_null();
-	return json_integer((v->now - p->time_ns) / NS_PER_S);
+	return json_integer(view_age_ns(v, p) / NS_PER_S);
 }
 
 static json_t *json_point(const struct agent_point *p)
@@ -135,7 +135,7 @@ static void age(const struct view *v, const struct agent_point *p, char *out,
 	if (p == NULL)
 		snprintf(out, size, "-");
 	else
-		format_seconds(v->now - p->time_ns, out, size);
+		format_seconds(view_age_ns(v, p), out, size);
 }
 
 static void print_point(const struct view *v, const char *what,

@@ -177,6 +177,8 @@ static int handle(struct put *p, const struct client_answer *a, struct err *e)
 	p->since_ns = mono_now_ns();
 	if (f.heartbeat)
 		return client_judge(&p->c, a, e);
+	if (a->busy_ms >= 0)
+		report_server(p->o->report, a->busy_ms);
 	switch (a->status) {
 	case 200:
 	case 409:

@@ -296,6 +296,8 @@ static void report_segment(struct put *p, const struct seg_header *h)
 	memcpy(r->machine, h->machine, NAME_SIZE);
 	memcpy(r->disk, h->disk, NAME_SIZE);
 	r->seq = h->seq;
+	if (r->served_ns == 0)
+		r->served_ns = mono_now_ns();
 	report_state(r, p->later.code != 0 ? REPORT_WAITING : REPORT_SENDING);
 }
 

@@ -141,7 +141,7 @@ static bool trickles(struct conn *c)
 	       took < c->idle_ns;
 }
 
-int conn_wait(struct conn *c, short want, struct err *e)
+static int wait_for(struct conn *c, short want, struct err *e)
 {
 	struct pollfd p = {want == POLLOUT ? c->wfd : c->rfd, want, 0};
 	int64_t begun = mono_now_ns();
@@ -173,6 +173,16 @@ int conn_wait(struct conn *c, short want, struct err *e)
 		if (n < 0 && errno != EINTR)
 			return err_sys(e, 0, "%s", c->peer);
 	}
+}
+
+int conn_wait(struct conn *c, short want, struct err *e)
+{
+	int64_t begun = mono_now_ns();
+	int rc = wait_for(c, want, e);
+
+	if (want == POLLIN)
+		c->starved_ns += mono_now_ns() - begun;
+	return rc;
 }
 
 /*

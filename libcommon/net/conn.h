@@ -51,7 +51,8 @@ struct conn {
 	unsigned waits;	    /* since the last look */
 	uint64_t had_bytes; /* then */
 	int64_t looked_ns;
-	int64_t stop_ns; /* when the stop was seen; 0: not yet */
+	int64_t starved_ns; /* all waits for bytes of the peer together */
+	int64_t stop_ns;    /* when the stop was seen; 0: not yet */
 };
 
 #define CONN_KEYS 16

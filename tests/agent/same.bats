@@ -95,6 +95,7 @@ moves_to() {
 	random_file d.img 4194304 1
 	new_agent d </dev/null
 	agent once
+	[ -s /etc/machine-id ] || skip "this machine has no id"
 	tr 0-9a-f 1-9a-f0 </etc/machine-id >another-id
 	unshare -m true 2>/dev/null || skip "no mount namespaces"
 	as_clone() {
@@ -112,4 +113,29 @@ moves_to() {
 	as_clone once
 	is d .acknowledged.seq 3
 	fails_with 78 agent once
+}
+
+@test "of two agents that send one disk one stops, and says so" {
+	[ -n "${PS_LONG-}" ] || skip "takes a minute: PS_LONG=1"
+	random_file d.img 4194304 1
+	new_agent d </dev/null
+	sed -i 's/^interval.*/interval: 8/' agent.yaml
+	pipeline
+	sed "s|^state:.*|state: $T/other|" agent.yaml >other.yaml
+	begin_agent
+	wait_for is d '.acknowledged.seq >= 1' true
+	start ps-agent run -c other.yaml 2>other.err
+	stopped() {
+		grep -q 'another agent sends this disk, too' agent.err ||
+			grep -q 'another agent sends this disk, too' other.err
+	}
+	wait_for stopped || wait_for stopped || wait_for stopped
+	# The one that goes on has no trouble any more.
+	going_on() {
+		ps-agent status -c agent.yaml --json
+		ps-agent status -c other.yaml --json
+	}
+	states() { going_on | jq -r '.disks[0].state' | sort | paste -sd ,; }
+	one_each() { [ "$(states)" = continuous,stalled ]; }
+	wait_for one_each
 }
