@@ -64,39 +64,37 @@ static void show_service(const struct doctor *d, struct finding *f)
 		   plain, text);
 }
 
-/* The user of the services, who owns the cache; NULL: it is not known. */
-static const struct passwd *service_user(const struct doctor *d)
-{
-	struct stat st;
-
-	return d->cache != NULL && stat(d->cache, &st) == 0
-		   ? getpwuid(st.st_uid)
-		   : NULL;
-}
-
 /*
- * What root may do says nothing of the services. The step has a process of its
- * own, which is that user from here on. An installation that is to come (it
- * has steps of its own) has no such user yet.
+ * What root may do says nothing of the services, whose user owns the cache.
+ * The step has a process of its own, which is that user from here on. An
+ * installation that is to come (it has steps of its own) has no such user yet.
  */
+static char service_user[64];
+
 static void be_service(const struct doctor *d, struct finding *f)
 {
-	const struct passwd *p = service_user(d);
+	const struct passwd *p;
+	struct stat st;
 
-	if (d->steps != NULL || geteuid() != 0 || p == NULL || p->pw_uid == 0)
+	if (d->steps != NULL || geteuid() != 0 || d->cache == NULL ||
+	    stat(d->cache, &st) < 0 || st.st_uid == 0)
 		return;
+	p = getpwuid(st.st_uid);
+	if (p == NULL)
+		return;
+	snprintf(service_user, sizeof(service_user), "%s", p->pw_name);
 	if (initgroups(p->pw_name, p->pw_gid) < 0 || setgid(p->pw_gid) < 0 ||
 	    setuid(p->pw_uid) < 0)
-		find_shows(f, "tried as root, not as %s: %s", p->pw_name,
+		find_shows(f, "tried as root, not as %s: %s", service_user,
 			   strerror(errno));
 	else
-		find_shows(f, "tried as %s, who the services are", p->pw_name);
+		find_shows(f, "tried as %s, who the services are",
+			   service_user);
 }
 
 static void judge(const struct doctor *d, struct finding *f,
 		  const struct err *e)
 {
-	const struct passwd *p = service_user(d);
 	char url[8];
 
 	/* Not even a connection: firewall and proxy are looked at behind. */
@@ -104,11 +102,11 @@ static void judge(const struct doctor *d, struct finding *f,
 		find_error(f, DOCTOR_LIKELY, e);
 	else
 		find_error(f, DOCTOR_CAUSE, e);
-	if (d->vault[0] == '/' && e->sys == EACCES && p != NULL)
+	if (d->vault[0] == '/' && e->code == PS_NOPERM && *service_user != '\0')
 		find_next(f,
 			  "it has to belong to the user of the services: "
 			  "chown -R %s: %s",
-			  p->pw_name, d->vault);
+			  service_user, d->vault);
 	if (f->next[0] == '\0' && e->code == PS_TEMPFAIL)
 		find_next(f, "the service answers and does not do it: see its "
 			     "status page and its limits; uploads are tried "
