@@ -397,6 +397,12 @@ void setup_find_services(struct setup_plan *p, bool cs, bool vault, char *out,
 		 vault ? ",verify" : "");
 }
 
+/* Would one that runs not come back after a boot? Without systemd: unknown. */
+static bool is_for_now(const json_t *service)
+{
+	return json_is_false(json_object_get(service, "boot"));
+}
+
 /* Does one that runs so, as ps-service says, run with older files? */
 static bool runs_older(const json_t *service, int64_t changed_s)
 {
