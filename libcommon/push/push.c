@@ -28,7 +28,7 @@ static void failed(struct push_result *r, enum push_reason why,
 {
 	r->end = PUSH_FAILED;
 	r->reason = why;
-	snprintf(r->words, sizeof(r->words), "%s",
+	snprintf(r->words, sizeof(r->words), "%.*s", (int)sizeof(r->words) - 1,
 		 *words != '\0' ? words : push_reasons[why].means);
 }
 
@@ -226,8 +226,7 @@ static void work_words(const struct push *p, const struct push_host *h,
 }
 
 /* Hears it to its end: true when it was done there. */
-static bool hear_work(struct talk *t, const struct package *package,
-		      int *ret_rc, struct err *e)
+static bool hear_work(struct talk *t, int *ret_rc, struct err *e)
 {
 	char line[SESSION_LINE];
 	bool done = false;
