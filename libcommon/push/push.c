@@ -226,8 +226,7 @@ static void work_words(const struct push *p, const struct push_host *h,
 }
 
 /* Hears it to its end: true when it was done there. */
-static bool hear_work(struct talk *t, const struct package *package,
-		      int *ret_rc, struct err *e)
+static bool hear_work(struct talk *t, int *ret_rc, struct err *e)
 {
 	char line[SESSION_LINE];
 	bool done = false;
