@@ -110,13 +110,13 @@ root_of() { echo "$M/roots/$1"; }
 @test "the manual has each reason, with its code" {
 	need mandoc
 	local word code n=0
-	mandoc -T utf8 -O width=200 "$PS_SOURCE/man/ps-push.8" | col -b >page
+	mandoc -T utf8 -O width=200 "$PS_SOURCE/man/ps-push.8" | col -bx >page
 	while read -r word code; do
 		n=$((n + 1))
 		if [ "$code" -eq 0 ]; then
-			grep -qE "(^| )$word(,|\$)" page
+			grep -qE "^ *([a-z-]+, )?$word(,| |\$)" page
 		else
-			grep -qE "^ *$word $code\$" page
+			grep -qE "^ *$word $code( |\$)" page
 		fi || { echo "not in the manual: $word $code" >&2; false; }
 	done < <(tr '\n' ' ' <"$PS_SOURCE/libcommon/push/reason.c" |
 		grep -oE '\{"[a-z-]+", [0-9]+,' | tr -d '{",')
