@@ -15,10 +15,10 @@
 
 struct looking {
 	struct finding *f;
-	unsigned sources;	/* of rules that could be read */
-	unsigned refused;	/* those that could not: no permission */
-	unsigned blocked, some; /* for all; for all but some */
-	struct closed first;	/* of the blocked */
+	unsigned sources; /* of rules that could be read */
+	unsigned refused; /* those that could not: no permission */
+	unsigned blocked;
+	struct closed first; /* of the blocked */
 	struct packet packet;
 	const char *what;      /* "inbound TCP 9443" */
 	struct nat_found *nat; /* not NULL: only that is looked for */
@@ -62,7 +62,6 @@ static void judge(struct looking *l, const struct ruleset *r)
 		}
 		find_shows(l->f, "%s is dropped by %s", l->what, ruling.why);
 	} else if (ruling.some_let) {
-		l->some++;
 		find_shows(l->f, "%s passes for some only: %s", l->what,
 			   ruling.let);
 	} else if (ruling.some_dropped) {
@@ -210,9 +209,6 @@ void step_firewall(const struct doctor *d, struct finding *f)
 	} else if (l.sources == 0) {
 		find_passed(f, "no rules (or neither nft nor iptables-save is "
 			       "installed)");
-	} else if (l.some > 0) {
-		find_warned(f, "the firewall lets some only: see the evidence");
-		find_next(f, "see that it lets all that have to pass");
 	} else if (f->n > 0) {
 		find_passed(f, "no rule drops them for everybody; for some: "
 			       "see the evidence (-v)");

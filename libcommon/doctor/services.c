@@ -164,9 +164,10 @@ static const char *how_known(const struct doctor *d, enum service s, char *out,
 
 struct tally {
 	unsigned asked, up, down, unknown, unboot;
-	char names[96]; /* of those that do not run */
-	char units[96]; /* their units, for journalctl */
-	char boot[160]; /* units that do not start at boot */
+	unsigned unheard; /* of those down: systemd says that they run */
+	char names[96];	  /* of those that do not run */
+	char units[96];	  /* their units, for journalctl */
+	char boot[160];	  /* units that do not start at boot */
 };
 
 static void add_name(char *list, size_t size, const char *between,
@@ -212,6 +213,7 @@ static void look_at(const struct doctor *d, enum service s, struct tally *t,
 	if (u.known && up != 1)
 		find_shows(f, "systemd: %s.service is %s (%s, status %s)",
 			   service_unit(s), u.state, u.result, u.status);
+	t->unheard += up == 0 && u.known && strcmp(u.state, "active") == 0;
 	if (u.known && strcmp(u.state, "failed") == 0)
 		show_last_words(d, s, f);
 	if (u.known && !u.enabled) {
@@ -288,7 +290,11 @@ static void tell(const struct doctor *d, const struct tally *t,
 		 struct finding *f)
 {
 	if (t->down > 0) {
-		find_failed(f, was_refused(d, f) ? DOCTOR_LIKELY : DOCTOR_CAUSE,
+		/* A firewall may keep even us from one that runs. */
+		find_failed(f,
+			    was_refused(d, f) || t->unheard == t->down
+				? DOCTOR_LIKELY
+				: DOCTOR_CAUSE,
 			    "not running: %s", t->names);
 		find_next(f,
 			  "ps-doctor --fix starts what is down; if it ends "
