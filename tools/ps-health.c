@@ -121,8 +121,14 @@ static int open_state(bool make, struct err *e)
 {
 	int fd;
 
-	if (make && mkdir(state_dir, 0755) < 0 && errno != EEXIST)
-		return err_sys(e, 0, "%s", state_dir);
+	if (make && mkdir(state_dir, 0755) < 0 && errno != EEXIST) {
+		int rc = err_sys(e, 0, "%s", state_dir);
+
+		if (rc == -PS_NOINPUT)
+			err_hint(e, "name a folder whose parent is there: "
+				    "--state DIR");
+		return rc;
+	}
 	fd = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0) {
 		int rc = err_sys(e, 0, "%s", state_dir);

@@ -94,7 +94,8 @@ static int sqlite_connect(struct sql *s, struct err *e)
 
 	if (s->create)
 		rc = make_file(s, e);
-	else if (access(s->path, F_OK) < 0)
+	/* SQLite would say no more than that it cannot open it. */
+	else if (faccessat(AT_FDCWD, s->path, R_OK | W_OK, AT_EACCESS) < 0)
 		rc = err_sys(e, 0, "%s", s->path);
 	if (rc < 0)
 		return rc;

@@ -21,10 +21,22 @@
 
 /* ---- the vault itself ---- */
 
+/* Whoever follows it in a hurry must not begin anew below a mount point. */
+static void hint_new(const char *url, struct err *e)
+{
+	if (strstr(url, "://") == NULL)
+		err_hint(e,
+			 "should it be there? then see whether it is mounted; "
+			 "a new vault: ps-vault init %s",
+			 url);
+	else
+		err_hint(e, "a new vault: ps-vault init %s", url);
+}
+
 static int not_a_vault(const char *url, const char *why, struct err *e)
 {
 	err_set(e, PS_CONFIG, "%s: not a vault: %s", url, why);
-	err_hint(e, "make one: ps-vault init %s", url);
+	hint_new(url, e);
 	return -PS_CONFIG;
 }
 
@@ -88,7 +100,7 @@ int vault_open(struct vault *v, const char *url, struct err *e)
 	int rc = store_open(&s, url, 0, e);
 
 	if (rc == -PS_NOINPUT)
-		err_hint(e, "make a vault: ps-vault init %s", url);
+		hint_new(url, e);
 	if (rc < 0)
 		return rc;
 	rc = vault_attach(v, s, url, e);

@@ -291,6 +291,8 @@ figure() { json | jq ".figures.$1"; }
 	fails_with 64 ps-health
 	fails_with 64 ps-health look
 	fails_with 64 ps-health sample x
+	fails_with 66 ps-health sample --state "$T/no/where"
+	grep -q 'hint: .*--state DIR' err
 	fails_with 64 ps-health ack
 	fails_with 3 ps-health check
 	grep -q 'ps-health sample makes it' err

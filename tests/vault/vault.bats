@@ -53,9 +53,10 @@ store() { make-segment "$@" | ps-upload v >/dev/null; }
 	mkdir other
 	for command in list head stat verify; do
 		fails_with 78 ps-vault "$command" other
-		grep -q 'hint: .*ps-vault init other' err
+		grep -q 'hint: .*mounted.*ps-vault init other' err
 	done
 	fails_with 66 ps-vault list nowhere
+	grep -q 'hint: .*mounted' err
 }
 
 @test "misuse is told" {
