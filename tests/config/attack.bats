@@ -45,6 +45,7 @@ revision() {
 	command -v sqlite3 >/dev/null || skip "sqlite3 is not installed"
 	site
 	join ps1 >out
+	ps-config machine add web01 --server ps1
 	before=$(revision)
 	deep() { head -c "$2" /dev/zero | tr '\0' "$1"; }
 	{
@@ -81,7 +82,7 @@ revision() {
 	n=$(grep -a -c '^POST\|POST /v1' all)
 	talk ps1 <all
 	[ "$(statuses | wc -w)" -eq "$n" ]
-	# One of them asks to leave, and nobody wanted that.
+	# One of them asks to leave, and a machine would lose its server.
 	[ "$(statuses | tr ' ' '\n' | sort -u | xargs)" = '400 409' ]
 	[ "$(statuses | tr ' ' '\n' | grep -c 409)" -eq 1 ]
 	[ "$(revision)" -eq "$before" ]
