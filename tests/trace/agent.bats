@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# long: a disk of half a GiB, with a whole chain
+# heavy: measures what is read of a disk of half a GiB in use
 # ps-agent protects a plain disk in use: what ps-trace saw is all that is read,
 # and each point is the disk of its window, bit for bit.
 # shellcheck disable=SC2154 # agent is set by begin_agent
