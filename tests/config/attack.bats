@@ -168,7 +168,7 @@ revision() {
 	done
 	begun=$SECONDS
 	for ((i = 0; i < 3; i++)); do wait_for beat ps1 --once; done
-	[ $((SECONDS - begun)) -lt 20 ]
+	[ $((SECONDS - begun)) -lt 60 ]
 	wait "$hostile"
 	echo "logins: $(cat again)" >&3
 	[ "$(awk '/^VmRSS/ { print $2 }' "/proc/$SERVER/status")" -lt \
