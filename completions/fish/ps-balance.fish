@@ -1,4 +1,5 @@
 # Made by scripts/make-completions from the option table of ps-balance.
+complete -c ps-balance -f -n __fish_use_subcommand -a inventory -d 'print the fleet of the registry, for plan'
 complete -c ps-balance -f -n __fish_use_subcommand -a plan -d 'say which machines should move, and why'
 complete -c ps-balance -f -n __fish_use_subcommand -a apply -d 'move the machines of a plan'
 complete -c ps-balance -f -n __fish_use_subcommand -a move -d 'move machines from one server to another'
