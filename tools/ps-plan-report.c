@@ -175,7 +175,9 @@ static void print_rooms(const struct sizing *s, const struct sizing_opts *o,
 	fprintf(f, "Cache to bridge %s without the vault: %s\n", time, text);
 	size_text(s->vault, text);
 	format_duration(o->retention, time, sizeof(time));
-	fprintf(f, "Vault with points of %s: %s\n", time, text);
+	fprintf(f, "Vault with points of %s: %s%s\n", time, text,
+		s->size == 0 ? ", and the disks, whose sizes are not known"
+			     : "");
 	size_text(s->retention, text);
 	fprintf(f, "Retention volume of a master target: %s on %u disk%s\n",
 		text, s->retention_disks, s->retention_disks == 1 ? "" : "s");

@@ -176,6 +176,13 @@ cached_disk() {
 	fails_with 66 ps-plan report --html nowhere/page.html a.csv
 }
 
+@test "without sizes of disks nothing is said of what depends on them" {
+	rows web01 62914560 120 | cut -d, -f 1-3,5- >a.csv
+	ps-plan report a.csv >text
+	grep -q '^Initial replication: unknown, the samples have no sizes' text
+	grep -q '^Vault with .* and the disks, whose sizes are not known$' text
+}
+
 @test "megabytes are not megabits" {
 	rows web01 62914560 120 >a.csv
 	bits() { ps-plan report --json --bandwidth "$1" a.csv | jq .line.bits; }
