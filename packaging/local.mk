@@ -4,6 +4,7 @@ unitdir = $(systemdsystemunitdir)
 sysusersdir = $(prefix)/lib/sysusers.d
 tmpfilesdir = $(prefix)/lib/tmpfiles.d
 crondir = $(sysconfdir)/cron.d
+logrotatedir = $(sysconfdir)/logrotate.d
 dropindir = $(pkgdatadir)/ps-agent.d
 
 nodist_unit_DATA = \
@@ -28,9 +29,10 @@ nodist_tmpfiles_DATA = \
 	packaging/tmpfiles.d/ps-agent.conf \
 	packaging/tmpfiles.d/ps-toolkit.conf
 nodist_cron_DATA = packaging/cron.d/ps-toolkit
+nodist_logrotate_DATA = packaging/logrotate.d/ps-toolkit
 
 packaging_made = $(nodist_unit_DATA) $(nodist_sysusers_DATA) \
-	$(nodist_tmpfiles_DATA) $(nodist_cron_DATA)
+	$(nodist_tmpfiles_DATA) $(nodist_cron_DATA) $(nodist_logrotate_DATA)
 CLEANFILES += $(packaging_made)
 EXTRA_DIST += packaging/systemd/hardening $(packaging_made:=.in)
 

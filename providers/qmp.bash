@@ -17,26 +17,27 @@ qmp_open() {
 		fi
 		return 1
 	fi
-	jq -e .QMP <<<"$line" >/dev/null || die 78 "$PS_SOURCE: no QMP monitor"
+	[[ $line == '{"QMP":'* ]] || die 78 "$PS_SOURCE: no QMP monitor"
 	qmp qmp_capabilities >/dev/null || die 76 "$PS_SOURCE: $(qmp_error)"
 }
 
 # qmp COMMAND [ARGUMENTS]: prints what it returns; 1: refused, and
-# $QMP_ERROR_FILE says why (this may run in a subshell).
+# $QMP_ERROR_FILE says why (this may run in a subshell). The arguments are JSON
+# on one line. QEMU's answers have one key as long as no request has an id, so
+# their beginning tells what they are; all else that comes are events.
 qmp() {
-	local line kind
-	jq -nc --arg c "$1" --argjson a "${2:-null}" \
-		'{execute: $c} + (if $a then {arguments: $a} else {} end)' >&4
+	local line
+	printf '{"execute": "%s"%s}\n' "$1" "${2:+, \"arguments\": $2}" >&4
 	while IFS= read -r -t "$(left)" line <&3; do
-		kind=$(jq -r 'if has("return") then "return"
-			elif has("error") then "error" else "event" end' <<<"$line")
-		case $kind in
-		return)
-			jq -c .return <<<"$line"
+		line=${line%$'\r'}
+		case $line in
+		'{"return":'*'}')
+			line=${line#'{"return":'}
+			printf '%s\n' "${line%\}}"
 			return 0
 			;;
-		error)
-			jq -r .error.desc <<<"$line" >"$QMP_ERROR_FILE"
+		'{"error":'*)
+			printf '%s\n' "$line" >"$QMP_ERROR_FILE"
 			return 1
 			;;
 		esac
@@ -44,7 +45,7 @@ qmp() {
 	die 75 "$PS_SOURCE: no answer to $1"
 }
 
-qmp_error() { cat "$QMP_ERROR_FILE"; }
+qmp_error() { jq -r .error.desc "$QMP_ERROR_FILE"; }
 
 # qmp_gone QUERY FILTER NAME: waits until the query's answer has no NAME.
 qmp_gone() {

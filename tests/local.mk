@@ -24,10 +24,10 @@ EXTRA_DIST += scripts/check scripts/install-packages scripts/install-peers \
 	scripts/run-tests
 
 EXTRA_DIST += bench/compare bench/line
-EXTRA_DIST += bench/agents bench/compare bench/rpo bench/stores bench/sink.c \
+EXTRA_DIST += bench/agents bench/heartbeats bench/compare bench/rpo bench/stores bench/sink.c \
 	bench/peers/package.json bench/peers/package-lock.json
 
-EXTRA_DIST += tests/fuzz/fuzz-reader.c
+EXTRA_DIST += tests/fuzz/fuzz-reader.c tests/fuzz/fuzz-config-api.c
 
 # What clang-tidy found clean is remembered there.
 clean-local:

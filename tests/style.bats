@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# idle: a minute of a processor
 # Order in the house, checked by programs.
 load lib/common
 load lib/style
@@ -162,8 +163,8 @@ load lib/style
 @test "each test file is run: bats files by name, unit tests by the makefile" {
 	local file
 	cd "$PS_SOURCE"
+	make_var UNIT_TESTS | tr ' ' '\n' >"$T/units"
 	find tests -name 'test-*.c' | while read -r file; do
-		make_var UNIT_TESTS | tr ' ' '\n' | grep -qxF "${file%.c}" ||
-			echo "$file"
+		grep -qxF "${file%.c}" "$T/units" || echo "$file"
 	done | none "not in UNIT_TESTS"
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# heavy: a minute of both processors when nothing was checked before
+# idle: minutes of a processor when nothing was checked before
 # What a second compiler finds by looking longer; PS_LONG=1: longer still.
 load lib/common
 load lib/style

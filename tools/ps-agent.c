@@ -33,6 +33,7 @@ static const struct opt_cmd cmds[] = {
     {"pause", "begin no pass, end one that is under way"},
     {"resume", "go on after pause"},
     {"rescan", "read whole disks with the next pass"},
+    {"accept", "go on with another disk, or machine, than before"},
     {"check", "read the configuration, do nothing"},
     {0}};
 
@@ -41,7 +42,7 @@ static const struct opt_tool tool = {
     .about = "Protects the disks of this machine: snapshot, scan, send, again.",
     .synopsis = "once|run [-c FILE]\n"
 		"status [-c FILE] [--json]\n"
-		"pause|resume|rescan [-c FILE] [DISK...]\n"
+		"pause|resume|rescan|accept [-c FILE] [DISK...]\n"
 		"check [-c FILE]",
     .opts = opts,
     .cmds = cmds};
@@ -128,14 +129,14 @@ static bool known(const struct agent_conf *c, const char *disk)
 
 typedef int command_fn(struct control *c, const char *disk, struct err *e);
 
-/* Without disks: pause and resume mean the machine, rescan each disk. */
+/* Without disks: pause and resume mean the machine, the others each disk. */
 static int each(const struct agent_conf *c, struct control *control,
 		command_fn *fn, char **disks, unsigned n, struct err *e)
 {
 	unsigned i;
 	int rc = 0;
 
-	if (n == 0 && fn == control_rescan) {
+	if (n == 0 && (fn == control_rescan || fn == control_accept)) {
 		for (i = 0; i < c->ndisks && rc == 0; i++)
 			rc = fn(control, c->disks[i].name, e);
 		return rc;
@@ -195,6 +196,8 @@ int main(int argc, char **argv)
 		rc = command(control_resume, rest, n);
 	else if (strcmp(what, "rescan") == 0)
 		rc = command(control_rescan, rest, n);
+	else if (strcmp(what, "accept") == 0)
+		rc = command(control_accept, rest, n);
 	else if (n > 0)
 		opt_misuse("'%s': no operand expected", rest[0]);
 	else if (strcmp(what, "status") == 0)

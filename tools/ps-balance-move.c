@@ -1,6 +1,7 @@
 /*
  * ps-balance move, switch, apply and resume: a list of moves is made, shown,
- * and driven to its end by what stands in the registry (config/moves.h).
+ * begun in the registry, and watched there. The configuration server does them
+ * (config/moves.h), whether somebody watches or not.
  */
 #include "config.h"
 
@@ -21,13 +22,13 @@
 #include "ps-balance.h"
 
 #define LOOK_NS (NS_PER_S / 4)
+/* The first move of all is begun within a second or two. */
+#define NOBODY_NS (15 * NS_PER_S)
 
 /* One machine of the list. */
 struct one {
 	struct reg_move m;
-	int64_t job;	   /* 0: none was needed, or it could not be begun */
-	bool begun, ended; /* ended: nothing more comes of it */
-	bool done;
+	bool ended, done; /* ended: nothing more comes of it */
 	struct move_at at;
 	char why[1024]; /* how it ended */
 };
@@ -36,6 +37,8 @@ struct work {
 	struct reg *r;
 	struct one *list;
 	size_t n, cap, done, failed;
+	int64_t revision; /* of the registry when it was looked at; -1: never */
+	bool warned;
 };
 
 /* ---- the list ---- */
@@ -53,7 +56,7 @@ static int add(void *ctx, const struct reg_move *m, struct err *e)
 		w->list = grown;
 		w->cap = cap;
 	}
-	w->list[w->n++] = (struct one){.m = *m, .job = m->job};
+	w->list[w->n++] = (struct one){.m = *m};
 	return 0;
 }
 
@@ -148,7 +151,31 @@ static int check_all(struct work *w, struct err *e)
 	return rc;
 }
 
-/* ---- driving ---- */
+/* ---- beginning ---- */
+
+/* All or none: what is there already is passed over. */
+static int begin(struct work *w, struct err *e)
+{
+	struct reg_move *list = calloc(w->n + 1, sizeof(*list));
+	size_t i, n = 0;
+	int rc;
+
+	if (list == NULL)
+		return err_sys(e, PS_TEMPFAIL, "list of moves");
+	for (i = 0; i < w->n; i++)
+		if (!w->list[i].ended)
+			list[n++] = w->list[i].m;
+	rc = moves_begin(w->r, list, n, e);
+	if (rc == -PS_NO && e->hint[0] == '\0')
+		err_hint(e, "nothing was changed; plan again");
+	for (i = 0, n = 0; i < w->n && rc == 0; i++)
+		if (!w->list[i].ended)
+			w->list[i].m.job = list[n++].job;
+	free(list);
+	return rc;
+}
+
+/* ---- watching ---- */
 
 static void end_one(struct work *w, struct one *o, bool done, const char *why)
 {
@@ -164,44 +191,33 @@ static void end_one(struct work *w, struct one *o, bool done, const char *why)
 		       o->m.from[0] != '\0' ? o->m.from : "-", o->m.to,
 		       *why != '\0' ? ": " : "", why);
 	else
-		tool_warn("%s stays at %s: %s", o->m.machine,
-			  o->m.from[0] != '\0' ? o->m.from : "no server", why);
+		tool_warn("%s was not moved to %s: %s", o->m.machine, o->m.to,
+			  why);
 	fflush(stdout);
 }
 
 /* What has changed since it was looked at before, for people. */
 static void tell(const struct one *o, const struct move_at *was)
 {
-	if (was->step == o->at.step && strcmp(was->note, o->at.note) == 0)
+	if (!o->at.begun || (was->begun && was->step == o->at.step &&
+			     strcmp(was->note, o->at.note) == 0))
 		return;
 	tool_note("%s: %u/%u %s%s%s", o->m.machine, o->at.step, o->at.steps,
 		  o->at.what, o->at.note[0] != '\0' ? ": " : "", o->at.note);
 }
 
-/* A refusal ends this machine's move, anything else all of them. */
-static int step_one(struct work *w, struct one *o, struct err *e)
+static int look_one(struct work *w, struct one *o, struct err *e)
 {
 	struct move_at was = o->at;
-	struct err why = {0};
-	int rc = 0;
+	int rc;
 
-	if (!o->begun && o->job == 0)
-		rc = move_begin(w->r, &o->m, &o->job, &why);
-	o->begun = true;
-	if (rc == 0 && o->job == 0) {
+	if (o->m.job == 0) {
 		end_one(w, o, true, "is there already");
 		return 0;
 	}
-	if (rc == 0)
-		rc = move_step(w->r, o->job, &o->at, &why);
-	if (rc == -PS_NO || rc == -PS_USAGE) {
-		end_one(w, o, false, why.msg);
-		return 0;
-	}
-	if (rc < 0) {
-		*e = why;
+	rc = move_look(w->r, o->m.job, &o->at, e);
+	if (rc < 0)
 		return rc;
-	}
 	if (o->at.ended)
 		end_one(w, o, o->at.done, o->at.note);
 	else
@@ -209,22 +225,48 @@ static int step_one(struct work *w, struct one *o, struct err *e)
 	return 0;
 }
 
-static int step_all(struct work *w, size_t *ret_open, struct err *e)
+/* Reads what has changed; *ret_open: how many have not ended. */
+static int look_all(struct work *w, size_t *ret_open, struct err *e)
 {
-	size_t i, open = 0;
-	int rc = 0;
+	int64_t revision;
+	size_t i;
+	int rc = reg_revision(w->r, &revision, e);
 
-	*ret_open = 0;
-	for (i = 0; i < w->n && rc == 0; i++) {
-		struct one *o = &w->list[i];
-
-		if (o->ended)
-			continue;
-		if (o->begun || open < ask.at_once)
-			rc = step_one(w, o, e);
-		open += !o->ended;
+	if (rc == 0 && revision != w->revision) {
+		for (i = 0; i < w->n && rc == 0; i++)
+			if (!w->list[i].ended)
+				rc = look_one(w, &w->list[i], e);
+		w->revision = revision;
 	}
-	*ret_open = open;
+	*ret_open = 0;
+	for (i = 0; i < w->n; i++)
+		*ret_open += !w->list[i].ended;
+	return rc;
+}
+
+static int take_first(void *ctx, const struct reg_move *m, struct err *e)
+{
+	int64_t *job = ctx;
+
+	(void)e;
+	if (*job == 0)
+		*job = m->job;
+	return 0;
+}
+
+/* The configuration server would have begun with the oldest one. */
+static int warn_of_nobody(struct work *w, struct err *e)
+{
+	struct move_at at = {.begun = true};
+	int64_t job = 0;
+	int rc = move_each(w->r, take_first, &job, e);
+
+	if (rc == 0 && job != 0)
+		rc = move_look(w->r, job, &at, e);
+	if (rc == 0 && !at.begun)
+		tool_warn("no configuration server begins: does ps-config "
+			  "serve run?");
+	w->warned = true;
 	return rc;
 }
 
@@ -236,7 +278,7 @@ static void show_line(const struct work *w, size_t open)
 	if (opt_quiet || !isatty(STDERR_FILENO))
 		return;
 	for (i = 0; i < w->n && o == NULL; i++)
-		if (w->list[i].begun && !w->list[i].ended)
+		if (w->list[i].at.begun && !w->list[i].ended)
 			o = &w->list[i];
 	fprintf(stderr, "\r\033[K%zu of %zu moved, %zu left", w->done, w->n,
 		open);
@@ -252,33 +294,37 @@ static void clear_line(void)
 		fputs("\r\033[K", stderr);
 }
 
-static int drive(struct work *w, struct err *e)
+/* Until all have ended: 0 or PS_NO; -PS_TEMPFAIL when the time is over. */
+static int watch(struct work *w, struct err *e)
 {
-	int64_t end = mono_now_ns() + (int64_t)ask.wait_s * NS_PER_S;
+	int64_t begun = mono_now_ns();
+	int64_t end = begun + (int64_t)ask.wait_s * NS_PER_S;
 	const struct timespec pause = {0, LOOK_NS};
 	size_t open;
 	int rc;
 
 	for (;;) {
-		rc = step_all(w, &open, e);
+		rc = look_all(w, &open, e);
 		clear_line();
 		if (rc < 0 || open == 0 || mono_now_ns() >= end)
+			break;
+		if (!w->warned && mono_now_ns() >= begun + NOBODY_NS)
+			rc = warn_of_nobody(w, e);
+		if (rc < 0)
 			break;
 		show_line(w, open);
 		nanosleep(&pause, NULL);
 	}
 	clear_line();
-	if (rc < 0) {
-		if (e->hint[0] == '\0')
-			err_hint(e, "nothing is lost: ps-balance resume goes "
-				    "on with what was begun");
-		return rc;
-	}
-	if (open == 0)
+	if (rc == 0 && open == 0)
 		return w->failed > 0 ? PS_NO : PS_OK;
-	rc = err_set(e, PS_TEMPFAIL, "%zu of %zu moves are under way still",
-		     open, w->n);
-	err_hint(e, "ps-balance resume goes on with them");
+	if (rc == 0)
+		rc =
+		    err_set(e, PS_TEMPFAIL,
+			    "%zu of %zu moves are under way still", open, w->n);
+	if (e->hint[0] == '\0')
+		err_hint(e, "the configuration server goes on with what was "
+			    "begun: ps-balance resume watches it");
 	return rc;
 }
 
@@ -289,8 +335,9 @@ static json_t *json_one(const struct one *o)
 	return json_pack(
 	    "{s:s, s:s?, s:s, s:b, s:I, s:s, s:I, s:I, s:s, s:s}", "machine",
 	    o->m.machine, "from", o->m.from[0] != '\0' ? o->m.from : NULL, "to",
-	    o->m.to, "dead", (int)o->m.dead, "job", (json_int_t)o->job, "state",
-	    !o->ended ? o->begun ? "running" : "waiting"
+	    o->m.to, "dead", (int)o->m.dead, "job", (json_int_t)o->m.job,
+	    "state",
+	    !o->ended ? o->at.begun ? "running" : "waiting"
 	    : o->done ? "done"
 		      : "failed",
 	    "step", (json_int_t)o->at.step, "steps", (json_int_t)o->at.steps,
@@ -361,10 +408,10 @@ static int show_before(struct work *w, struct err *e)
 
 /* ---- the commands ---- */
 
-static int work_on(struct work *w, bool check, struct err *e)
+static int work_on(struct work *w, bool is_new, struct err *e)
 {
 	struct err shown = {0};
-	int rc = check ? check_all(w, e) : 0, told = 0;
+	int rc = is_new ? check_all(w, e) : 0, told = 0;
 	size_t i;
 
 	if (rc == 0)
@@ -377,8 +424,12 @@ static int work_on(struct work *w, bool check, struct err *e)
 		puts("Nothing has to move.");
 	if (ask.dry_run && !ask.json)
 		show_plan(w);
+	if (!ask.dry_run && is_new)
+		rc = begin(w, e);
+	if (rc < 0)
+		return rc;
 	if (!ask.dry_run)
-		rc = drive(w, e);
+		rc = watch(w, e);
 	if (ask.json)
 		told = show_json(w, &shown);
 	if (rc >= 0 && told < 0) {
@@ -405,7 +456,7 @@ static int finish(struct work *w, int rc)
 
 int run_move(int n, char **words, struct err *e)
 {
-	struct work w = {0};
+	struct work w = {.revision = -1};
 	int i, rc;
 
 	if (n < 3)
@@ -434,7 +485,7 @@ static int add_its(void *ctx, const struct reg_machine *m, struct err *e)
 
 int run_switch(int n, char **words, struct err *e)
 {
-	struct work w = {0};
+	struct work w = {.revision = -1};
 	struct switching s = {&w, words[0], words[1]};
 	int rc;
 
@@ -507,7 +558,7 @@ static int read_plan(struct work *w, const char *path, struct err *e)
 
 int run_apply(int n, char **words, struct err *e)
 {
-	struct work w = {0};
+	struct work w = {.revision = -1};
 	int rc;
 
 	if (n > 1)
@@ -522,7 +573,7 @@ int run_apply(int n, char **words, struct err *e)
 
 int run_resume(int n, char **words, struct err *e)
 {
-	struct work w = {0};
+	struct work w = {.revision = -1};
 	int rc;
 
 	(void)words;

@@ -20,7 +20,7 @@
 
 #define DIR LOCALSTATEDIR "/lib/ps-toolkit/config"
 
-struct ask ask = {.where = {.dir = DIR}, .wait_s = 3600, .at_once = 10};
+struct ask ask = {.where = {.dir = DIR}, .wait_s = 3600};
 static uint64_t headroom = 30, slack = 5, database_wait_s = REG_WAIT_S;
 
 static const struct opt opts[] = {
@@ -34,8 +34,6 @@ static const struct opt opts[] = {
      "give FROM up: what only its cache holds is lost", 0, 0, 0, 0, 0},
     {0, "dry-run", OPT_FLAG, 0, &ask.dry_run,
      "check and show what would be moved, change nothing", 0, 0, 0, 0, 0},
-    {0, "at-once", OPT_NUMBER, "N", &ask.at_once,
-     "machines that are moved at one time (default: 10)", 0, 0, 0, 1, 1000},
     {0, "wait", OPT_DURATION, "TIME", &ask.wait_s,
      "how long to wait until all have moved (default: 1h)", 0, 0, 0, 0,
      365 * 86400},
@@ -60,17 +58,19 @@ static const struct opt opts[] = {
     {0}};
 
 static const struct opt_cmd cmds[] = {
+    {"inventory", "print the fleet of the registry, for plan"},
     {"plan", "say which machines should move, and why"},
     {"apply", "move the machines of a plan"},
     {"move", "move machines from one server to another"},
     {"switch", "move all machines of a server to another"},
-    {"resume", "go on with what was begun"},
+    {"resume", "watch what was begun"},
     {0}};
 
 static const struct opt_tool tool = {
     .name = "ps-balance",
     .about = "Spreads machines over process servers.",
-    .synopsis = "plan [--headroom PERCENT] [--slack PERCENT] [--json] "
+    .synopsis = "inventory\n"
+		"plan [--headroom PERCENT] [--slack PERCENT] [--json] "
 		"[INVENTORY]\n"
 		"apply [--dry-run] [--dead] [--json] [PLAN]\n"
 		"move [--dry-run] [--dead] [--json] FROM TO MACHINE...\n"
@@ -287,21 +287,45 @@ static void name_pinned(const struct fleet *f, const struct totals *after)
 	}
 }
 
-static void name_too_large(const struct fleet *f, const struct balance *b)
+/* Nobody takes what these send, and they may not go elsewhere. */
+static void name_pinned_to_silent(const struct fleet *f)
+{
+	for (size_t i = 0; i < f->nmachines; i++) {
+		const struct machine *m = &f->machines[i];
+
+		if (m->pinned && m->server != NO_SERVER &&
+		    f->servers[m->server].state == SERVER_SILENT)
+			tool_warn("%s is pinned to %s, which is silent",
+				  m->name, f->servers[m->server].name);
+	}
+}
+
+/* The fleet without machines that are too large for any server: those are
+ * named. */
+static int without_too_large(const struct fleet *f, const struct balance *b,
+			     struct fleet *ret, struct err *e)
 {
 	uint64_t most = sizes_process[SIZES - 1].churn / 100 * (100 - headroom);
 	char churn[32], limit[32];
 
 	format_size(most, limit, sizeof(limit));
+	*ret = *f;
+	ret->nmachines = 0;
+	ret->machines = calloc(f->nmachines + 1, sizeof(*ret->machines));
+	if (ret->machines == NULL)
+		return err_sys(e, PS_TEMPFAIL, "planning");
 	for (size_t i = 0; i < f->nmachines; i++) {
-		if (b->server[i] != NO_SERVER || f->machines[i].churn <= most)
+		if (b->server[i] != NO_SERVER || f->machines[i].churn <= most) {
+			ret->machines[ret->nmachines++] = f->machines[i];
 			continue;
+		}
 		format_size(f->machines[i].churn, churn, sizeof(churn));
 		tool_warn("%s changes %s a day: the largest server takes %s "
 			  "with %u %% headroom",
 			  f->machines[i].name, churn, limit,
 			  (unsigned)headroom);
 	}
+	return 0;
 }
 
 /* Says what would make a plan possible. */
@@ -311,15 +335,22 @@ static int explain(const struct fleet *f, const struct balance *b,
 {
 	const struct server_size *s;
 	char memory[32], cache[32];
-	unsigned n;
-	int size, rc;
+	struct fleet rest;
+	unsigned n = 0;
+	int size = 0, rc;
+	size_t large;
 
 	name_pinned(f, after);
 	if (b->left > 0)
 		tool_warn("no feasible plan: %zu of %zu machines have no room",
 			  b->left, f->nmachines);
-	name_too_large(f, b);
-	rc = balance_wanted(f, o, &size, &n, e);
+	rc = without_too_large(f, b, &rest, e);
+	if (rc < 0)
+		return rc;
+	large = f->nmachines - rest.nmachines;
+	if (b->left > large || b->pinned)
+		rc = balance_wanted(&rest, o, &size, &n, e);
+	free(rest.machines);
 	if (rc < 0 || n == 0)
 		return rc;
 	s = &sizes_process[size];
@@ -327,9 +358,23 @@ static int explain(const struct fleet *f, const struct balance *b,
 	format_size(s->cache, cache, sizeof(cache));
 	tool_warn(
 	    "%u more process server%s of %u cores, %s memory and %s cache "
-	    "would make it feasible",
-	    n, n == 1 ? "" : "s", s->cores, memory, cache);
+	    "would make it feasible%s",
+	    n, n == 1 ? "" : "s", s->cores, memory, cache,
+	    large > 0 ? " for all others" : "");
 	return 0;
+}
+
+static void print_load(const struct balance *b)
+{
+	printf("Highest load %.1f %%, was %.1f %%", percent(b->load_after),
+	       percent(b->load_before));
+	if (b->left > 0)
+		printf("; without the %zu machine%s that %s no room.\n",
+		       b->left, b->left == 1 ? "" : "s",
+		       b->left == 1 ? "has" : "have");
+	else
+		printf("; no plan can have less than %.1f %%.\n",
+		       percent(b->bound));
 }
 
 /* ---- plan ---- */
@@ -348,12 +393,10 @@ static int report(const struct fleet *f, const struct balance *b,
 	} else {
 		print_moves(f, b, before);
 		print_servers(f, before, after);
-		printf(
-		    "Highest load %.1f %%, was %.1f %%; no plan can have less "
-		    "than %.1f %%.\n",
-		    percent(b->load_after), percent(b->load_before),
-		    percent(b->bound));
+		print_load(b);
 	}
+	if (rc == 0)
+		name_pinned_to_silent(f);
 	if (rc == 0 && (b->left > 0 || b->pinned))
 		rc = explain(f, b, o, after, e);
 	free(before);
@@ -403,8 +446,9 @@ static const struct {
 	const char *name;
 	int (*run)(int n, char **words, struct err *e);
 } table[] = {
-    {"plan", run_plan},	    {"apply", run_apply},   {"move", run_move},
-    {"switch", run_switch}, {"resume", run_resume},
+    {"inventory", run_inventory}, {"plan", run_plan},
+    {"apply", run_apply},	  {"move", run_move},
+    {"switch", run_switch},	  {"resume", run_resume},
 };
 
 int main(int argc, char **argv)

@@ -11,8 +11,7 @@
 struct ask {
 	struct reg_where where;
 	bool json, dry_run, dead;
-	uint64_t wait_s;  /* until ended, at most */
-	uint64_t at_once; /* moves under way at one time */
+	uint64_t wait_s; /* until ended, at most */
 };
 extern struct ask ask;
 
@@ -24,6 +23,7 @@ int run_move(int n, char **words, struct err *e);   /* FROM TO MACHINE... */
 int run_switch(int n, char **words, struct err *e); /* FROM TO */
 int run_apply(int n, char **words, struct err *e);  /* [PLAN] */
 int run_resume(int n, char **words, struct err *e);
+int run_inventory(int n, char **words, struct err *e);
 
 /* Free space, memory and churn of the servers that are meant. */
 int show_servers(struct reg *r, bool (*wanted)(void *ctx, const char *server),

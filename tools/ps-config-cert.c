@@ -39,6 +39,8 @@ static int put_pem(const char *pem, struct err *e)
 	if (ask.output != NULL && strcmp(ask.output, "-") != 0)
 		return durable_write_path(ask.output, pem, strlen(pem), 0644,
 					  DURABLE_REPLACE, e);
+	if (ask.json)
+		return print_json(json_pack("{s:s}", "pem", pem), e);
 	fputs(pem, stdout);
 	return 0;
 }
@@ -46,7 +48,7 @@ static int put_pem(const char *pem, struct err *e)
 static int cmd_issue(struct reg *r, char **operands, struct err *e)
 {
 	struct ca_request q = {
-	    .server = operands[0], .alt = ask.alt, .days = ask.days};
+	    .server = operands[0], .alt = ask.alt, .valid_s = ask.valid};
 	char csr[CA_PEM_SIZE], pem[CA_PEM_SIZE];
 	struct login_secret proof;
 	int rc = 0;

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "config/jobs.h"
+#include "config/job-kinds.h"
 #include "ps-config.h"
 
 static int give(void *ctx, const struct reg_job *j, struct err *e)
@@ -28,7 +28,8 @@ static int cmd_list(struct reg *r, char **operands, struct err *e)
 
 	(void)operands;
 	listing_begin(&l);
-	return listing_end(&l, job_each(r, ask.open_only, give, &l, e), e);
+	return listing_end(
+	    &l, job_each(r, ask.open_only, ask.last, give, &l, e), e);
 }
 
 static int step_json(void *ctx, const struct reg_step *s, struct err *e)
@@ -86,25 +87,44 @@ static int cmd_show(struct reg *r, char **operands, struct err *e)
 
 static int cmd_progress(struct reg *r, char **operands, struct err *e)
 {
+	int64_t job = operand_id(operands[0]);
+	int rc;
+
 	if (ask.step == 0 || ask.percent == NOT_GIVEN)
 		opt_misuse("jobs progress needs --step and --percent");
-	return job_progress(r, operand_id(operands[0]), (int64_t)ask.step,
-			    (int64_t)ask.percent, ask.note, e);
+	rc = job_check_outside(r, job, e);
+	return rc < 0 ? rc
+		      : job_progress(r, job, (int64_t)ask.step,
+				     (int64_t)ask.percent, ask.note, e);
+}
+
+static int end(struct reg *r, const char *operand, const char *state,
+	       struct err *e)
+{
+	int64_t job = operand_id(operand);
+	int rc = job_check_outside(r, job, e);
+
+	return rc < 0 ? rc : job_end(r, job, state, ask.note, e);
 }
 
 static int cmd_done(struct reg *r, char **operands, struct err *e)
 {
-	return job_end(r, operand_id(operands[0]), "done", ask.note, e);
+	return end(r, operands[0], "done", e);
 }
 
 static int cmd_failed(struct reg *r, char **operands, struct err *e)
 {
-	return job_end(r, operand_id(operands[0]), "failed", ask.note, e);
+	return end(r, operands[0], "failed", e);
 }
 
 static int cmd_cancel(struct reg *r, char **operands, struct err *e)
 {
-	return job_end(r, operand_id(operands[0]), "cancelled", ask.note, e);
+	char words[JOB_WORDS_SIZE];
+	int rc = job_cancel(r, operand_id(operands[0]), ask.note, words, e);
+
+	if (rc == 0 && words[0] != '\0')
+		puts(words);
+	return rc;
 }
 
 const struct action jobs_actions[] = {

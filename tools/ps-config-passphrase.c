@@ -10,6 +10,7 @@
 #include "base/tool.h"
 #include "base/units.h"
 #include "config/passphrase.h"
+#include "config/rotation.h"
 #include "config/servers.h"
 #include "ps-config.h"
 
@@ -19,6 +20,15 @@
 static void kept_path(char out[PATH_SIZE])
 {
 	snprintf(out, PATH_SIZE, "%s/connection.passphrase", ask.dir);
+}
+
+static int print(const char *passphrase, struct err *e)
+{
+	if (ask.json)
+		return print_json(json_pack("{s:s}", "passphrase", passphrase),
+				  e);
+	puts(passphrase);
+	return 0;
 }
 
 static int keep(const char *passphrase, struct err *e)
@@ -47,7 +57,10 @@ static int make(struct reg *r, bool rotate, struct err *e)
 	kept_path(path);
 	if (ask.keep || access(path, F_OK) == 0)
 		rc = keep(passphrase, e);
-	puts(passphrase);
+	if (rc == 0)
+		rc = print(passphrase, e);
+	else
+		puts(passphrase); /* it is in force all the same */
 	secret_wipe(passphrase, sizeof(passphrase));
 	return rc;
 }
@@ -114,6 +127,8 @@ static int cmd_rotate(struct reg *r, char **operands, struct err *e)
 
 	(void)operands;
 	if (rc == 0)
+		rc = rotation_look(r, e);
+	if (rc == 0)
 		tool_note("the old one is accepted for %llu s more; see "
 			  "ps-config passphrase status",
 			  (unsigned long long)ask.overlap);
@@ -159,7 +174,7 @@ static int cmd_show(struct reg *r, char **operands, struct err *e)
 	rc = secret_read(path, text, sizeof(text), &n, e);
 	if (rc == 0) {
 		secret_trim(text);
-		puts(text);
+		rc = print(text, e);
 	}
 	secret_wipe(text, sizeof(text));
 	return (int)rc;
@@ -197,7 +212,9 @@ static int cmd_status(struct reg *r, char **operands, struct err *e)
 
 	(void)operands;
 	listing_begin(&l);
-	rc = passphrase_each(r, give_one, &l, e);
+	rc = rotation_look(r, e);
+	if (rc == 0)
+		rc = passphrase_each(r, give_one, &l, e);
 	if (rc == 0)
 		rc = followers(r, &f, e);
 	if (rc == 0 && ask.json)

@@ -27,6 +27,7 @@ static int cmd_serve(struct reg *r, char **operands, struct err *e)
 	    .user = ask.user,
 	    .log_dir = ask.log_dir,
 	    .max_connections = (unsigned)ask.max_connections,
+	    .cert_s = ask.valid,
 	    .interval = ask.interval != NOT_GIVEN ? ask.interval : 60};
 
 	(void)r;

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/tool.h"
 #include "base/units.h"
@@ -40,16 +41,18 @@ static int cmd_add(struct reg *r, char **operands, struct err *e)
 static int give(void *ctx, const struct reg_server *s, struct err *e)
 {
 	struct listing *l = ctx;
+	const char *state = server_state(s, time_now_ns());
 	char when[40];
 
 	if (!listing_line(l, "SERVER            ROLE  ADDRESS"
-			     "                          STATE   LAST HEARD"
+			     "                          STATE       LAST HEARD"
 			     "            MACHINES"))
 		return listing_add(l, form_server(s), e);
 	when_text(s->contact, when);
-	printf("%-16s  %-4s  %-25s %5lld  %-6s  %-20s  %lld\n", s->name,
+	printf("%-16s  %-4s  %-25s %5lld  %-10s  %-20s  %lld\n", s->name,
 	       s->role, s->address, (long long)s->port,
-	       server_state(s, time_now_ns()), when, (long long)s->machines);
+	       strcmp(state, "silent") == 0 ? "silent 806" : state, when,
+	       (long long)s->machines);
 	return 0;
 }
 

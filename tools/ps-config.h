@@ -31,7 +31,7 @@ struct ask {
 	/* cert */
 	bool all;
 	const char *csr, *alt, *proof, *output;
-	uint64_t days;
+	uint64_t valid;
 	/* account */
 	const char *login, *secret_file;
 	/* restore */

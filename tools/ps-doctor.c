@@ -103,20 +103,20 @@ static const struct opt_tool tool = {
 /* A cache makes a process server; else an agent's file makes a source. */
 static void find_role(void)
 {
-	const char *told = conf_get(doctor.conf, "health.role"), *bad;
+	const char *bad;
 	unsigned set;
 
 	if (services != NULL && !services_parse(services, &set, &bad))
 		opt_misuse("there is no service '%.*s'", (int)strcspn(bad, ","),
 			   bad);
 	if (role == NULL)
-		role = told;
+		role = conf_get(doctor.conf, "health.role");
 	if (role == NULL)
 		role = doctor.cache == NULL && access(agent_yaml, R_OK) == 0
 			   ? "source"
 			   : "server";
 	if (strcmp(role, "server") == 0)
-		role = told != NULL ? told : ROLE_DEFAULT;
+		role = role_of(doctor.conf);
 	if (role_find(role) == NULL) {
 		struct err e = {0};
 
@@ -171,6 +171,8 @@ static void prepare(void)
 			     "--agent-config FILE for a source");
 		tool_die(&e);
 	}
+	if (!doctor.source)
+		doctor_take_environment(&doctor);
 	find_vaults();
 	if (doctor.log_dir == NULL && doctor.cache != NULL) {
 		snprintf(log_dir, sizeof(log_dir), "%s/.log", doctor.cache);

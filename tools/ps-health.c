@@ -92,7 +92,7 @@ static const struct opt_cmd cmds[] = {
     {"why", "name what holds replication back; exit status 1 when behind"},
     {"watch", "the same on a screen, until q is pressed"},
     {"report", "one page with state, alerts and the last 72 hours"},
-    {"stamp", "done: prune, verify, drill, key-kit; or a heartbeat"},
+    {"stamp", "done: prune, verify, drill, key-kit, renew; or a heartbeat"},
     {"ack", "an alert is known: it no longer counts for a while"},
     {"events", "what happened in the last 72 hours"},
     {0}};
@@ -100,17 +100,18 @@ static const struct opt_cmd cmds[] = {
 static const struct opt_tool tool = {
     .name = "ps-health",
     .about = "How a process server is: samples, alerts, and what to do.",
-    .synopsis = "sample [--state DIR] [-C DIR] [--role ROLE]\n"
-		"check [--state DIR] [--role ROLE] [-f FORMAT] [--window TIME] "
-		"[--rule RULE] "
-		"[--on-change] [--notify COMMAND] [-o FILE]\n"
-		"why [--state DIR] [-C DIR | -c FILE] [--json] [MACHINE "
-		"[DISK]]\n"
-		"watch [--state DIR] [-C DIR | -c FILE] [--interval TIME]\n"
-		"report [--state DIR] [-C DIR] --html FILE\n"
-		"stamp [--state DIR] prune|verify|drill|key-kit|heartbeat\n"
-		"ack [--state DIR] [--for TIME] ALERT\n"
-		"events [--state DIR] [--json]\n",
+    .synopsis =
+	"sample [--state DIR] [-C DIR] [--role ROLE]\n"
+	"check [--state DIR] [--role ROLE] [-f FORMAT] [--window TIME] "
+	"[--rule RULE] "
+	"[--on-change] [--notify COMMAND] [-o FILE]\n"
+	"why [--state DIR] [-C DIR | -c FILE] [--json] [MACHINE "
+	"[DISK]]\n"
+	"watch [--state DIR] [-C DIR | -c FILE] [--interval TIME]\n"
+	"report [--state DIR] [-C DIR] --html FILE\n"
+	"stamp [--state DIR] prune|verify|drill|key-kit|renew|heartbeat\n"
+	"ack [--state DIR] [--for TIME] ALERT\n"
+	"events [--state DIR] [--json]\n",
     .opts = opts,
     .cmds = cmds};
 
@@ -120,8 +121,14 @@ static int open_state(bool make, struct err *e)
 {
 	int fd;
 
-	if (make && mkdir(state_dir, 0755) < 0 && errno != EEXIST)
-		return err_sys(e, 0, "%s", state_dir);
+	if (make && mkdir(state_dir, 0755) < 0 && errno != EEXIST) {
+		int rc = err_sys(e, 0, "%s", state_dir);
+
+		if (rc == -PS_NOINPUT)
+			err_hint(e, "name a folder whose parent is there: "
+				    "--state DIR");
+		return rc;
+	}
 	fd = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0) {
 		int rc = err_sys(e, 0, "%s", state_dir);
@@ -213,8 +220,11 @@ static int cmd_sample(int dirfd, struct err *e)
 	if (key_file != NULL)
 		secret_harden_process();
 	if (rc == 0)
-		rc = gather_expect_heartbeat(
-		    dirfd, role_config_server(opt_conf()) != NULL, e);
+		rc = gather_expect(dirfd, GATHER_HEARTBEAT,
+				   role_config_server(opt_conf()) != NULL, e);
+	if (rc == 0)
+		rc = gather_expect_jobs(
+		    dirfd, conf_get(opt_conf(), "service.names"), e);
 	if (rc == 0)
 		rc = ring_open(&r, dirfd, true, aside, sizeof(aside), e);
 	if (rc < 0)

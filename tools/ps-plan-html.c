@@ -99,7 +99,8 @@ static void put_machines(const struct churn *c, FILE *f)
 /* ---- words ---- */
 
 static int put_findings(const struct sizing *s, const struct churn *c,
-			const struct sizing_opts *o, FILE *f, struct err *e)
+			const struct sizing_opts *o,
+			const struct plan_beside *b, FILE *f, struct err *e)
 {
 	char *text = NULL;
 	size_t n = 0;
@@ -107,7 +108,7 @@ static int put_findings(const struct sizing *s, const struct churn *c,
 
 	if (m == NULL)
 		return err_sys(e, PS_TEMPFAIL, "report");
-	plan_findings(s, c, o, m);
+	plan_findings(s, c, o, b, m);
 	if (fclose(m) != 0) {
 		free(text);
 		return err_sys(e, PS_TEMPFAIL, "report");
@@ -161,7 +162,8 @@ static void put_table(const struct sizing *s, const struct churn *c,
 }
 
 int plan_html(const struct sizing *s, const struct churn *c,
-	      const struct sizing_opts *o, FILE *f, struct err *e)
+	      const struct sizing_opts *o, const struct plan_beside *b, FILE *f,
+	      struct err *e)
 {
 	char now[TIME_TEXT];
 	int rc;
@@ -169,7 +171,7 @@ int plan_html(const struct sizing *s, const struct churn *c,
 	format_time(time_now_ns() / NS_PER_S * NS_PER_S, now);
 	html_begin("Capacity plan", css, f);
 	fprintf(f, "<h1>Capacity plan</h1>\n<p class=\"dim\">%s</p>\n", now);
-	rc = put_findings(s, c, o, f, e);
+	rc = put_findings(s, c, o, b, f, e);
 	put_table(s, c, o, f);
 	fputs("<h2>All machines</h2>\n<div class=\"plots\">\n", f);
 	put_rates("Churn, without growth", &c->bytes, f);

@@ -184,8 +184,32 @@ static void print_rooms(const struct sizing *s, const struct sizing_opts *o,
 		o->tables->sources[0]);
 }
 
+/* One line, of what depends on the tables. */
+static void print_beside(const struct plan_beside *b, FILE *f)
+{
+	unsigned servers = 0;
+
+	fprintf(f,
+		"By the tables of %s: %zu within all limits; process servers:",
+		b->o.tables->name, b->s.fit);
+	for (int i = 0; i < SIZES; i++) {
+		if (b->s.servers[i] == 0)
+			continue;
+		fprintf(f, "%s %u with %u cores", servers > 0 ? "," : "",
+			b->s.servers[i], b->o.tables->process[i].cores);
+		servers += b->s.servers[i];
+	}
+	fprintf(f,
+		"%s; retention volume on %u disk%s; storage accounts, by "
+		"requests: %u (%s)\n",
+		servers == 0 ? " none is large enough" : "",
+		b->s.retention_disks, b->s.retention_disks == 1 ? "" : "s",
+		b->s.accounts, b->o.tables->sources[0]);
+}
+
 void plan_findings(const struct sizing *s, const struct churn *c,
-		   const struct sizing_opts *o, FILE *f)
+		   const struct sizing_opts *o, const struct plan_beside *b,
+		   FILE *f)
 {
 	char measured[32], day[32];
 
@@ -204,6 +228,7 @@ void plan_findings(const struct sizing *s, const struct churn *c,
 	print_initial(s, o, f);
 	print_servers(s, o, f);
 	print_rooms(s, o, f);
+	print_beside(b, f);
 	if (s->seconds < 30 * 60)
 		fputs("This is too short to plan with: measure for a week or "
 		      "more.\n",
@@ -211,11 +236,12 @@ void plan_findings(const struct sizing *s, const struct churn *c,
 }
 
 void plan_text(const struct sizing *s, const struct churn *c,
-	       const struct sizing_opts *o, FILE *f)
+	       const struct sizing_opts *o, const struct plan_beside *b,
+	       FILE *f)
 {
 	print_machines(s, c, o, f);
 	fputc('\n', f);
-	plan_findings(s, c, o, f);
+	plan_findings(s, c, o, b, f);
 }
 
 /* ---- JSON ---- */
@@ -318,12 +344,33 @@ static json_t *json_tables(const struct tables *t)
 	return json_pack("{s:s, s:o}", "name", t->name, "sources", sources);
 }
 
+/* What depends on the tables. */
+static json_t *json_beside(const struct plan_beside *b, const struct churn *c)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < c->nmachines; i++) {
+		const struct machine_sizing *m = &b->s.machines[i];
+
+		json_array_append_new(
+		    list,
+		    json_pack("{s:s, s:b, s:s}", "machine", c->machines[i].name,
+			      "fits", m->why[0] == '\0', "why", m->why));
+	}
+	return json_pack("{s:o, s:o, s:i, s:i, s:o}", "machines", list,
+			 "servers", json_servers(&b->s, &b->o),
+			 "retention_disks", (int)b->s.retention_disks,
+			 "storage_accounts", (int)b->s.accounts, "tables",
+			 json_tables(b->o.tables));
+}
+
 void plan_json(const struct sizing *s, const struct churn *c,
-	       const struct sizing_opts *o, FILE *f)
+	       const struct sizing_opts *o, const struct plan_beside *b,
+	       FILE *f)
 {
 	json_t *root = json_pack(
 	    "{s:o, s:f, s:I, s:{s:f, s:f, s:f, s:f, s:f}, s:o, s:o, s:f, s:f, "
-	    "s:f, s:i, s:i, s:o}",
+	    "s:f, s:i, s:i, s:o, s:o}",
 	    "machines", json_machines(s, c), "measured_seconds", s->seconds,
 	    "size_bytes", (json_int_t)s->size, "churn", "bytes_per_day", s->day,
 	    "mean_bytes_per_second", s->mean, "bytes_per_second", s->rate,
@@ -332,7 +379,7 @@ void plan_json(const struct sizing *s, const struct churn *c,
 	    "cache_bytes", s->cache, "vault_bytes", s->vault, "retention_bytes",
 	    s->retention, "retention_disks", (int)s->retention_disks,
 	    "storage_accounts", (int)s->accounts, "tables",
-	    json_tables(o->tables));
+	    json_tables(o->tables), "beside", json_beside(b, c));
 
 	json_dumpf(root, f, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
 	fputc('\n', f);

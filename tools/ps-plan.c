@@ -213,7 +213,8 @@ static int read_all(struct churn *c, char **files, int n, struct err *e)
 
 /* Replaced as a whole: somebody may be reading the one before. */
 static int write_page(const struct sizing *s, const struct churn *c,
-		      const struct sizing_opts *o, struct err *e)
+		      const struct sizing_opts *o, const struct plan_beside *b,
+		      struct err *e)
 {
 	char *text = NULL;
 	size_t n = 0;
@@ -222,7 +223,7 @@ static int write_page(const struct sizing *s, const struct churn *c,
 
 	if (f == NULL)
 		return err_sys(e, PS_TEMPFAIL, "%s", html);
-	rc = plan_html(s, c, o, f, e);
+	rc = plan_html(s, c, o, b, f, e);
 	if (fclose(f) != 0 && rc == 0)
 		rc = err_sys(e, PS_TEMPFAIL, "%s", html);
 	if (rc == 0)
@@ -233,13 +234,14 @@ static int write_page(const struct sizing *s, const struct churn *c,
 }
 
 static int print_report(const struct sizing *s, const struct churn *c,
-			const struct sizing_opts *o, struct err *e)
+			const struct sizing_opts *o,
+			const struct plan_beside *b, struct err *e)
 {
 	if (json)
-		plan_json(s, c, o, stdout);
+		plan_json(s, c, o, b, stdout);
 	else
-		plan_text(s, c, o, stdout);
-	return html == NULL ? 0 : write_page(s, c, o, e);
+		plan_text(s, c, o, b, stdout);
+	return html == NULL ? 0 : write_page(s, c, o, b, e);
 }
 
 static int run_report(char **files, int n, struct err *e)
@@ -254,15 +256,21 @@ static int run_report(char **files, int n, struct err *e)
 				.initial = (double)initial,
 				.headroom = (double)headroom / 100,
 				.tables = tables_find(table_name)};
+	struct plan_beside b = {.o = o};
 	struct churn c = {0};
 	struct sizing s;
 	int rc;
 
+	b.o.tables = &tables[o.tables == &tables[0] ? 1 : 0];
 	rc = read_all(&c, files, n, e);
 	if (rc == 0)
 		rc = sizing_make(&s, &c, &o, e);
 	if (rc == 0) {
-		rc = print_report(&s, &c, &o, e);
+		rc = sizing_make(&b.s, &c, &b.o, e);
+		if (rc == 0) {
+			rc = print_report(&s, &c, &o, &b, e);
+			sizing_free(&b.s, &c);
+		}
 		if (rc == 0)
 			rc = s.fit == c.nmachines ? PS_OK : PS_NO;
 		sizing_free(&s, &c);

@@ -6,21 +6,31 @@
 
 #include "fleet/sizing.h"
 
+/* The same churn by the other generation of published tables. */
+struct plan_beside {
+	struct sizing s;
+	struct sizing_opts o;
+};
+
 /* ---- report: one structure, three views ---- */
 
 /* For people. */
 void plan_text(const struct sizing *s, const struct churn *c,
-	       const struct sizing_opts *o, FILE *f);
+	       const struct sizing_opts *o, const struct plan_beside *b,
+	       FILE *f);
 /* For programs: one object, documented in ps-plan(1). */
 void plan_json(const struct sizing *s, const struct churn *c,
-	       const struct sizing_opts *o, FILE *f);
+	       const struct sizing_opts *o, const struct plan_beside *b,
+	       FILE *f);
 /* The same as the text, with curves: one page. */
 int plan_html(const struct sizing *s, const struct churn *c,
-	      const struct sizing_opts *o, FILE *f, struct err *e);
+	      const struct sizing_opts *o, const struct plan_beside *b, FILE *f,
+	      struct err *e);
 
 /* The text in parts: one line for each finding. */
 void plan_findings(const struct sizing *s, const struct churn *c,
-		   const struct sizing_opts *o, FILE *f);
+		   const struct sizing_opts *o, const struct plan_beside *b,
+		   FILE *f);
 
 /* The table of machines, cell by cell; the heading for m NULL. */
 #define PLAN_CELLS 8

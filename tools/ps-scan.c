@@ -104,6 +104,12 @@ static void warn_scrub(const struct scrub_found *f)
 {
 	uint64_t i;
 
+	if (f->unjudged > 0)
+		fprintf(stderr,
+			"ps-scan: scrub: %llu ranges differed while the disk "
+			"was in use; this pass has no change list, so whether "
+			"one had missed them stays unknown\n",
+			(unsigned long long)f->unjudged);
 	if (f->blocks == 0)
 		return;
 	fprintf(stderr,

@@ -12,7 +12,7 @@
 
 #define ANSWER_SIZE 4096
 #define DEADLINE_S 600
-#define SHOWN_STATE "ActiveState,SubState,MainPID"
+#define SHOWN_STATE "ActiveState,SubState,MainPID,UnitFileState"
 #define SHOWN_TIMES "StateChangeTimestamp,NRestarts,ExecMainStatus"
 
 bool systemd_is_here(void)
@@ -30,14 +30,14 @@ static void unit_name(const struct unit *u, char out[64])
 int systemd_do(const char *what, const struct chosen *c, struct err *e)
 {
 	char unit[UNIT_MAX][64], *said = NULL;
-	const char *argv[UNIT_MAX + 3] = {"systemctl", what};
+	const char *argv[UNIT_MAX + 4] = {"systemctl", "--quiet", what};
 	struct command command = {argv, DEADLINE_S, ANSWER_SIZE};
 	int status, rc;
 	unsigned i;
 
 	for (i = 0; i < c->n; i++) {
 		unit_name(c->list[i], unit[i]);
-		argv[2 + i] = unit[i];
+		argv[3 + i] = unit[i];
 	}
 	rc = command_run(&command, &said, &status, e);
 	if (rc == 0 && *said != '\0')
@@ -86,6 +86,7 @@ int64_t systemd_since(const struct unit *u)
 
 struct shown {
 	char state[32], sub[32], pid[16], since[64], restarts[16], code[16];
+	char boot[32];
 };
 
 static int show(const struct unit *u, struct shown *ret, struct err *e)
@@ -111,6 +112,7 @@ static int show(const struct unit *u, struct shown *ret, struct err *e)
 		value_of(said, "NRestarts", ret->restarts,
 			 sizeof(ret->restarts));
 		value_of(said, "ExecMainStatus", ret->code, sizeof(ret->code));
+		value_of(said, "UnitFileState", ret->boot, sizeof(ret->boot));
 	}
 	free(said);
 	return rc;
@@ -135,8 +137,8 @@ static json_t *as_json(const struct unit *u, const struct shown *s)
 	bool told = since_text(s->since, since);
 
 	return json_pack(
-	    "{s:s, s:s, s:s, s:o, s:o, s:i, s:o, s:s}", "name", u->name, "kind",
-	    u->every_s > 0 ? "job" : "service", "state",
+	    "{s:s, s:s, s:s, s:o, s:o, s:i, s:o, s:s, s:b}", "name", u->name,
+	    "kind", u->every_s > 0 ? "job" : "service", "state",
 	    strcmp(s->state, "active") == 0
 		? (u->every_s > 0 ? "idle" : "running")
 		: s->state,
@@ -146,7 +148,7 @@ static json_t *as_json(const struct unit *u, const struct shown *s)
 	    s->code[0] == '\0'
 		? json_null()
 		: json_pack("{s:i}", "code", (int)strtol(s->code, NULL, 10)),
-	    "words", s->sub);
+	    "words", s->sub, "boot", strcmp(s->boot, "enabled") == 0);
 }
 
 static void as_line(const struct unit *u, const struct shown *s)

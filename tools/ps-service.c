@@ -19,7 +19,7 @@
 #include "service/supervise.h"
 
 static const char *root, *names;
-static bool json;
+static bool json, boot;
 static struct units units;
 
 static const struct opt opts[] = {
@@ -29,6 +29,9 @@ static const struct opt opts[] = {
     {0, "services", OPT_TEXT, "NAME,...", &names,
      "which services are meant when none is named", 0, "service.names", 0, 0,
      0},
+    {0, "boot", OPT_FLAG, 0, &boot,
+     "with systemd: from now on they start at boot, or (stop) do not", 0, 0, 0,
+     0, 0},
     {0, "json", OPT_FLAG, 0, &json, "status: print JSON", 0, 0, 0, 0, 0},
     {0}};
 
@@ -44,7 +47,7 @@ static const struct opt_cmd cmds[] = {
 static const struct opt_tool tool = {
     .name = "ps-service",
     .about = "Start, stop and look at the services of the toolkit.",
-    .synopsis = "start|stop|restart [--root DIR] [NAME...]\n"
+    .synopsis = "start|stop|restart [--boot | --root DIR] [NAME...]\n"
 		"status [--root DIR] [--json] [NAME...]\n"
 		"run [--root DIR] JOB\n"
 		"renew [--root DIR]",
@@ -248,10 +251,17 @@ static int supervise(const char *what, const struct chosen *c)
 
 static int by_systemd(const char *what, const struct chosen *c)
 {
+	bool stops = strcmp(what, "stop") == 0;
 	struct err e = {0};
-	int rc = strcmp(what, "status") == 0 ? systemd_status(c, json, &e)
-					     : systemd_do(what, c, &e);
+	int rc;
 
+	if (strcmp(what, "status") == 0) {
+		rc = systemd_status(c, json, &e);
+		return rc < 0 ? tool_fail(&e) : rc;
+	}
+	rc = boot ? systemd_do(stops ? "disable" : "enable", c, &e) : 0;
+	if (rc == 0)
+		rc = systemd_do(what, c, &e);
 	return rc < 0 ? tool_fail(&e) : rc;
 }
 

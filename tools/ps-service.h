@@ -28,7 +28,7 @@ void service_renewed(const struct place *p, const struct conf *conf,
 
 /* Is systemd in charge of this machine? */
 bool systemd_is_here(void);
-/* start, stop, restart by systemctl(1); its exit status. */
+/* start, stop, restart, enable, disable by systemctl(1); its exit status. */
 int systemd_do(const char *what, const struct chosen *c, struct err *e);
 int64_t systemd_since(const struct unit *u);
 int systemd_status(const struct chosen *c, bool json, struct err *e);

@@ -70,11 +70,12 @@ static int verify_json(const struct findings *f, const struct verify_totals *t,
 		       struct err *e)
 {
 	return print_json(
-	    json_pack("{s:I, s:I, s:b, s:I, s:O, s:O, s:O}", "objects",
-		      (json_int_t)t->objects, "bytes", (json_int_t)t->bytes,
-		      "data", (int)f->r->data, "unauthenticated",
-		      (json_int_t)t->closed, "damaged", f->damaged, "affected",
-		      f->affected, "foreign", f->foreign),
+	    json_pack("{s:s, s:I, s:I, s:b, s:I, s:O, s:O, s:O}", "vault",
+		      f->r->url, "objects", (json_int_t)t->objects, "bytes",
+		      (json_int_t)t->bytes, "data", (int)f->r->data,
+		      "unauthenticated", (json_int_t)t->closed, "damaged",
+		      f->damaged, "affected", f->affected, "foreign",
+		      f->foreign),
 	    e);
 }
 

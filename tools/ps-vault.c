@@ -1,15 +1,21 @@
 #include "config.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/name.h"
 #include "base/opt.h"
 #include "base/secret.h"
 #include "base/tool.h"
 #include "base/units.h"
+#include "pipeline/vault-settings.h"
+#include "pipeline/vaults.h"
 #include "ps-vault.h"
 #include "store-opts.h"
+#include "vault/key-note.h"
 
 static const char *vault_url, *key_file, *at_text;
 static struct request request = {.health =
@@ -62,13 +68,13 @@ static const struct opt_cmd commands[] = {
 static const struct opt_tool tool = {
     .name = "ps-vault",
     .about = "Look at a vault and check it.",
-    .synopsis = "init VAULT\n"
+    .synopsis = "init VAULT [-k KEYFILE]\n"
 		"list|stat VAULT [--machine M] [--disk D] [-k KEYFILE] "
 		"[--json]\n"
 		"show VAULT --machine M [--point P|--at TIME] [-k KEYFILE] "
 		"[--json]\n"
 		"head VAULT [--machine M] [--disk D] [--json]\n"
-		"verify VAULT [--machine M] [--disk D] [-k KEYFILE] [--data] "
+		"verify [VAULT] [--machine M] [--disk D] [-k KEYFILE] [--data] "
 		"[--json]\n"
 		"map VAULT --machine M --disk D -o FILE [--point P|--at SEQ] "
 		"[-k KEYFILE]\n"
@@ -118,6 +124,30 @@ static void check_at(const char *command)
 		opt_misuse("'%s' is not a time", at_text);
 }
 
+/* With a key: it is that of the vault from now on. */
+static int init(struct err *e)
+{
+	struct keyring *keys = NULL;
+	struct vault v;
+	int rc = 0;
+
+	if (key_file != NULL) {
+		secret_harden_process();
+		rc = keyring_load(&keys, key_file, e);
+	}
+	if (rc == 0)
+		rc = vault_init(request.url, e);
+	if (rc == 0 && keys != NULL) {
+		rc = vault_open(&v, request.url, e);
+		if (rc == 0) {
+			rc = vault_key_note(&v, keys, e);
+			vault_close(&v);
+		}
+	}
+	keyring_free(keys);
+	return rc;
+}
+
 static int run_command(const char *name, struct err *e)
 {
 	struct keyring *keys = NULL;
@@ -125,7 +155,7 @@ static int run_command(const char *name, struct err *e)
 	int rc = 0;
 
 	if (strcmp(name, "init") == 0)
-		return vault_init(request.url, e);
+		return init(e);
 	while (strcmp(runs[i].name, name) != 0)
 		i++;
 	if (runs[i].one_machine && request.machine == NULL)
@@ -149,8 +179,10 @@ static int run_command(const char *name, struct err *e)
 	return rc;
 }
 
+/* ---- which vaults ---- */
+
 /* One vault, or for copy two. */
-static void take_vaults(const char *command, int n, char **urls)
+static void take_operands(const char *command, int n, char **urls)
 {
 	bool copy = strcmp(command, "copy") == 0;
 
@@ -160,23 +192,93 @@ static void take_vaults(const char *command, int n, char **urls)
 		opt_misuse("copy needs two vaults: from, to");
 	request.url = n > 0 ? urls[0] : vault_url;
 	request.to = copy ? urls[1] : NULL;
+	if (n == 0 && opt_from_conf(options, "vault"))
+		request.url = NULL;
+}
+
+/* Nobody has named one: those of ps.yaml. */
+static void take_configured(const char *command, struct vaults *ret)
+{
+	struct err e = {0};
+
+	if (vaults_from_conf(ret, opt_conf(), &e) < 0)
+		tool_die(&e);
+	if (ret->n == 0 && vault_url == NULL)
+		opt_misuse("no vault is given");
+	if (ret->n == 0)
+		ret->list[ret->n++] = (struct plan_vault){.url = vault_url};
+	if (ret->n > 1 && strcmp(command, "verify") != 0)
+		opt_misuse("%s has %u vaults: name one", conf_path(opt_conf()),
+			   ret->n);
+}
+
+static int one_vault(const char *command)
+{
+	struct err e = {0};
+	int rc = run_command(command, &e);
+
+	/* An answer that is no may have been said on standard output. */
+	if (rc < 0)
+		return e.code != 0 ? tool_fail(&e) : -rc;
+	return PS_OK;
+}
+
+/* In a process of its own: each has its own credentials. */
+static int in_child(const char *command, const struct plan_vault *v)
+{
+	const struct store_settings base = store_settings;
+	int status = 0;
+	pid_t pid;
+
+	(void)fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		vault_settle(&base, v);
+		request.url = v->url;
+		_exit(tool_finish(one_vault(command)));
+	}
+	if (pid < 0)
+		tool_die_errno(PS_TEMPFAIL, "fork");
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : PS_SOFTWARE;
+}
+
+/* One after another; the first that is not well is the answer. */
+static int each_vault(const char *command, const struct vaults *all)
+{
+	int code = PS_OK, one;
+	unsigned i;
+
+	for (i = 0; i < all->n; i++) {
+		if (!request.json)
+			printf("%s:\n", all->list[i].name);
+		one = in_child(command, &all->list[i]);
+		if (code == PS_OK)
+			code = one;
+	}
+	return code;
 }
 
 int main(int argc, char **argv)
 {
-	struct err e = {0};
+	struct vaults configured = {.n = 0};
 	const char *command;
-	int at, rc, code = PS_OK;
+	int at;
 
 	tool_init("ps-vault");
 	at = opt_parse(&tool, argc, argv);
 	command = argv[at++];
-	take_vaults(command, argc - at, argv + at);
+	take_operands(command, argc - at, argv + at);
 	if (request.url == NULL)
-		opt_misuse("no vault is given");
-	rc = run_command(command, &e);
-	/* An answer that is no may have been said on standard output. */
-	if (rc < 0)
-		code = e.code != 0 ? tool_fail(&e) : -rc;
-	return tool_finish(code);
+		take_configured(command, &configured);
+	if (configured.n > 1)
+		return tool_finish(each_vault(command, &configured));
+	if (configured.n == 1) {
+		const struct store_settings base = store_settings;
+
+		vault_settle(&base, &configured.list[0]);
+		request.url = configured.list[0].url;
+	}
+	return tool_finish(one_vault(command));
 }

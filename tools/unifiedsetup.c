@@ -16,6 +16,7 @@
 #include "base/secret.h"
 #include "base/tool.h"
 #include "base/units.h"
+#include "base/version.h"
 #include "print-json.h"
 #include "setup/ask.h"
 #include "setup/choices.h"
@@ -24,13 +25,16 @@
 #include "setup/install.h"
 #include "setup/openings.h"
 #include "setup/preflight.h"
+#include "setup/record.h"
+#include "unifiedsetup.h"
 
 static struct choices choices = {.port = SETUP_DATA_PORT,
 				 .cs_port = SETUP_CS_PORT};
 static const char *template_path, *set_proxy;
 static bool accept_eula, show_eula, check_only, json, print_command;
-static bool show_firewall, open_firewall, dry_run, uninstall;
-static struct remove_how how;
+static bool show_firewall, open_firewall, dry_run;
+static bool uninstall, upgrade, rollback, reregister;
+static struct remove_how how = {.drain_s = 600};
 
 static const struct opt opts[] = {
     {0, "server-mode", OPT_CHOICE, "MODE", &choices.mode,
@@ -80,12 +84,26 @@ static const struct opt opts[] = {
     {0, "set-proxy", OPT_FILE, "FILE", &set_proxy,
      "installed: another proxy on the way to the vault; none: no proxy", 0, 0,
      0, 0, 0},
+    {0, "upgrade", OPT_FLAG, 0, &upgrade,
+     "installed: to the version of this program", 0, 0, 0, 0, 0},
+    {0, "rollback", OPT_FLAG, 0, &rollback,
+     "upgraded: back to the version of this program", 0, 0, 0, 0, 0},
+    {0, "reregister", OPT_FLAG, 0, &reregister,
+     "installed: register again (/PassphraseFilePath, /CSIP, --cs-port)", 0, 0,
+     0, 0, 0},
     {0, "uninstall", OPT_FLAG, 0, &uninstall,
      "take the installation away; data stay", 0, 0, 0, 0, 0},
     {0, "purge", OPT_FLAG, 0, &how.purge, "--uninstall: data go, too", 0, 0, 0,
      0, 0},
+    {0, "drain-for", OPT_DURATION, "TIME", &how.drain_s,
+     "--uninstall: how long the cache may take to drain (default: 10m)", 0, 0,
+     0, 0, 0},
     {0, "discard-cache", OPT_FLAG, 0, &how.discard,
-     "--purge: also what is in the cache and in no vault yet", 0, 0, 0, 0, 0},
+     "--uninstall: what is in the cache and in no vault need not be stored", 0,
+     0, 0, 0, 0},
+    {0, "yes", OPT_FLAG, 0, &how.yes,
+     "--uninstall, --upgrade, --rollback: although others are left behind", 0,
+     0, 0, 0, 0},
     {0, "show-firewall", OPT_FLAG, 0, &show_firewall,
      "print what has to pass firewalls, and end", 0, 0, 0, 0, 0},
     {0, "open-firewall", OPT_FLAG, 0, &open_firewall,
@@ -105,8 +123,11 @@ static const struct opt_tool tool = {
 		"/EnvType TYPE [...]\n"
 		"--show-firewall | --open-firewall [--dry-run] FLAGS\n"
 		"--print-command FLAGS\n"
-		"--uninstall [--purge [--discard-cache]] [--dry-run] [--root "
-		"DIR]\n"
+		"--upgrade | --rollback [--yes] [--dry-run] [--root DIR]\n"
+		"--reregister [/PassphraseFilePath FILE] [/CSIP ADDRESS] "
+		"[--dry-run] [--root DIR]\n"
+		"--uninstall [--purge] [--drain-for TIME | --discard-cache] "
+		"[--yes] [--dry-run] [--root DIR]\n"
 		"--set-proxy FILE [--dry-run] [--root DIR]\n"
 		"--write-template FILE\n"
 		"/ShowThirdpartyEULA\n",
@@ -299,7 +320,7 @@ static bool preflight(const char *const *only)
 
 /* ---- installing ---- */
 
-static void tell_action(void *ctx, const struct action *a, const struct err *e)
+void tell_action(void *ctx, const struct action *a, const struct err *e)
 {
 	json_t *list = ctx;
 
@@ -307,66 +328,45 @@ static void tell_action(void *ctx, const struct action *a, const struct err *e)
 		json_array_append_new(
 		    list,
 		    json_pack("{s:s, s:s, s:s?}", "step", a->words, "result",
-			      e != NULL		    ? "failed"
-			      : a->kind == ACT_NOTE ? "note"
-			      : a->same		    ? "same"
-						    : "done",
-			      "error", e != NULL ? e->msg : NULL));
+			      e != NULL ? "failed" : action_word(a), "error",
+			      e != NULL ? e->msg : NULL));
 	else if (!opt_quiet || e != NULL || a->kind == ACT_NOTE)
 		printf("%-7s%s%s%s\n",
-		       e != NULL	     ? "FAILED"
-		       : a->kind == ACT_NOTE ? "note"
-		       : dry_run	     ? "would"
-		       : a->same	     ? "same"
-					     : "done",
+		       e != NULL			? "FAILED"
+		       : dry_run && a->kind != ACT_NOTE ? "would"
+							: action_word(a),
 		       a->words, e != NULL ? ": " : "",
 		       e != NULL ? e->msg : "");
 	fflush(stdout);
 }
 
-static void say_next(void)
+static void say_next(json_t *list)
 {
-	char path[PLACE_SIZE];
+	char *text = setup_next(&choices), *line, *rest = text;
 
-	if (opt_quiet || json)
+	if (text == NULL)
 		return;
-	place_state(&choices, "config/connection.passphrase", path);
-	puts("\nNext:");
-	if (choices.cs)
-		printf("- the passphrase for process servers and machines is "
-		       "in %s\n",
-		       path);
-	place_etc(&choices, path);
-	if (choices.vault.url[0] != '\0')
-		printf("- copy %s/vault.key to a safe place: without it "
-		       "nothing can be restored\n",
-		       path);
-	printf("- on a source machine: cxpsclient -i %s -l %u -P KEYFILE "
-	       "tests the way; ps-agent(8) protects it\n"
-	       "- what has to pass firewalls: unifiedsetup --show-firewall\n",
-	       choices.address, (unsigned)choices.port);
+	if (!opt_quiet && list == NULL)
+		printf("\nNext:\n%s", text);
+	while (list != NULL && (line = strsep(&rest, "\n")) != NULL)
+		if (*line != '\0')
+			json_array_append_new(list, json_string(line));
+	free(text);
 }
 
-enum change { INSTALL, REMOVE, PROXY };
+enum change { INSTALL, PROXY };
 
 static int make_plan(enum change what, struct setup_plan *p, struct err *e)
 {
-	switch (what) {
-	case INSTALL:
-		return setup_install(p, &choices, e);
-	case REMOVE:
-		return setup_uninstall(p, &choices, &how, e);
-	case PROXY:
-		break;
-	}
-	return setup_set_proxy(p, &choices, e);
+	return what == INSTALL ? setup_install(p, &choices, e)
+			       : setup_set_proxy(p, &choices, e);
 }
 
 static int change(enum change what)
 {
-	static const char *const done[] = {"installed", "uninstalled",
-					   "changed"};
+	static const char *const done[] = {"installed", "changed"};
 	json_t *list = json ? json_array() : NULL;
+	json_t *next = json ? json_array() : NULL;
 	static struct setup_plan p;
 	struct err e = {0};
 	unsigned i;
@@ -380,14 +380,14 @@ static int change(enum change what)
 		rc = setup_run(&p, tell_action, list, &e);
 	setup_free(&p);
 	if (rc == 0 && !dry_run && what == INSTALL)
-		say_next();
+		say_next(next);
 	if (json)
-		(void)print_json(json_pack("{s:s, s:b, s:s?, s:o}", "result",
-					   rc < 0 ? "failed" : done[what],
-					   "dry_run", dry_run, "error",
-					   rc < 0 ? e.msg : NULL, "steps",
-					   list),
-				 &e);
+		(void)print_json(
+		    json_pack("{s:s, s:b, s:s?, s:o, s:o}", "result",
+			      rc < 0 ? "failed" : done[what], "dry_run",
+			      dry_run, "error", rc < 0 ? e.msg : NULL, "steps",
+			      list, "next", next),
+		    &e);
 	return rc < 0 ? tool_fail(&e) : PS_OK;
 }
 
@@ -419,15 +419,20 @@ static void say_command(void)
 static void check_actions(void)
 {
 	if (check_only + show_firewall + open_firewall + print_command +
-		uninstall + (template_path != NULL) + (set_proxy != NULL) >
+		uninstall + upgrade + rollback + reregister +
+		(template_path != NULL) + (set_proxy != NULL) >
 	    1)
 		opt_misuse("--check, --show-firewall, --open-firewall, "
-			   "--print-command, --uninstall, --set-proxy and "
+			   "--print-command, --upgrade, --rollback, "
+			   "--reregister, --uninstall, --set-proxy and "
 			   "--write-template exclude each other");
-	if (how.purge && !uninstall)
-		opt_misuse("--purge belongs to --uninstall");
-	if (how.discard && !how.purge)
-		opt_misuse("--discard-cache belongs to --purge");
+	if ((how.purge || how.discard || opt_given(opts, "drain-for")) &&
+	    !uninstall)
+		opt_misuse("--purge, --discard-cache and --drain-for belong to "
+			   "--uninstall");
+	if (how.yes && !uninstall && !upgrade && !rollback)
+		opt_misuse("--yes belongs to --uninstall, --upgrade, "
+			   "--rollback");
 }
 
 /* Tried first, on the vault that is installed. */
@@ -447,18 +452,64 @@ static int change_proxy(void)
 	return preflight(only) ? change(PROXY) : PS_NO;
 }
 
+/* ---- what is installed ---- */
+
+/* To install over another version is to upgrade it, as it is. */
+static bool is_upgrade(void)
+{
+	struct record was;
+	struct err e = {0};
+
+	if (check_only || print_command || show_firewall || open_firewall ||
+	    !place_installed(&choices) || record_read(&choices, &was, &e) < 0 ||
+	    strcmp(was.version, version_ours()) == 0)
+		return false;
+	if (choices.mode != NULL)
+		tool_warn("version %s is installed: it is upgraded as it is, "
+			  "flags are not looked at",
+			  was.version);
+	return true;
+}
+
+static enum later later(void)
+{
+	return uninstall		 ? UNINSTALL
+	       : rollback		 ? ROLLBACK
+	       : reregister		 ? REREGISTER
+	       : upgrade || is_upgrade() ? UPGRADE
+					 : LATER_NONE;
+}
+
+static int change_later(enum later what)
+{
+	static const char *const only[] = {"versions", NULL};
+	const struct later_ask ask = {
+	    .c = &choices,
+	    .json = json,
+	    .dry_run = dry_run,
+	    .how = how,
+	    .again = {choices.passphrase_file, choices.csip,
+		      opt_given(opts, "cs-port") ? choices.cs_port : 0}};
+
+	/* Programs of two versions would be started. */
+	if ((what == UPGRADE || what == ROLLBACK) &&
+	    place_installed(&choices) && !preflight(only))
+		return PS_NO;
+	return later_run(what, &ask);
+}
+
 /* What the choices are for. */
 static int act(void)
 {
-	bool asked =
-	    !uninstall && !print_command && set_proxy == NULL && ask_all();
+	enum later what = set_proxy == NULL ? later() : LATER_NONE;
+	bool asked;
 	int code;
 
 	if (set_proxy != NULL)
 		return change_proxy();
-
-	if (uninstall)
-		return change(REMOVE);
+	if (what != LATER_NONE)
+		return change_later(what);
+	asked = !print_command && ask_all();
 	prepare();
 	if (print_command) {
 		choices_print(&choices, stdout);

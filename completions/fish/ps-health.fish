@@ -5,7 +5,7 @@ complete -c ps-health -f -n __fish_use_subcommand -a check -d 'judge the samples
 complete -c ps-health -f -n __fish_use_subcommand -a why -d 'name what holds replication back; exit status 1 when behind'
 complete -c ps-health -f -n __fish_use_subcommand -a watch -d 'the same on a screen, until q is pressed'
 complete -c ps-health -f -n __fish_use_subcommand -a report -d 'one page with state, alerts and the last 72 hours'
-complete -c ps-health -f -n __fish_use_subcommand -a stamp -d 'done: prune, verify, drill, key-kit; or a heartbeat'
+complete -c ps-health -f -n __fish_use_subcommand -a stamp -d 'done: prune, verify, drill, key-kit, renew; or a heartbeat'
 complete -c ps-health -f -n __fish_use_subcommand -a ack -d 'an alert is known: it no longer counts for a while'
 complete -c ps-health -f -n __fish_use_subcommand -a events -d 'what happened in the last 72 hours'
 complete -c ps-health -l state -x -a '(__fish_complete_directories)' -d 'folder of samples and alerts'

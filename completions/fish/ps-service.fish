@@ -8,6 +8,7 @@ complete -c ps-service -f -n __fish_use_subcommand -a renew -d 'restart what run
 complete -c ps-service -f -n __fish_use_subcommand -a run -d 'do a job here and now, once'
 complete -c ps-service -l root -x -a '(__fish_complete_directories)' -d 'a folder that looks like a machine, instead of this one'
 complete -c ps-service -l services -x -d 'which services are meant when none is named'
+complete -c ps-service -l boot -d 'with systemd: from now on they start at boot, or (stop) do not'
 complete -c ps-service -l json -d 'status: print JSON'
 complete -c ps-service -s h -l help -d 'print this help'
 complete -c ps-service -s V -l version -d 'print the version'

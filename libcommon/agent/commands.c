@@ -116,6 +116,9 @@ static void scan(const struct disk *d, enum pass_kind kind, struct plan *p)
 	if (d->listed &&
 	    (kind == PASS_SHRINK ? d->shrinks == 1 : d->window_s == 0))
 		plan_option(s, "--scrub", c->scrub);
+	/* Only a base can say so. */
+	if (d->st->anew && disk_has_shrunk(d))
+		plan_word(s, "--full");
 	plan_option(s, "--read-rate", c->read_rate);
 	plan_word(s, kind == PASS_SHRINK ? d->conf->source : d->source);
 }

@@ -108,6 +108,18 @@ int control_rescan_done(struct control *c, const char *disk, struct err *e)
 	return take_away(c, "rescan", disk, e);
 }
 
+int control_accept(struct control *c, const char *disk, struct err *e)
+{
+	int rc = control_rescan(c, disk, e);
+
+	return rc < 0 ? rc : make(c, "accept", disk, e);
+}
+
+int control_accept_done(struct control *c, const char *disk, struct err *e)
+{
+	return take_away(c, "accept", disk, e);
+}
+
 bool control_paused(const struct control *c, const char *disk)
 {
 	return there(c, "paused", NULL) || there(c, "paused", disk);
@@ -116,4 +128,9 @@ bool control_paused(const struct control *c, const char *disk)
 bool control_wants_rescan(const struct control *c, const char *disk)
 {
 	return there(c, "rescan", disk);
+}
+
+bool control_accepts(const struct control *c, const char *disk)
+{
+	return there(c, "accept", disk);
 }

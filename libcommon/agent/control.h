@@ -4,6 +4,7 @@
  *
  *	paused, paused.DISK	no pass begins, one under way is ended
  *	rescan.DISK		the next pass reads the whole disk
+ *	accept.DISK		another disk, or machine, than before is meant
  */
 #ifndef PS_AGENT_CONTROL_H
 #define PS_AGENT_CONTROL_H
@@ -29,7 +30,12 @@ int control_resume(struct control *c, const char *disk, struct err *e);
 int control_rescan(struct control *c, const char *disk, struct err *e);
 int control_rescan_done(struct control *c, const char *disk, struct err *e);
 
+/* Also asks for the rescan that it needs. */
+int control_accept(struct control *c, const char *disk, struct err *e);
+int control_accept_done(struct control *c, const char *disk, struct err *e);
+
 bool control_paused(const struct control *c, const char *disk);
 bool control_wants_rescan(const struct control *c, const char *disk);
+bool control_accepts(const struct control *c, const char *disk);
 
 #endif

@@ -27,6 +27,12 @@ void disk_distrust_base(struct disk *d)
 	d->agent->changed = true;
 }
 
+/* Then it is the disk, not the map; ps-scan has just opened it. */
+static bool shrunk(const struct disk *d, const struct task_result *r)
+{
+	return r->code == PS_DATA && r->stage == 0 && disk_has_shrunk(d);
+}
+
 /*
  * ps-scan says that data are damaged. A change list may be: without a base
  * there is none the next time. Else it is the map, in a place that settling
@@ -39,11 +45,12 @@ void disk_distrust_map(struct disk *d, const struct task_result *r)
 	char aside[PATH_MAX];
 
 	if (r->code != PS_DATA || r->interrupted || d->listed ||
+	    (scans && shrunk(d, r)) ||
 	    !(d->phase == DISK_LOOK ||
 	      (scans && (r->stage == 0 || r->stage + 1 == d->task.plan.n))))
 		return;
 	snprintf(aside, sizeof(aside), "%s.damaged", d->map);
-	/* It was made again, and that did not help: a disk that has shrunk. */
+	/* It was made again, and that did not help. */
 	if (access(aside, F_OK) == 0)
 		return;
 	if (rename(d->map, aside) == 0)
@@ -153,7 +160,10 @@ void disk_fail(struct disk *d, const struct task_result *result)
 	if (disk_passes(d) && r->stage == 0 &&
 	    (r->code == PS_IOERR || r->code == PS_NOINPUT))
 		d->st->alone = true;
-	disk_error(d, "%s%s%s", r->words, rep.cause[0] != '\0' ? ": " : "",
-		   rep.cause);
+	disk_error(d, "%s%s%s%s", r->words, rep.cause[0] != '\0' ? ": " : "",
+		   rep.cause,
+		   disk_passes(d) && shrunk(d, r)
+		       ? "; if that is meant: ps-agent accept"
+		       : "");
 	disk_cleanup(d);
 }

@@ -10,6 +10,7 @@
 
 #include "agent/agent.h"
 #include "agent/commands.h"
+#include "base/text.h"
 #include "base/units.h"
 #include "segment/ack.h"
 
@@ -24,6 +25,7 @@ void disk_error(struct disk *d, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(d->st->error, sizeof(d->st->error), fmt, ap);
 	va_end(ap);
+	text_tame(d->st->error);
 	d->st->error_ns = time_now_ns();
 	d->agent->changed = true;
 	agent_say(d->agent, d->conf->name, "%s", d->st->error);
@@ -167,6 +169,8 @@ static void look(struct disk *d)
 
 static void settled(struct disk *d, const struct task_result *r)
 {
+	if (r->code == PS_DATA && r->stage == 1 && !disk_is_ours(d))
+		return;
 	/* 65 of ps-scan: this map cannot be brought to the server's head. */
 	if (r->code == PS_DATA && r->stage == 1 && !d->resynced) {
 		d->resync = d->resynced = true;
@@ -229,6 +233,8 @@ static void ready(struct disk *d)
 
 void disk_shrink(struct disk *d)
 {
+	if (!disk_same(d))
+		return;
 	command_pass(d, PASS_SHRINK, &d->task.plan);
 	ask(d, DISK_SHRINK, 0);
 }
@@ -344,6 +350,8 @@ static void last_pass(struct disk *d)
 
 static void pass(struct disk *d)
 {
+	if (!disk_same(d))
+		return;
 	d->begun = true;
 	if (d->window_s > 0) {
 		command_pass(d, PASS_WINDOW, &d->task.plan);
@@ -390,9 +398,9 @@ static void passed(struct disk *d)
 	st->pending.seq = d->seq;
 	state_point_add(st, &st->pending);
 	st->pending.bookmark[0] = '\0';
-	st->acked_seq = d->seq;
+	st->acked_seq = d->own_seq = d->seq;
 	st->complete = true;
-	st->alone = false;
+	st->alone = st->anew = false;
 	st->backlog = 0;
 	if (d->mark->app_failed || d->reached >= CONS_CRASH ||
 	    !disk_has_provider(d))
@@ -488,6 +496,8 @@ void disk_begin(struct disk *d, struct mark *m)
 	d->st->under_way_ns = time_now_ns();
 	d->st->next_ns = 0;
 	d->agent->changed = true;
+	if (!disk_same(d))
+		return;
 	if (disk_has_provider(d) && (!d->traits_known || !d->swept))
 		disk_traits(d);
 	else

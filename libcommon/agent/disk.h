@@ -37,6 +37,11 @@ enum disk_phase {
 };
 
 #define DISK_DOOMED 16
+/*
+ * So often the server may have segments behind our last point that we did not
+ * send: once a map may have been damaged after a pass that was cut.
+ */
+#define RIVALS 2
 
 struct disk {
 	struct agent *agent;
@@ -78,6 +83,9 @@ struct disk {
 
 	char doomed[DISK_DOOMED][SNAPSHOT_SIZE]; /* to be deleted */
 	unsigned ndoomed;
+	uint64_t own_seq;    /* the last point that this process has made */
+	uint64_t rival_seq;  /* the last of these behind which others were */
+	unsigned rivals;     /* how many there were */
 	struct backoff wait; /* it is not tried before that */
 	bool missed;	     /* the last round failed */
 	bool tried;	     /* `once`: had its turn */
@@ -107,6 +115,18 @@ bool disk_sends(const struct disk *d);
 
 /* ---- between the files of this room ---- */
 
+/*
+ * Is it the disk, in the machine, that the replica is of? Else the round fails
+ * (disk-same.c).
+ */
+bool disk_same(struct disk *d);
+/*
+ * The server's head is none that the map can be brought to. Does somebody else
+ * send this disk? Then the round fails.
+ */
+bool disk_is_ours(struct disk *d);
+/* Is what is scanned smaller than what was sent before? */
+bool disk_has_shrunk(const struct disk *d);
 void disk_set_word(struct disk *d, enum disk_word word);
 /* Does a scan run, with all the programs behind it? */
 bool disk_passes(const struct disk *d);

@@ -7,7 +7,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/agent/control.c libcommon/agent/control.h \
 	libcommon/agent/disk.c libcommon/agent/disk.h \
 	libcommon/agent/disk-doubt.c libcommon/agent/disk-open.c \
-	libcommon/agent/disk-provider.c \
+	libcommon/agent/disk-provider.c libcommon/agent/disk-same.c \
 	libcommon/agent/limits.c libcommon/agent/limits.h \
 	libcommon/agent/mark.c libcommon/agent/mark.h \
 	libcommon/agent/report.c libcommon/agent/report.h \

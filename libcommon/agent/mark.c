@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "agent/agent.h"
+#include "base/text.h"
 #include "base/units.h"
 
 #define HOOKS LIBEXECDIR "/ps-toolkit/hooks/"
@@ -92,6 +93,7 @@ static void hook_failed(struct mark *m, const char *which,
 		snprintf(st->error, sizeof(st->error),
 			 "hook %s: %.300s: no application-consistent bookmark",
 			 which, r->words);
+		text_tame(st->error);
 		st->error_ns = time_now_ns();
 	}
 	a->changed = true;

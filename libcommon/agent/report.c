@@ -41,6 +41,10 @@ bool report_read(int dirfd, const char *path, struct report *ret)
 	ret->retry_after = number_of(o, "retry_after");
 	ret->bytes = number_of(o, "bytes");
 	ret->rate = number_of(o, "rate");
+	ret->server = -1;
+	if (json_is_real(json_object_get(o, "server_share")))
+		ret->server =
+		    json_real_value(json_object_get(o, "server_share"));
 	json_decref(o);
 	return true;
 }

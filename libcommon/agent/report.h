@@ -14,6 +14,7 @@ struct report {
 	char error[256];
 	uint64_t retry_after; /* seconds; 0: not said */
 	uint64_t bytes, rate;
+	double server; /* share of the time that it was busy; -1: not known */
 };
 
 /* False when there is none, or one that cannot be read. */

@@ -36,6 +36,10 @@ static void obey(struct agent *a)
 		struct disk *d = &a->disks[i];
 		bool paused = agent_paused(a, d->conf->name);
 
+		/* It was waited for. */
+		if (d->mark == NULL && d->missed &&
+		    control_accepts(&a->control, d->conf->name))
+			backoff_clear(&d->wait);
 		if (paused && d->phase == DISK_READY)
 			disk_release(d);
 		else if (paused && d->mark != NULL)

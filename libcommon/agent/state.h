@@ -1,7 +1,7 @@
 /*
  * What an agent remembers of its disks, and what `ps-agent status` reads: one
  * small file, replaced durably. What is not in it is asked again; losing it
- * costs knowledge of points, never a replica.
+ * costs knowledge of points and of which disks these were, never a replica.
  */
 #ifndef PS_AGENT_STATE_H
 #define PS_AGENT_STATE_H
@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "agent/agent-conf.h"
+#include "disk/identity.h"
 
 #define STATE_POINTS 64
 #define STATE_FILE "state.json"
@@ -66,6 +67,9 @@ struct disk_state {
 	uint64_t backlog;		/* bytes to be read and compared */
 	uint64_t size;
 	uint64_t missed; /* blocks that scrubbing found */
+	/* Of the first pass: the disk, the machine; empty: not known. */
+	char identity[IDENTITY_SIZE], host[IDENTITY_SIZE];
+	bool anew; /* another disk was accepted: it may be a smaller one */
 };
 
 /* The process server, as far as it is known. */

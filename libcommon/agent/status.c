@@ -24,7 +24,7 @@ static json_t *json_lag(const struct view *v, const struct agent_point *p)
 {
 	if (p == NULL)
 		return json_null();
-	return json_integer((v->now - p->time_ns) / NS_PER_S);
+	return json_integer(view_age_ns(v, p) / NS_PER_S);
 }
 
 static json_t *json_point(const struct agent_point *p)
@@ -64,7 +64,7 @@ static json_t *json_disk(const struct view *v, const struct disk_view *d)
 
 	return json_pack(
 	    "{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:s, "
-	    "s:o, s:o, s:o, s:o, s:o, s:I}",
+	    "s:o, s:o, s:o, s:o, s:o, s:I, s:s}",
 	    "disk", st->name, "state", disk_word_name(d->word), "cause",
 	    d->cause, "acknowledged", json_point(d->acked), "stored",
 	    json_point(d->stored), "lag_seconds", json_lag(v, d->acked),
@@ -77,7 +77,7 @@ static json_t *json_disk(const struct view *v, const struct disk_view *d)
 	    json_time(v->running ? st->next_ns : 0), "under_way_since",
 	    json_time(v->running ? st->under_way_ns : 0), "sending",
 	    json_sending(d), "limited_by", json_limit(d), "scrub_found",
-	    (json_int_t)st->missed);
+	    (json_int_t)st->missed, "identity", st->identity);
 }
 
 /* What was learned from the configuration server, or agent.yaml says. */
@@ -135,7 +135,7 @@ static void age(const struct view *v, const struct agent_point *p, char *out,
 	if (p == NULL)
 		snprintf(out, size, "-");
 	else
-		format_seconds(v->now - p->time_ns, out, size);
+		format_seconds(view_age_ns(v, p), out, size);
 }
 
 static void print_point(const struct view *v, const char *what,

@@ -15,6 +15,7 @@
 
 #define IN_DISK (NAME_SIZE + 32)
 /* What comes so near to its limit is held to it. */
+#define BUSY 0.5 /* a server that is so for us is what we wait for */
 #define NEAR(rate, limit) ((rate) >= (limit) / 10 * 7)
 
 static bool lock_held(int dirfd)
@@ -109,12 +110,14 @@ static enum why_cause limit_of(const struct view *v, const struct disk_view *d)
 	if (s == NULL)
 		return WHY_NOTHING;
 	if (s == &d->chain.stages[0])
-		return read_is_limited(v, d) ? WHY_RATE_LIMIT : WHY_SOURCE_READ;
+		return read_is_limited(v, d) ? WHY_READ_LIMIT : WHY_SOURCE_READ;
 	if (strcmp(s->name, "ps-compress") == 0)
 		return WHY_COMPRESS;
 	if (strcmp(s->name, "ps-encrypt") == 0)
 		return WHY_ENCRYPT;
-	return line_is_limited(v) ? WHY_RATE_LIMIT : WHY_NETWORK_IN;
+	if (line_is_limited(v))
+		return WHY_SEND_LIMIT;
+	return d->report.server >= BUSY ? WHY_SERVER_SLOW : WHY_NETWORK_IN;
 }
 
 static void look_at_pass(const struct view *v, struct disk_view *d)
@@ -139,6 +142,11 @@ static void look_at_pass(const struct view *v, struct disk_view *d)
 }
 
 /* ---- one disk ---- */
+
+int64_t view_age_ns(const struct view *v, const struct agent_point *p)
+{
+	return v->now > p->time_ns ? v->now - p->time_ns : 0;
+}
 
 /* A pass takes longer than the interval, or the last point is old. */
 static bool is_behind(const struct view *v, const struct disk_view *d)

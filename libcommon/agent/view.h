@@ -40,6 +40,9 @@ struct disk_view {
 int view_open(struct view *v, const struct agent_conf *c, struct err *e);
 void view_close(struct view *v);
 
+/* How old a point is; 0 when the clock was set back since it was made. */
+int64_t view_age_ns(const struct view *v, const struct agent_point *p);
+
 /* The disk with that number of v->state. */
 void view_disk(const struct view *v, unsigned i, struct disk_view *ret);
 

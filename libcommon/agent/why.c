@@ -22,7 +22,10 @@ static const struct {
     {WHY_PASS_FAILED, "see ps-agent status; then mend what its error says"},
     {WHY_THROTTLE, "on the process server: ps-health why"},
     {WHY_UNSEATED, "on the process server: ps-health why"},
-    {WHY_RATE_LIMIT, "raise limits in agent.yaml, or wait"},
+    {WHY_READ_LIMIT, "raise limits.read-rate in agent.yaml, or wait"},
+    {WHY_SEND_LIMIT, "raise limits.send-rate in agent.yaml, or wait"},
+    {WHY_SERVER_SLOW, "on the process server: the disk of its cache (iostat "
+		      "-x 1), its processor; ps-health why"},
     {WHY_NETWORK_IN, "measure the line: cxpsclient -i SERVER -P KEY; on the "
 		     "process server: ps-health why"},
     {WHY_ENCRYPT, "give this machine more processor, or seal on the process "
@@ -108,7 +111,7 @@ static int add_disk(struct why *w, const struct view *v,
 	snprintf(to->machine, sizeof(to->machine), "%s", v->conf->machine);
 	snprintf(to->disk, sizeof(to->disk), "%s", d->st->name);
 	if (d->acked != NULL)
-		to->lag = (v->now - d->acked->time_ns) / NS_PER_S;
+		to->lag = view_age_ns(v, d->acked) / NS_PER_S;
 	if (d->chain.n > 0 && w->nfollowers < WHY_FOLLOWERS)
 		w->followers[w->nfollowers++] = d->chain;
 	return 0;
@@ -155,15 +158,21 @@ static void tell_cause(struct why *w, const struct view *v,
 	case WHY_UNSEATED:
 		say(w, "the process server prepares to take %s", name);
 		break;
-	case WHY_RATE_LIMIT:
-		say(w, "%s is held to %s", name,
-		    d->stage == &d->chain.stages[0] ? "limits.read-rate"
-						    : "limits.send-rate");
+	case WHY_READ_LIMIT:
+		say(w, "%s is held to limits.read-rate", name);
+		break;
+	case WHY_SEND_LIMIT:
+		say(w, "%s is held to limits.send-rate", name);
+		break;
+	case WHY_SERVER_SLOW:
+		say(w,
+		    "the process server takes no more of %s: it works, or "
+		    "waits for its disk, in %.0f %% of the time",
+		    name, d->report.server * 100);
 		break;
 	case WHY_NETWORK_IN:
-		say(w,
-		    "the line, or the process server, takes no more of %s "
-		    "(%s/s)",
+		say(w, "the line%s takes no more of %s (%s/s)",
+		    d->report.server < 0 ? ", or the process server," : "",
 		    name, rate);
 		break;
 	case WHY_SOURCE_READ:

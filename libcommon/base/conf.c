@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <yaml.h>
 
@@ -207,6 +208,7 @@ int conf_read(struct conf **ret, const char *path, struct err *e)
 {
 	struct conf *c;
 	FILE *f = fopen(path, "re");
+	struct stat st;
 	int rc;
 
 	if (f == NULL)
@@ -216,6 +218,8 @@ int conf_read(struct conf **ret, const char *path, struct err *e)
 		c->path = strdup(path);
 	if (c == NULL || c->path == NULL)
 		rc = err_sys(e, PS_TEMPFAIL, "%s", path);
+	else if (fstat(fileno(f), &st) == 0 && S_ISDIR(st.st_mode))
+		rc = err_set(e, PS_CONFIG, "%s: a folder, not a file", path);
 	else if (fseek(f, 0, SEEK_END) == 0 && ftell(f) > CONF_MAX_BYTES)
 		rc = err_set(e, PS_CONFIG, "%s: over 1 MiB", path);
 	else {

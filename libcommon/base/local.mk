@@ -24,5 +24,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/base/secret.c libcommon/base/secret.h \
 	libcommon/base/share.c libcommon/base/share.h \
 	libcommon/base/status.c libcommon/base/status.h \
+	libcommon/base/text.c libcommon/base/text.h \
 	libcommon/base/tool.c libcommon/base/tool.h \
-	libcommon/base/units.c libcommon/base/units.h
+	libcommon/base/units.c libcommon/base/units.h \
+	libcommon/base/version.c libcommon/base/version.h

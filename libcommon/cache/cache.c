@@ -198,7 +198,8 @@ static bool marked_failed(int dirfd)
 	return faccessat(dirfd, FAILED_FILE, F_OK, 0) == 0;
 }
 
-int cache_open_any(struct cache **ret, const char *dir, struct err *e)
+int cache_open_any(struct cache **ret, const char *dir, bool look,
+		   struct err *e)
 {
 	struct cache *c = calloc(1, sizeof(*c));
 	int rc;
@@ -223,7 +224,7 @@ int cache_open_any(struct cache **ret, const char *dir, struct err *e)
 	c->failed = marked_failed(c->dirfd);
 	c->opened_ns = mono_now_ns();
 	(void)lease_boot_id();
-	counters_open(c);
+	counters_open(c, look);
 	*ret = c;
 	return 0;
 }
@@ -245,7 +246,7 @@ static int refuse_failed(const struct cache *c, struct err *e)
 int cache_open(struct cache **ret, const char *dir, struct err *e)
 {
 	struct cache *c;
-	int rc = cache_open_any(&c, dir, e);
+	int rc = cache_open_any(&c, dir, false, e);
 
 	if (rc == 0 && c->failed) {
 		rc = refuse_failed(c, e);

@@ -12,11 +12,12 @@
 #define COUNTERS_FILE ".counters"
 #define COUNTERS_LEN (CACHE_COUNTERS * sizeof(_Atomic uint64_t))
 
-void counters_open(struct cache *c)
+void counters_open(struct cache *c, bool look)
 {
 	int prot = PROT_READ | PROT_WRITE;
-	int fd = openat(c->dirfd, COUNTERS_FILE,
-			O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int fd = look ? -1
+		      : openat(c->dirfd, COUNTERS_FILE,
+			       O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	struct stat st;
 	void *p = MAP_FAILED;
 

@@ -7,6 +7,7 @@
 #ifndef PS_CACHE_COUNTERS_H
 #define PS_CACHE_COUNTERS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum cache_counter {
@@ -24,8 +25,11 @@ void counter_add(struct cache *c, enum cache_counter which, uint64_t n);
 /* 0 when there are none. */
 uint64_t counter_get(const struct cache *c, enum cache_counter which);
 
-/* Of cache_open_any and cache_close. */
-void counters_open(struct cache *c);
+/*
+ * Of cache_open_any and cache_close. Who only looks makes no file, and counts
+ * nothing.
+ */
+void counters_open(struct cache *c, bool look);
 void counters_close(struct cache *c);
 
 #endif

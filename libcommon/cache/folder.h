@@ -36,7 +36,8 @@ struct cache {
  * Opens a cache to look at, or to work with when it is not marked failed:
  * cache->failed tells.
  */
-int cache_open_any(struct cache **ret, const char *dir, struct err *e);
+int cache_open_any(struct cache **ret, const char *dir, bool look,
+		   struct err *e);
 /* -PS_STORAGE when another process has marked it failed since. */
 int cache_check_failed(struct cache *c, struct err *e);
 /* Passes rc on; -PS_STORAGE marks the cache failed. */

@@ -13,6 +13,8 @@
 #include "cache/counters.h"
 #include "cache/follower.h"
 
+#define RELAY "relay\n" /* what the file of one holds, else nothing */
+
 static int only_names(const struct dirent *ent)
 {
 	return name_ok(ent->d_name);
@@ -89,6 +91,49 @@ int follower_register(struct cache *c, const char *name, struct err *e)
 		return fd;
 	close(fd);
 	return 0;
+}
+
+/* The file is what claims are locks of: it is changed where it is. */
+static int write_relay(int fd, const char *name, bool relay, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(e, 0, "follower %s", name);
+	if ((st.st_size > 0) == relay)
+		return 0;
+	if ((relay ? pwrite(fd, RELAY, strlen(RELAY), 0)
+		   : (ssize_t)ftruncate(fd, 0)) < 0)
+		return err_sys(e, 0, "follower %s", name);
+	return fsync(fd) < 0 ? err_sys(e, PS_STORAGE, "follower %s", name) : 0;
+}
+
+int follower_set_relay(struct cache *c, const char *name, bool relay,
+		       struct err *e)
+{
+	int fd = open_file(c, name, e), rc;
+
+	if (fd < 0)
+		return fd;
+	rc = write_relay(fd, name, relay, e);
+	close(fd);
+	return cache_note_failure(c, rc, e);
+}
+
+int follower_is_relay(struct cache *c, const char *name, struct err *e)
+{
+	int dirfd = open_followers(c, e), rc;
+	struct stat st;
+
+	if (dirfd < 0)
+		return dirfd;
+	rc = fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW);
+	if (rc < 0 && errno != ENOENT)
+		rc = err_sys(e, 0, "follower %s", name);
+	else
+		rc = rc == 0 && st.st_size > 0;
+	close(dirfd);
+	return rc;
 }
 
 int follower_claim(struct cache *c, const char *name, struct err *e)

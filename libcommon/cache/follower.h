@@ -24,6 +24,16 @@ int follower_list(struct cache *c, struct follower_list *ret, struct err *e);
 int follower_register(struct cache *c, const char *name, struct err *e);
 
 /*
+ * Notes at what level the acknowledgements of a follower count: those of a
+ * relay say that another cache has it, and nobody here knows when the vault
+ * does. Kept in its file.
+ */
+int follower_set_relay(struct cache *c, const char *name, bool relay,
+		       struct err *e);
+/* 1, 0 (also when there is no such follower), -CODE. */
+int follower_is_relay(struct cache *c, const char *name, struct err *e);
+
+/*
  * Registers a name and claims it for this process: a descriptor that holds
  * the claim, or -PS_TEMPFAIL when another process follows under this name.
  */

@@ -348,6 +348,76 @@ static int say_held(const char *machine, const struct move_left *left,
 	return rc;
 }
 
+/*
+ * What another cache has is not in the vault yet, and TO begins where the
+ * vault is: it would take the numbers of segments that are still to come. So
+ * where there are relays, a follower that stores must have had the last one.
+ */
+struct storing {
+	struct follower_list who;
+	unsigned relays;
+	char unknown[NAME_SIZE]; /* a disk of which none has; or empty */
+};
+
+static int find_storing(struct cache *c, struct storing *s, struct err *e)
+{
+	struct follower_list all;
+	int rc = follower_list(c, &all, e);
+	unsigned i;
+
+	*s = (struct storing){.relays = 0};
+	for (i = 0; rc >= 0 && i < all.n; i++) {
+		rc = follower_is_relay(c, all.names[i], e);
+		if (rc > 0)
+			s->relays++;
+		else if (rc == 0)
+			memcpy(s->who.names[s->who.n++], all.names[i],
+			       NAME_SIZE);
+	}
+	return rc < 0 ? rc : 0;
+}
+
+static int look_stored(void *ctx, struct folder *f, struct folder_state *st,
+		       struct err *e)
+{
+	struct storing *s = ctx;
+	const struct mark *at;
+	unsigned i;
+
+	(void)e;
+	if (!st->seated || st->last.seq == 0)
+		return 0;
+	for (i = 0; i < s->who.n; i++) {
+		at = head_position(&st->head, s->who.names[i]);
+		if (at != NULL && at->seq >= st->last.seq)
+			return 0;
+	}
+	memcpy(s->unknown, f->disk, NAME_SIZE);
+	return 0;
+}
+
+/* `at_first`: what is here may still be stored, if anybody does that. */
+static int check_relays(struct cache *c, const char *machine, bool at_first,
+			struct err *e)
+{
+	struct storing s;
+	int rc = find_storing(c, &s, e);
+
+	if (rc < 0 || s.relays == 0 || (at_first && s.who.n > 0))
+		return rc;
+	rc = each_state(c, machine, look_stored, &s, e);
+	if (rc < 0 || s.unknown[0] == '\0')
+		return rc;
+	rc = err_set(e, PS_NO,
+		     "%s/%s: only a relay took it: whether the vault has it is "
+		     "not known here",
+		     machine, s.unknown);
+	err_hint(e, "let a follower store from here, too (ps-cache(1), "
+		    "follow), and move it when that has stored its next "
+		    "segment");
+	return rc;
+}
+
 int cache_move_out(struct cache *c, const char *machine, const char *to,
 		   struct move_left *left, struct err *e)
 {
@@ -357,6 +427,8 @@ int cache_move_out(struct cache *c, const char *machine, const char *to,
 	*left = (struct move_left){0};
 	if (rc == 0)
 		rc = cache_move_mark(c, machine, &m, e);
+	if (rc == 0 && m.state != MOVE_MOVED)
+		rc = check_relays(c, machine, true, e);
 	if (rc == 0 && m.state != MOVE_MOVED &&
 	    (m.state != MOVE_LEAVING || strcmp(m.to, to) != 0))
 		rc = write_mark(c, machine, MOVE_LEAVING, to, e);
@@ -370,7 +442,10 @@ int cache_move_out(struct cache *c, const char *machine, const char *to,
 		return say_held(machine, left, e);
 	if (left->segments > 0)
 		return 1;
-	rc = write_mark(c, machine, MOVE_MOVED, to, e);
+	if (m.state != MOVE_MOVED)
+		rc = check_relays(c, machine, false, e);
+	if (rc == 0)
+		rc = write_mark(c, machine, MOVE_MOVED, to, e);
 	return rc < 0 ? rc : forget(c, machine, false, e);
 }
 

@@ -49,7 +49,8 @@ struct move_left {
  * Lets a machine go to the server `to`: 0 it has gone, 1 something has to be
  * stored first (*left says what): call it again. Who was sending is ended; a
  * segment that was half here is not taken. -PS_NO: a disk is on hold, so what
- * is here of it will never be stored; -PS_TEMPFAIL: somebody who was sending
+ * is here of it will never be stored, or all followers are relays, so nobody
+ * says when it is; -PS_TEMPFAIL: somebody who was sending
  * could not be ended.
  */
 int cache_move_out(struct cache *c, const char *machine, const char *to,

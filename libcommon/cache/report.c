@@ -24,7 +24,7 @@ struct report {
 
 int cache_look(struct cache **ret, const char *dir, struct err *e)
 {
-	return cache_open_any(ret, dir, e);
+	return cache_open_any(ret, dir, true, e);
 }
 
 /* A snapshot of one disk. */

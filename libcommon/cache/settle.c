@@ -314,7 +314,8 @@ static int read_all(struct settling *s, struct err *e)
 int cache_ack(struct cache *c, const struct cache_settle *opt, struct err *e)
 {
 	struct settling *s;
-	int rc = follower_register(c, opt->follower, e);
+	int rc =
+	    follower_set_relay(c, opt->follower, opt->level == ACK_DURABLE, e);
 
 	if (rc < 0)
 		return rc;

@@ -6,16 +6,20 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "base/version.h"
 #include "config/api.h"
 #include "config/ca.h"
 #include "config/contacts.h"
 #include "config/forms.h"
+#include "config/leaving.h"
+#include "config/moves.h"
 #include "config/orders.h"
 #include "config/status.h"
 #include "config/x509.h"
 
 #define RETRY_AWAY_S 5	/* the database */
 #define RETRY_FULL_S 30 /* its disk */
+#define API_JOBS 1000	/* the newest */
 
 /* ---- answers ---- */
 
@@ -118,33 +122,18 @@ static int check_clock(const json_t *o, int64_t *ret_s, struct err *e)
 	return rc;
 }
 
-/* "1.2.3": whole numbers; what is behind them does not count. */
-static bool take_version(const char *text, unsigned long v[2])
-{
-	char *end;
-
-	v[0] = strtoul(text, &end, 10);
-	if (end == text || *end != '.' || *text == '-')
-		return false;
-	text = end + 1;
-	v[1] = strtoul(text, &end, 10);
-	return end != text && *text != '-';
-}
-
 /* As published: not newer than the configuration server, and N-4. */
 static int check_version(const struct api_ask *q, const char *text,
 			 struct err *e)
 {
-	unsigned long ours[2], theirs[2];
+	struct version ours, theirs;
 	bool newer;
 	int rc;
 
-	if (!take_version(text, theirs) || !take_version(q->version, ours))
+	if (!version_parse(text, &theirs) || !version_parse(q->version, &ours))
 		return err_set(e, PS_DATA, "'%.40s' is no version", text);
-	newer = theirs[0] > ours[0] ||
-		(theirs[0] == ours[0] && theirs[1] > ours[1]);
-	if (!newer && theirs[0] == ours[0] &&
-	    theirs[1] + API_VERSIONS_BACK >= ours[1])
+	newer = version_compare(&theirs, &ours) > 0;
+	if (version_in_reach(&theirs, &ours))
 		return 0;
 	rc = err_set(e, PS_CONFIG,
 		     "its version %.40s is too %s: the configuration server "
@@ -172,7 +161,7 @@ static int enter_server(struct reg *r, const struct api_ask *q, const json_t *o,
 	struct reg_server s = {.generation = q->generation};
 	struct ca_request cert = {.server = q->login,
 				  .csr = text_of(o, "csr"),
-				  .days = CA_CERT_DAYS,
+				  .valid_s = q->cert_s,
 				  .passphrase_generation = q->generation,
 				  .logged_in = true,
 				  .keep = true};
@@ -187,7 +176,9 @@ static int enter_server(struct reg *r, const struct api_ask *q, const json_t *o,
 		 text_of(o, "machine_id"));
 	s.port = json_integer_value(json_object_get(o, "port"));
 	cert.alt = *alt != '\0' ? alt : NULL;
-	rc = server_register(r, &s, e);
+	rc = ca_check_names(r, &s, cert.alt, e);
+	if (rc == 0)
+		rc = server_register(r, &s, e);
 	return rc < 0 ? rc : ca_issue(r, &cert, pem, e);
 }
 
@@ -236,7 +227,7 @@ static char *dump(const json_t *o, const char *key)
 	const json_t *v = json_object_get(o, key);
 
 	return json_is_object(v) || json_is_array(v)
-		   ? json_dumps(v, JSON_COMPACT)
+		   ? json_dumps(v, JSON_COMPACT | JSON_ENSURE_ASCII)
 		   : strdup("");
 }
 
@@ -279,21 +270,30 @@ static int hear(struct reg *r, const struct api_ask *q, const json_t *o,
 	return rc;
 }
 
-/* What it says of its orders; one that is not (any more) its is passed over. */
+/*
+ * What it says of its orders, and what follows from that; one that is not (any
+ * more) its is passed over.
+ */
 static int hear_orders(struct reg *r, const struct api_ask *q, const json_t *o,
-		       struct err *e)
+		       struct api_answer *a, struct err *e)
 {
+	char note[ORDER_NOTE_SIZE];
 	const json_t *one;
 	size_t i;
 	int rc = 0;
 
 	json_array_foreach(json_object_get(o, "orders"), i, one)
 	{
-		rc = order_report(
-		    r, json_integer_value(json_object_get(one, "id")), q->login,
-		    text_of(one, "state"), text_of(one, "note"), e);
+		int64_t id = json_integer_value(json_object_get(one, "id"));
+
+		reg_text_clean(note, sizeof(note), text_of(one, "note"));
+		rc = order_report(r, id, q->login, text_of(one, "state"), note,
+				  e);
+		if (rc == 0)
+			rc = move_heard(r, id, e);
 		if (rc < 0 && rc != -PS_NO)
 			return rc;
+		a->moves = true;
 	}
 	return 0;
 }
@@ -332,7 +332,7 @@ static bool do_heartbeat(struct reg *r, const struct api_ask *q,
 	if (rc == 0)
 		rc = hear(r, q, o, &wish, e);
 	if (rc == 0)
-		rc = hear_orders(r, q, o, e);
+		rc = hear_orders(r, q, o, a, e);
 	if (rc == 0)
 		rc = ca_latest(r, q->login, &c, pem, e);
 	orders = json_array();
@@ -342,29 +342,35 @@ static bool do_heartbeat(struct reg *r, const struct api_ask *q,
 		json_decref(orders);
 		return failed(a, e);
 	}
-	renew = c.serial[0] != '\0' &&
-		strcmp(cert_state(&c, time_now_ns()), "ok") != 0;
+	renew = c.serial[0] != '\0' && cert_due(&c, time_now_ns());
 	return good(a, json_pack("{s:o, s:I, s:b, s:b, s:b, s:o}", "time",
 				 json_when(time_now_ns()), "interval",
 				 (json_int_t)q->interval, "refresh", 0, "renew",
 				 renew, "leave", wish.leave, "orders", orders));
 }
 
-/* Only what an administrator has asked for: ps-config unregister. */
+/*
+ * What an administrator has asked for (ps-config unregister), or what harms
+ * nobody: no machine uses it.
+ */
 static bool do_leave(struct reg *r, const struct api_ask *q,
 		     struct api_answer *a, struct err *e)
 {
 	struct contact_wish wish;
 	int64_t machines = 0;
-	int rc = contact_wish(r, q->login, &wish, e);
+	struct reg_server s;
+	int rc = server_get(r, q->login, &s, e);
 
-	if (rc == 0 && !wish.leave) {
-		err_set(e, PS_NO, "nobody asked it to leave");
+	if (rc == 0)
+		rc = contact_wish(r, q->login, &wish, e);
+	if (rc < 0)
+		return failed(a, e);
+	rc = wish.leave ? leave_take(r, q->login, &machines, e)
+			: server_delete(r, q->login, false, &machines, e);
+	if (rc == -PS_NO) {
 		api_refuse(a, 409, "leave", e);
 		return false;
 	}
-	if (rc == 0)
-		rc = server_delete(r, q->login, true, &machines, e);
 	if (rc < 0)
 		return failed(a, e);
 	return good(a, json_pack("{s:I}", "machines", (json_int_t)machines));
@@ -516,7 +522,7 @@ static bool do_list(struct reg *r, const struct api_ask *q,
 	else if (!is_operator(q))
 		rc = err_set(e, PS_NOPERM, "not for the login '%s'", q->login);
 	else
-		rc = job_each(r, false, add_job, &g, e);
+		rc = job_each(r, false, API_JOBS, add_job, &g, e);
 	if (rc == 0)
 		return good(a, g.list);
 	json_decref(g.list);

@@ -18,7 +18,7 @@ struct api_ask {
 	size_t len;
 	/* of the server */
 	const char *version, *pin;
-	uint64_t interval;
+	uint64_t interval, cert_s; /* seconds */
 };
 
 struct api_answer {
@@ -27,6 +27,7 @@ struct api_answer {
 	char cause[32];
 	json_t *body; /* the caller's; NULL: no memory */
 	bool held;    /* DESK_NEWS: no answer yet */
+	bool moves;   /* an order was reported: others may be given now */
 };
 
 /* Always answers. True: the database was the trouble. */
@@ -40,7 +41,5 @@ void api_news(struct api_answer *a, bool refresh);
 
 /* Clocks that differ more are refused (as published). */
 #define API_CLOCK_MAX_S 900
-/* A server may be so many versions older, and none newer (as published). */
-#define API_VERSIONS_BACK 4
 
 #endif

@@ -142,13 +142,13 @@ static void hear(struct beat_orders *b, struct beat_order *it)
 	    : s.code == 0		      ? ORDER_DONE
 					      : ORDER_FAILED,
 	    s.note);
-	if (!s.ended)
-		return;
-	reap(it);
-	it->ended = true;
-	/* It is ordered again in the answer: soon, and never in a tight loop.
-	 */
-	if (s.code != PS_TEMPFAIL)
+	if (s.ended) {
+		reap(it);
+		it->ended = true;
+	}
+	/* How far it is, and that it has to be ordered again, is told soon, and
+	 * never in a tight loop. */
+	if (s.ended && s.code != PS_TEMPFAIL)
 		b->news = true;
 	else if (b->again_at == 0)
 		b->again_at = mono_now_ns() + BEAT_ORDERS_AGAIN_S * NS_PER_S;
@@ -225,16 +225,45 @@ static bool take_text(const json_t *o, const char *key, char *out, size_t size)
 	return text == NULL || strlen(text) < size;
 }
 
+static bool is_given(const json_t *orders, int64_t id)
+{
+	size_t k, n = json_array_size(orders);
+
+	for (k = 0; k < n; k++)
+		if (json_integer_value(
+			json_object_get(json_array_get(orders, k), "id")) == id)
+			return true;
+	return false;
+}
+
+/*
+ * Those whose end was told, and those that were withdrawn: what is given in
+ * their place must not run beside them.
+ */
+static void forget(struct beat_orders *b, const json_t *orders)
+{
+	unsigned i, kept = 0;
+
+	for (i = 0; i < b->n; i++) {
+		struct beat_order *it = &b->list[i];
+
+		if (!it->told && is_given(orders, it->o.id)) {
+			b->list[kept++] = *it;
+			continue;
+		}
+		if (it->pid > 0)
+			kill(it->pid, SIGTERM);
+		reap(it);
+	}
+	b->n = kept;
+}
+
 void beat_orders_take(struct beat_orders *b, const json_t *orders)
 {
 	const json_t *o;
-	unsigned i, kept = 0;
 	size_t k;
 
-	for (i = 0; i < b->n; i++)
-		if (!b->list[i].told)
-			b->list[kept++] = b->list[i];
-	b->n = kept;
+	forget(b, orders);
 	json_array_foreach(orders, k, o)
 	{
 		struct order new = {

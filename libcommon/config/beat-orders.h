@@ -14,7 +14,7 @@
 
 #define BEAT_ORDERS_MAX 1024 /* more are taken later */
 #define BEAT_ORDERS_RUN 8    /* at a time */
-/* Seconds until one that could not be done yet is told. */
+/* Seconds until it is told how far one is, or that it could not be done yet. */
 #define BEAT_ORDERS_AGAIN_S 2
 
 struct beat_order {

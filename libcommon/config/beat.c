@@ -112,8 +112,7 @@ static int check_machine(const struct beating *g, struct err *e)
 		     "%s: is of another machine ('%s'): this one is a clone "
 		     "of it, or got a new /etc/machine-id",
 		     g->b->dir, g->id.name);
-	err_hint(e, "for a clone remove that folder, and register it under "
-		    "another name");
+	err_hint(e, IDENTITY_CLONE_HINT);
 	return rc;
 }
 
@@ -242,6 +241,10 @@ static int leave(struct beating *g, struct err *e)
 
 	json_decref(body);
 	json_decref(got);
+	if (rc == -PS_NO && strcmp(g->cs.word, "leave") == 0) {
+		tool_warn("shall stay after all");
+		return 0;
+	}
 	if (rc == 0)
 		rc = identity_forget(g->b->dir, e);
 	g->left = rc == 0;

@@ -12,6 +12,7 @@
 #include "net/tls.h"
 
 #define KEY_MAX 512
+#define ALT_SIZE sizeof(((struct reg_cert *)0)->alt)
 #define DAY_NS (86400 * NS_PER_S)
 
 static void seal_name(int64_t generation, char out[64])
@@ -101,7 +102,7 @@ static int make_authority(struct reg *r, struct new_authority *a, struct err *e)
 {
 	struct x509_want w = {.subject = "ps-config authority",
 			      .key = EVP_EC_gen("P-256"),
-			      .days = CA_DAYS};
+			      .valid_s = CA_S};
 	uint8_t der[KEY_MAX];
 	X509 *x = NULL;
 	char of[64];
@@ -202,6 +203,46 @@ static int make_alt(const struct reg_server *s, const char *more, char *out,
 	return check_alt(out, e);
 }
 
+/*
+ * What a server says of its own names must not be the name of another: with
+ * its certificate it could pose as that one.
+ */
+static int check_others(struct reg *r, const char *server, const char *alt,
+			struct err *e)
+{
+	char one[256];
+	int64_t n = 0;
+	int rc = 0;
+
+	while (*alt != '\0' && rc == 0) {
+		size_t len = strcspn(alt, ",");
+
+		snprintf(one, sizeof(one), "%.*s", (int)len, alt);
+		alt += len + (alt[len] == ',');
+		if (strncmp(one, "DNS:", 4) != 0)
+			continue;
+		rc = sql_number(r->db,
+				"SELECT COUNT(*) FROM servers WHERE name <> ? "
+				"AND LOWER(name) = LOWER(?)",
+				SQL_ARGS(sql_text(server), sql_text(one + 4)),
+				0, &n, e);
+		if (rc == 0 && n > 0)
+			rc = err_set(e, PS_NO,
+				     "server '%s': '%s' is the name of another",
+				     server, one + 4);
+	}
+	return rc;
+}
+
+int ca_check_names(struct reg *r, const struct reg_server *s, const char *more,
+		   struct err *e)
+{
+	char alt[ALT_SIZE];
+	int rc = make_alt(s, more, alt, sizeof(alt), e);
+
+	return rc < 0 ? rc : check_others(r, s->name, alt, e);
+}
+
 /* ---- certificates ---- */
 
 #define COLUMNS                                                                \
@@ -226,6 +267,15 @@ const char *cert_state(const struct reg_cert *c, int64_t now_ns)
 	if (now_ns >= c->ends)
 		return "expired";
 	return c->ends - now_ns <= CA_WARN_DAYS * DAY_NS ? "renew" : "ok";
+}
+
+bool cert_due(const struct reg_cert *c, int64_t now_ns)
+{
+	int64_t half = (c->ends - c->begins - X509_BEGUN_NS) / 2;
+	int64_t left =
+	    half < CA_WARN_DAYS * DAY_NS ? half : CA_WARN_DAYS * DAY_NS;
+
+	return c->ends - now_ns <= left;
 }
 
 struct list {
@@ -334,8 +384,10 @@ static int store_cert(struct reg *r, void *ctx, struct err *e)
 static int certify(struct reg *r, const struct ca_request *q, const char *alt,
 		   EVP_PKEY *key, char pem[CA_PEM_SIZE], struct err *e)
 {
-	struct x509_want w = {
-	    .subject = q->server, .alt = alt, .key = key, .days = q->days};
+	struct x509_want w = {.subject = q->server,
+			      .alt = alt,
+			      .key = key,
+			      .valid_s = q->valid_s};
 	struct reg_cert c = {.serial = ""};
 	struct issuing i = {q, &c, pem, 0};
 	struct authority a = {0};
@@ -402,7 +454,7 @@ static int has_already(struct reg *r, const struct ca_request *q,
 	int rc = ca_latest(r, q->server, &c, pem, e);
 
 	if (rc < 0 || c.serial[0] == '\0' || strcmp(c.alt, alt) != 0 ||
-	    strcmp(cert_state(&c, time_now_ns()), "ok") != 0)
+	    cert_due(&c, time_now_ns()))
 		return rc;
 	rc = x509_from_pem(&x, pem, e);
 	if (rc == 0)
@@ -414,7 +466,7 @@ static int has_already(struct reg *r, const struct ca_request *q,
 int ca_issue(struct reg *r, struct ca_request *q, char pem[CA_PEM_SIZE],
 	     struct err *e)
 {
-	char alt[sizeof(((struct reg_cert *)0)->alt)];
+	char alt[ALT_SIZE];
 	struct reg_server s;
 	EVP_PKEY *key = NULL;
 	int rc = server_get(r, q->server, &s, e);
@@ -436,7 +488,7 @@ int ca_issue(struct reg *r, struct ca_request *q, char pem[CA_PEM_SIZE],
 int ca_issue_own(struct reg *r, const char *subject, const char *alt,
 		 EVP_PKEY *key, char pem[CA_PEM_SIZE], struct err *e)
 {
-	const struct ca_request q = {.server = subject, .days = CA_CERT_DAYS};
+	const struct ca_request q = {.server = subject, .valid_s = CA_CERT_S};
 	int rc = check_alt(alt, e);
 
 	return rc < 0 ? rc : certify(r, &q, alt, key, pem, e);

@@ -16,8 +16,8 @@
 #include "config/registry.h"
 #include "net/login.h"
 
-#define CA_DAYS 3650
-#define CA_CERT_DAYS (3 * 365) /* as published */
+#define CA_S (3650 * 86400LL)	      /* the authority's own time */
+#define CA_CERT_S (3 * 365 * 86400LL) /* as published */
 #define CA_WARN_DAYS 60
 #define CA_PEM_SIZE 8192
 #define CA_PIN_SIZE 64 /* "sha256//" and base64, as curl takes it */
@@ -39,12 +39,17 @@ struct reg_cert {
 
 /* "ok", "renew" (within CA_WARN_DAYS), "expired", "replaced" */
 const char *cert_state(const struct reg_cert *c, int64_t now_ns);
+/*
+ * Is it time for another one? From CA_WARN_DAYS before its end on; when it
+ * was made for less than twice that, after half of its time.
+ */
+bool cert_due(const struct reg_cert *c, int64_t now_ns);
 
 struct ca_request {
 	const char *server; /* in the registry */
 	const char *csr;    /* PEM */
 	const char *alt;    /* more names: "DNS:a,IP:b"; NULL: none */
-	uint64_t days;
+	uint64_t valid_s;   /* from now on; not beyond the authority's end */
 	/*
 	 * Who renews a certificate that has expired proves that it belongs
 	 * here: a passphrase or its own derived key. NULL: it does not.
@@ -55,6 +60,15 @@ struct ca_request {
 	bool logged_in;
 	bool keep; /* the one that it has will do, if key and names are so */
 };
+
+struct reg_server;
+/*
+ * May a server have these names in its certificate (`more` may be NULL), when
+ * it is itself that asks for them? -PS_USAGE: one is none; -PS_NO: one is the
+ * name of another server.
+ */
+int ca_check_names(struct reg *r, const struct reg_server *s, const char *more,
+		   struct err *e);
 
 /*
  * Issues a certificate for a server of the registry: names are its name and

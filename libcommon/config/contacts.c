@@ -53,6 +53,22 @@ int contact_want(struct reg *r, const char *server, struct err *e)
 	return reg_change(r, want, (void *)(uintptr_t)server, e);
 }
 
+int contact_leave_here(struct reg *r, const char *server, bool yes,
+		       struct err *e)
+{
+	int64_t now = yes ? time_now_ns() : 0;
+	int rc = contact_want_here(r, server, e);
+
+	if (rc == 0)
+		rc = reg_run(r,
+			     "UPDATE contacts SET leaving = ? WHERE server = ?",
+			     SQL_ARGS(sql_time(now), sql_text(server)), e);
+	if (rc == 0)
+		rc = reg_audit(r, yes ? "server-leave" : "server-stay", server,
+			       e, "-");
+	return rc;
+}
+
 struct leaving {
 	const char *server;
 	bool leave;
@@ -61,17 +77,8 @@ struct leaving {
 static int leave(struct reg *r, void *ctx, struct err *e)
 {
 	const struct leaving *l = ctx;
-	int64_t now = l->leave ? time_now_ns() : 0;
-	int rc = contact_want_here(r, l->server, e);
 
-	if (rc == 0)
-		rc = reg_run(r,
-			     "UPDATE contacts SET leaving = ? WHERE server = ?",
-			     SQL_ARGS(sql_time(now), sql_text(l->server)), e);
-	if (rc == 0)
-		rc = reg_audit(r, l->leave ? "server-leave" : "server-stay",
-			       l->server, e, "-");
-	return rc;
+	return contact_leave_here(r, l->server, l->leave, e);
 }
 
 int contact_leave(struct reg *r, const char *server, bool yes, struct err *e)
@@ -131,23 +138,50 @@ struct hearing {
 	struct contact_wish *wish;
 };
 
+#define SILENT_WORD "server-silent"
+
+/* After a silence that was told of, it is told that this is over. */
+static int tell_back(struct reg *r, const char *server, int64_t now,
+		     struct err *e)
+{
+	char since[32];
+	int64_t last = 0, told = 0;
+	int rc = sql_number(r->db, "SELECT contact FROM servers WHERE name = ?",
+			    SQL_ARGS(sql_text(server)), 0, &last, e);
+
+	if (rc < 0 || last == 0 || now - last < SERVER_SILENT_S * NS_PER_S)
+		return rc;
+	rc = sql_number(r->db,
+			"SELECT COUNT(*) FROM audit WHERE object = ? AND what "
+			"= '" SILENT_WORD "' AND time >= ?",
+			SQL_ARGS(sql_text(server), sql_int(last)), 0, &told, e);
+	if (rc < 0 || told == 0)
+		return rc;
+	format_duration((double)(now - last) / NS_PER_S, since, sizeof(since));
+	return reg_audit(r, "server-back", server, e, "was silent for %s",
+			 since);
+}
+
 static int hear(struct reg *r, void *ctx, struct err *e)
 {
 	const struct hearing *h = ctx;
 	const struct contact_word *w = h->w;
+	int64_t now = time_now_ns();
 	int rc = make_row(r, h->server, e);
 
 	if (rc == 0)
 		rc = contact_wish(r, h->server, h->wish, e);
 	if (rc == 0)
-		rc = reg_run(
-		    r,
-		    "UPDATE servers SET contact = ?, health = ?, "
-		    "generation = COALESCE(?, generation) "
-		    "WHERE name = ?",
-		    SQL_ARGS(sql_int(time_now_ns()), sql_text(w->health),
-			     sql_time(w->generation), sql_text(h->server)),
-		    e);
+		rc = tell_back(r, h->server, now, e);
+	if (rc == 0)
+		rc = reg_run(r,
+			     "UPDATE servers SET contact = ?, health = ?, "
+			     "generation = COALESCE(?, generation) "
+			     "WHERE name = ?",
+			     SQL_ARGS(sql_int(now), sql_text(w->health),
+				      sql_time(w->generation),
+				      sql_text(h->server)),
+			     e);
 	if (rc == 0)
 		rc =
 		    reg_run(r,
@@ -164,13 +198,83 @@ int contact_heard(struct reg *r, const char *server,
 		  struct err *e)
 {
 	struct hearing h = {server, w, ret};
-	int rc = reg_text_check("the health", w->health, CONTACT_TEXT_SIZE, e);
 
-	if (rc == 0)
-		rc = reg_text_check("the machines", w->machines,
-				    CONTACT_TEXT_SIZE, e);
-	return rc < 0 ? rc : reg_change(r, hear, &h, e);
+	if (strlen(w->health) >= CONTACT_TEXT_SIZE ||
+	    strlen(w->machines) >= CONTACT_TEXT_SIZE)
+		return err_set(e, PS_USAGE, "%zu bytes of health are too many",
+			       strlen(w->health) + strlen(w->machines));
+	return reg_change(r, hear, &h, e);
 }
+
+/* ---- who says nothing ---- */
+
+struct silence {
+	char server[NAME_SIZE];
+	int64_t contact;
+	bool is_new;
+};
+
+#define SILENT_AT_ONCE 64 /* the others are found by the next look */
+
+struct silences {
+	struct silence list[SILENT_AT_ONCE];
+	unsigned n;
+};
+
+static int take_silence(void *ctx, const struct sql_row *row, struct err *e)
+{
+	struct silences *all = ctx;
+	struct silence *s = &all->list[all->n++];
+
+	(void)e;
+	sql_copy_text(row, 0, s->server, sizeof(s->server));
+	s->contact = sql_get_int(row, 1);
+	return 0;
+}
+
+/* Under the lock: it may have been heard, or told of by another, meanwhile. */
+static int tell_silent(struct reg *r, void *ctx, struct err *e)
+{
+	struct silence *s = ctx;
+	int64_t n = 0;
+	int rc = sql_number(
+	    r->db,
+	    "SELECT COUNT(*) FROM servers WHERE name = ? AND contact = ? AND "
+	    "NOT EXISTS (SELECT 1 FROM audit WHERE object = servers.name AND "
+	    "what = '" SILENT_WORD "' AND time >= contact)",
+	    SQL_ARGS(sql_text(s->server), sql_int(s->contact)), 0, &n, e);
+
+	s->is_new = rc == 0 && n > 0;
+	return s->is_new ? reg_audit(r, SILENT_WORD, s->server, e,
+				     "806: no heartbeat for %d minutes",
+				     SERVER_SILENT_S / 60)
+			 : rc;
+}
+
+int contact_each_silent(struct reg *r, contact_silent_fn *fn, void *ctx,
+			struct err *e)
+{
+	int64_t before = time_now_ns() - SERVER_SILENT_S * NS_PER_S;
+	struct silences all = {.n = 0};
+	unsigned i;
+	int rc = sql_each(
+	    r->db,
+	    "SELECT name, contact FROM servers WHERE contact < ? AND NOT "
+	    "EXISTS (SELECT 1 FROM audit WHERE object = servers.name AND what "
+	    "= '" SILENT_WORD "' AND time >= contact) ORDER BY contact LIMIT ?",
+	    SQL_ARGS(sql_int(before), sql_int(SILENT_AT_ONCE)), take_silence,
+	    &all, e);
+
+	for (i = 0; i < all.n && rc == 0; i++) {
+		rc = reg_change(r, tell_silent, &all.list[i], e);
+		if (rc == 0 && all.list[i].is_new)
+			rc =
+			    fn(ctx, all.list[i].server, all.list[i].contact, e);
+	}
+	return rc;
+}
+
+/* ---- what they said last ---- */
 
 struct list {
 	contact_fn *fn;

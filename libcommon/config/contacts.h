@@ -38,9 +38,23 @@ int contact_want_here(struct reg *r, const char *server, struct err *e);
 /* It shall unregister itself, or shall not any more. -PS_NO. */
 int contact_leave(struct reg *r, const char *server, bool leave, struct err *e);
 
+/* The same within reg_change(). */
+int contact_leave_here(struct reg *r, const char *server, bool leave,
+		       struct err *e);
+
 /* Is something wanted of it? */
 int contact_wish(struct reg *r, const char *server, struct contact_wish *ret,
 		 struct err *e);
+
+/*
+ * Servers that were not heard for SERVER_SILENT_S: says so in the audit log,
+ * once for each silence whoever looks, and calls `fn` with each that is new.
+ * That it is heard again, contact_heard() says there.
+ */
+typedef int contact_silent_fn(void *ctx, const char *server, int64_t contact,
+			      struct err *e);
+int contact_each_silent(struct reg *r, contact_silent_fn *fn, void *ctx,
+			struct err *e);
 
 /*
  * Calls `fn` with the name of each server that shall be heard now: for

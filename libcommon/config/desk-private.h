@@ -20,6 +20,13 @@ struct desk_reply {
 _Noreturn void desk_run(const struct desk_place *p, int listener, int roots);
 
 /*
+ * Gives up all that answering does not need (ps-config(8), threat model):
+ * files but those of the registry's folder, processes, and the network but
+ * for the database, whose port is 0 when it is on this machine.
+ */
+int desk_lock(const struct reg_where *where, unsigned port, struct err *e);
+
+/*
  * Our own certificate: makes key and certificate when there are none, or the
  * certificate is not (any more) what it should be. Gives its pin.
  */

@@ -20,14 +20,17 @@
 #include "config/ca.h"
 #include "config/contacts.h"
 #include "config/desk-private.h"
+#include "config/moves.h"
 #include "config/passphrase.h"
+#include "config/rotation.h"
 #include "net/channel.h"
 
+#define WHO "configuration server" /* in the audit log */
 #define TICK_MS 1000
-#define ROOTS_NS NS_PER_S	  /* passphrases are looked at */
-#define CERT_NS (10 * NS_PER_S)	  /* our own certificate */
-#define SILENT_NS (60 * NS_PER_S) /* who is not heard any more */
-#define AWAY_NS (2 * NS_PER_S)	  /* until a database is tried again */
+#define ROOTS_NS NS_PER_S	 /* passphrases are looked at */
+#define CERT_NS (10 * NS_PER_S)	 /* our own certificate */
+#define SILENT_NS (2 * NS_PER_S) /* who is silent, who has not followed */
+#define AWAY_NS (2 * NS_PER_S)	 /* until a database is tried again */
 
 /* A worker's channel: one request at a time, in or out. */
 struct line {
@@ -51,8 +54,15 @@ struct desk_self {
 	struct line *lines;
 	char pin[CA_PIN_SIZE];
 	int64_t away_until, roots_next, cert_next, silent_next, tick_next;
-	int64_t silent_seen; /* ns, UTC: until then it was told */
+	int64_t hears_since; /* we were not there, or the database was not */
 };
+
+/* It is asked again in a while; until then nobody can be heard. */
+static void database_away(struct desk_self *d)
+{
+	d->away_until = mono_now_ns() + AWAY_NS;
+	d->hears_since = d->away_until;
+}
 
 /* ---- lines ---- */
 
@@ -181,16 +191,19 @@ static void serve(struct desk_self *d, struct line *l)
 				  .len = l->head.len,
 				  .version = d->place->version,
 				  .pin = d->pin,
-				  .interval = d->place->interval};
+				  .interval = d->place->interval,
+				  .cert_s = d->place->cert_s};
 	struct api_answer a;
 
 	if (mono_now_ns() < d->away_until)
 		say_away(&a);
 	else if (api_answer(d->reg, &q, &a))
-		d->away_until = mono_now_ns() + AWAY_NS;
+		database_away(d);
 	free(l->body);
 	l->body = NULL;
 	l->got = 0;
+	if (a.moves)
+		d->tick_next = 0;
 	if (a.held) {
 		l->held_until = mono_now_ns() + DESK_HOLD_S * NS_PER_S;
 		watch(d, l, 0); /* its end is told all the same */
@@ -296,27 +309,37 @@ static void end_holds(struct desk_self *d, bool *ret_any)
 	}
 }
 
-/* Who has become silent since the last look. */
-static int tell_silent(void *ctx, const struct reg_server *s, struct err *e)
+static int tell_silent(void *ctx, const char *server, int64_t contact,
+		       struct err *e)
 {
-	const struct desk_self *d = ctx;
-	int64_t then = s->contact + SERVER_SILENT_S * NS_PER_S;
-
+	(void)ctx;
+	(void)contact;
 	(void)e;
-	if (s->contact != 0 && then > d->silent_seen && then <= time_now_ns())
-		tool_warn("server '%s': critical (806): no heartbeat for 15 "
-			  "minutes",
-			  s->name);
+	tool_warn("server '%s': critical (806): no heartbeat for 15 minutes",
+		  server);
 	return 0;
 }
 
-static int look_for_silent(struct desk_self *d, struct err *e)
+/* Who could not be heard, because we were away, is given time to come. */
+static bool could_hear(const struct desk_self *d, int64_t now)
 {
-	int64_t now = time_now_ns();
-	int rc = server_each(d->reg, tell_silent, d, e);
+	return now - d->hears_since >=
+	       2 * (int64_t)d->place->interval * NS_PER_S;
+}
 
-	if (rc == 0)
-		d->silent_seen = now;
+/* Moves of machines, and who is to hear of that now. */
+static int drive(struct desk_self *d, bool held, struct err *e)
+{
+	bool more = false;
+	int rc;
+
+	snprintf(d->reg->who, sizeof(d->reg->who), WHO);
+	rc = moves_drive(d->reg, &more, e);
+	if (more)
+		d->tick_next = 0;
+	if (rc != -PS_TEMPFAIL && held &&
+	    contact_each_wanted(d->reg, wake, d, e) < 0)
+		rc = -e->code;
 	return rc;
 }
 
@@ -326,7 +349,7 @@ static void tick(struct desk_self *d)
 	int64_t now = mono_now_ns();
 	struct err e = {0};
 	bool held;
-	int rc = 0;
+	int rc;
 
 	if (now < d->tick_next)
 		return;
@@ -334,8 +357,11 @@ static void tick(struct desk_self *d)
 	end_holds(d, &held);
 	if (now < d->away_until)
 		return;
-	if (held)
-		rc = contact_each_wanted(d->reg, wake, d, &e);
+	rc = drive(d, held, &e);
+	if (rc < 0 && rc != -PS_TEMPFAIL) {
+		tool_warn("moving machines: %s", e.msg);
+		rc = 0;
+	}
 	if (rc == 0 && now >= d->roots_next) {
 		d->roots_next = now + ROOTS_NS;
 		rc = tell_roots(d, &e);
@@ -346,11 +372,14 @@ static void tick(struct desk_self *d)
 	}
 	if (rc == 0 && now >= d->silent_next) {
 		d->silent_next = now + SILENT_NS;
-		rc = look_for_silent(d, &e);
+		if (could_hear(d, now))
+			rc = contact_each_silent(d->reg, tell_silent, d, &e);
+		if (rc == 0)
+			rc = rotation_look(d->reg, &e);
 	}
 	if (rc < 0) {
 		tool_warn("%s", e.msg);
-		d->away_until = mono_now_ns() + AWAY_NS;
+		database_away(d);
 	}
 }
 
@@ -362,7 +391,8 @@ static void run(struct desk_self *d)
 	if (epoll_ctl(d->epoll, EPOLL_CTL_ADD, d->listener, &ev) < 0)
 		return;
 	for (;;) {
-		n = epoll_wait(d->epoll, got, 16, TICK_MS);
+		n = epoll_wait(d->epoll, got, 16,
+			       d->tick_next == 0 ? 0 : TICK_MS);
 		if (n < 0 && errno != EINTR)
 			return;
 		for (i = 0; i < n; i++) {
@@ -380,22 +410,6 @@ static void run(struct desk_self *d)
 
 /* ---- the process ---- */
 
-/* Its files are those of the registry; a database far away needs the rest. */
-static int lock_desk(const struct desk_self *d, struct err *e)
-{
-	const struct reg_where *w = d->place->where;
-	int dirfd, rc;
-
-	if (w->credentials != NULL)
-		return 0;
-	dirfd = open(w->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dirfd < 0)
-		return err_sys(e, 0, "%s", w->dir);
-	rc = sandbox_landlock(SANDBOX_WORKER, dirfd, e);
-	close(dirfd);
-	return rc;
-}
-
 static void raise_descriptors(void)
 {
 	struct rlimit l;
@@ -411,10 +425,13 @@ static int begin(struct desk_self *d, struct err *e)
 	const struct desk_place *p = d->place;
 	int rc = sandbox_drop(p->user, e);
 
+	d->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (rc == 0 && d->epoll < 0)
+		rc = err_sys(e, PS_TEMPFAIL, "registry");
 	json_object_seed(0); /* from a file that is out of reach then */
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* lost with the user */
 	if (rc == 0)
-		rc = reg_open(&d->reg, p->where, "configuration server", e);
+		rc = reg_open(&d->reg, p->where, WHO, e);
 	if (rc == -PS_NOPERM && p->user->name[0] != '\0')
 		err_hint(e, "chown -R %s %s, or --user root", p->user->name,
 			 p->where->dir);
@@ -430,12 +447,10 @@ static int begin(struct desk_self *d, struct err *e)
 			rc = err_sys(e, PS_SOFTWARE, "keeper");
 	}
 	if (rc == 0)
-		rc = lock_desk(d, e);
+		rc = desk_lock(p->where, sql_port(d->reg->db), e);
 	if (rc == 0)
 		sql_set_wait(d->reg->db, DESK_DATABASE_S);
-	d->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (rc == 0 && d->epoll < 0)
-		rc = err_sys(e, PS_TEMPFAIL, "registry");
+	d->hears_since = mono_now_ns();
 	return rc;
 }
 

@@ -48,6 +48,7 @@ struct desk_place {
 	const char *cert; /* NULL: one of the site's own authority */
 	const char *version;
 	uint64_t interval; /* of heartbeats: seconds */
+	uint64_t cert_s;   /* for which certificates are made */
 };
 
 /* Our own certificate and its key, below the folder of the registry. */

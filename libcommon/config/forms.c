@@ -1,5 +1,7 @@
 #include "config.h"
 
+#include <string.h>
+
 #include "base/units.h"
 #include "config/forms.h"
 
@@ -20,14 +22,19 @@ json_t *json_word(const char *text)
 
 json_t *form_server(const struct reg_server *s)
 {
+	const char *state = server_state(s, time_now_ns());
+
 	return json_pack(
-	    "{s:s, s:s, s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:s, s:I}", "name",
-	    s->name, "role", s->role, "machine_id", json_word(s->machine_id),
-	    "address", s->address, "port", (json_int_t)s->port, "version",
-	    json_word(s->version), "passphrase_generation",
+	    "{s:s, s:s, s:o, s:s, s:I, s:o, s:o, s:o, s:o, s:s, s:o, s:I}",
+	    "name", s->name, "role", s->role, "machine_id",
+	    json_word(s->machine_id), "address", s->address, "port",
+	    (json_int_t)s->port, "version", json_word(s->version),
+	    "passphrase_generation",
 	    s->generation != 0 ? json_integer(s->generation) : json_null(),
 	    "registered", json_when(s->registered), "contact",
-	    json_when(s->contact), "state", server_state(s, time_now_ns()),
+	    json_when(s->contact), "state", state, "code",
+	    strcmp(state, "silent") == 0 ? json_integer(SERVER_SILENT_CODE)
+					 : json_null(),
 	    "machines", (json_int_t)s->machines);
 }
 

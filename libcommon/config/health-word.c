@@ -168,6 +168,16 @@ static void add_disk(json_t *m, const json_t *disk)
 				: json_null());
 }
 
+/* What its limits go by: ps-balance(1). */
+static json_t *size_of_host(void)
+{
+	return json_pack("{s:I, s:I}", "cores",
+			 (json_int_t)sysconf(_SC_NPROCESSORS_ONLN),
+			 "memory_bytes",
+			 (json_int_t)sysconf(_SC_PHYS_PAGES) *
+			     (json_int_t)sysconf(_SC_PAGESIZE));
+}
+
 int health_word(const char *state, json_t **health, json_t **machines,
 		struct err *e)
 {
@@ -188,6 +198,8 @@ int health_word(const char *state, json_t **health, json_t **machines,
 		if (machine != NULL)
 			add_disk(find(list, machine), disk);
 	}
+	if (json_is_object(h))
+		json_object_set_new(h, "host", size_of_host());
 	*health = h;
 	*machines = list;
 	return 0;

@@ -23,6 +23,12 @@
 #define IDENTITY_LOGIN "login.key"
 #define IDENTITY_PATH 4096
 
+/* What to do with a folder that names another machine than this one. */
+#define IDENTITY_CLONE_HINT                                                    \
+	"for a clone remove that folder, and register it under another name; " \
+	"several servers on one host have a --machine-id each, at register "   \
+	"and at heartbeat"
+
 struct identity {
 	char name[NAME_SIZE];
 	char role[8]; /* "ps", "mt" */

@@ -88,11 +88,11 @@ static int get_open(struct reg *r, int64_t id, struct reg_job *j, struct err *e)
 	return rc;
 }
 
-static int progress(struct reg *r, void *ctx, struct err *e)
+int job_progress_here(struct reg *r, int64_t id, int64_t n, int64_t percent,
+		      const char *note, struct err *e)
 {
-	const struct job_change *c = ctx;
 	struct reg_job j;
-	int64_t now = time_now_ns(), rc = get_open(r, c->id, &j, e);
+	int64_t now = time_now_ns(), rc = get_open(r, id, &j, e);
 
 	if (rc < 0)
 		return (int)rc;
@@ -100,21 +100,27 @@ static int progress(struct reg *r, void *ctx, struct err *e)
 		     "UPDATE job_steps SET state = ?, percent = ?, note = ?, "
 		     "begun = COALESCE(begun, ?), ended = ? "
 		     "WHERE job = ? AND n = ?",
-		     SQL_ARGS(sql_text(c->percent >= 100 ? "done" : "running"),
-			      sql_int(c->percent), sql_text(c->text),
-			      sql_int(now),
-			      sql_time(c->percent >= 100 ? now : 0),
-			      sql_int(c->id), sql_int(c->n)),
+		     SQL_ARGS(sql_text(percent >= 100 ? "done" : "running"),
+			      sql_int(percent), sql_text(note), sql_int(now),
+			      sql_time(percent >= 100 ? now : 0), sql_int(id),
+			      sql_int(n)),
 		     e);
 	if (rc == 0)
 		return err_set(e, PS_NO, "job %lld: has no step %lld",
-			       (long long)c->id, (long long)c->n);
+			       (long long)id, (long long)n);
 	if (rc < 0)
 		return (int)rc;
 	return reg_run(r,
 		       "UPDATE jobs SET state = 'running', "
 		       "begun = COALESCE(begun, ?) WHERE id = ?",
-		       SQL_ARGS(sql_int(now), sql_int(c->id)), e);
+		       SQL_ARGS(sql_int(now), sql_int(id)), e);
+}
+
+static int progress(struct reg *r, void *ctx, struct err *e)
+{
+	const struct job_change *c = ctx;
+
+	return job_progress_here(r, c->id, c->n, c->percent, c->text, e);
 }
 
 int job_progress(struct reg *r, int64_t id, int64_t n, int64_t percent,
@@ -128,26 +134,32 @@ int job_progress(struct reg *r, int64_t id, int64_t n, int64_t percent,
 					: reg_change(r, progress, &c, e);
 }
 
-static int end(struct reg *r, void *ctx, struct err *e)
+int job_end_here(struct reg *r, int64_t id, const char *state,
+		 const char *result, struct err *e)
 {
-	const struct job_change *c = ctx;
 	struct reg_job j;
-	int rc = get_open(r, c->id, &j, e);
+	int rc = get_open(r, id, &j, e);
 
 	if (rc == 0)
 		rc = reg_run(r,
 			     "UPDATE jobs SET state = ?, result = ?, ended = ? "
 			     "WHERE id = ?",
-			     SQL_ARGS(sql_text(c->state), sql_text(c->text),
-				      sql_int(time_now_ns()), sql_int(c->id)),
+			     SQL_ARGS(sql_text(state), sql_text(result),
+				      sql_int(time_now_ns()), sql_int(id)),
 			     e);
 	if (rc == 0)
-		rc = order_end_job_here(r, c->id, e);
-	return rc < 0
-		   ? rc
-		   : reg_audit(r, "job-end", j.object, e, "%s job %lld %s: %s",
-			       j.kind, (long long)c->id, c->state,
-			       c->text != NULL ? c->text : "");
+		rc = order_end_job_here(r, id, e);
+	return rc < 0 ? rc
+		      : reg_audit(r, "job-end", j.object, e,
+				  "%s job %lld %s: %s", j.kind, (long long)id,
+				  state, result != NULL ? result : "");
+}
+
+static int end(struct reg *r, void *ctx, struct err *e)
+{
+	const struct job_change *c = ctx;
+
+	return job_end_here(r, c->id, c->state, c->text, e);
 }
 
 int job_end(struct reg *r, int64_t id, const char *state, const char *result,
@@ -163,9 +175,9 @@ int job_end(struct reg *r, int64_t id, const char *state, const char *result,
 
 #define COLUMNS                                                                \
 	"SELECT id, kind, object, state, who, made, begun, ended, result, "    \
-	"(SELECT COUNT(*) FROM job_steps WHERE job = jobs.id), "               \
+	"(SELECT COUNT(*) FROM job_steps WHERE job = jobs.id) AS steps, "      \
 	"(SELECT COUNT(*) FROM job_steps WHERE job = jobs.id AND "             \
-	"state = 'done') FROM jobs "
+	"state = 'done') AS steps_done FROM jobs "
 
 static void take(struct reg_job *j, const struct sql_row *row)
 {
@@ -224,16 +236,20 @@ static int give(void *ctx, const struct sql_row *row, struct err *e)
 	return list->job(list->ctx, &j, e);
 }
 
-int job_each(struct reg *r, bool open_only, job_fn *fn, void *ctx,
-	     struct err *e)
+int job_each(struct reg *r, bool open_only, uint64_t limit, job_fn *fn,
+	     void *ctx, struct err *e)
 {
 	struct list list = {fn, NULL, ctx};
+	int64_t n =
+	    limit == 0 || limit > INT64_MAX ? INT64_MAX : (int64_t)limit;
 
 	return sql_each(r->db,
-			open_only ? COLUMNS "WHERE state IN " OPEN
-					    " ORDER BY id"
-				  : COLUMNS "ORDER BY id",
-			SQL_NO_ARGS, give, &list, e);
+			open_only
+			    ? "SELECT * FROM (" COLUMNS "WHERE state IN " OPEN
+			      " ORDER BY id DESC LIMIT ?) AS newest ORDER BY id"
+			    : "SELECT * FROM (" COLUMNS
+			      "ORDER BY id DESC LIMIT ?) AS newest ORDER BY id",
+			SQL_ARGS(sql_int(n)), give, &list, e);
 }
 
 static int give_step(void *ctx, const struct sql_row *row, struct err *e)

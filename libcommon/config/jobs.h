@@ -42,9 +42,19 @@ int job_add_here(struct reg *r, const char *kind, const char *object,
 int job_progress(struct reg *r, int64_t id, int64_t n, int64_t percent,
 		 const char *note, struct err *e);
 
-/* Ends a job: "done", "failed" or "cancelled", with what came of it. */
+/* The same within reg_change(). */
+int job_progress_here(struct reg *r, int64_t id, int64_t n, int64_t percent,
+		      const char *note, struct err *e);
+
+/*
+ * Ends a job: "done", "failed" or "cancelled", with what came of it. To cancel
+ * one of somebody else is in job-kinds.h.
+ */
 int job_end(struct reg *r, int64_t id, const char *state, const char *result,
 	    struct err *e);
+/* The same within reg_change(). */
+int job_end_here(struct reg *r, int64_t id, const char *state,
+		 const char *result, struct err *e);
 
 /* Is a job of this kind for this object not ended? Its id, or 0. */
 int job_open(struct reg *r, const char *kind, const char *object,
@@ -52,9 +62,12 @@ int job_open(struct reg *r, const char *kind, const char *object,
 
 int job_get(struct reg *r, int64_t id, struct reg_job *ret, struct err *e);
 typedef int job_fn(void *ctx, const struct reg_job *j, struct err *e);
-/* Oldest first; `open_only`: those that have not ended. */
-int job_each(struct reg *r, bool open_only, job_fn *fn, void *ctx,
-	     struct err *e);
+/*
+ * The newest `limit` (0: all), oldest first; `open_only`: of those that have
+ * not ended.
+ */
+int job_each(struct reg *r, bool open_only, uint64_t limit, job_fn *fn,
+	     void *ctx, struct err *e);
 typedef int step_fn(void *ctx, const struct reg_step *s, struct err *e);
 int job_each_step(struct reg *r, int64_t id, step_fn *fn, void *ctx,
 		  struct err *e);

@@ -79,8 +79,7 @@ int join_prepare(struct join *j, struct err *e)
 			     "%s: is of another machine ('%s'): this one is a "
 			     "clone of it, or got a new /etc/machine-id",
 			     j->dir, old.name);
-		err_hint(e, "for a clone remove that folder, and register it "
-			    "under another name");
+		err_hint(e, IDENTITY_CLONE_HINT);
 		return rc;
 	}
 	if (id->name[0] == '\0' || strcmp(id->name, old.name) == 0) {
@@ -154,6 +153,7 @@ static int step_tls(struct joining *g, struct err *e)
 
 	if (rc < 0) {
 		selftest_why_no_tls(&g->cs.to, g->list, e);
+		e->hint[0] = '\0'; /* that is for process servers */
 		return e->code == PS_UNAVAILABLE
 			   ? err_set(e, PS_PROTOCOL, "%s", e->msg)
 			   : -e->code;

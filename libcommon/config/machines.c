@@ -180,15 +180,31 @@ static int store(struct reg *r, const struct reg_machine *m, const char *what,
 				  m->recovered_network);
 }
 
+/* A login has a name: it is that of a machine or that of a server. */
+static int no_server(struct reg *r, const char *name, struct err *e)
+{
+	struct reg_server s;
+	int rc = server_get(r, name, &s, e);
+
+	if (rc == 0)
+		return err_set(e, PS_NO, "machine '%s': a server has this name",
+			       name);
+	return rc == -PS_NO ? 0 : rc;
+}
+
 static int add(struct reg *r, void *ctx, struct err *e)
 {
 	const struct reg_machine *m = ctx;
 	struct reg_machine other;
 	int64_t now = time_now_ns();
-	int rc = machine_get(r, m->name, &other, NULL);
+	int rc = machine_get(r, m->name, &other, e);
 
 	if (rc == 0)
 		return reg_there(e, "machine", m->name);
+	if (rc == -PS_NO)
+		rc = no_server(r, m->name, e);
+	if (rc < 0)
+		return rc;
 	rc = reg_run(r,
 		     "INSERT INTO machines (name, state, added, changed) "
 		     "VALUES (?, ?, ?, ?)",

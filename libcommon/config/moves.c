@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/units.h"
 #include "config/jobs.h"
 #include "config/machines.h"
 #include "config/moves.h"
@@ -11,11 +10,6 @@
 #include "config/servers.h"
 
 /* ---- beginning ---- */
-
-struct beginning {
-	const struct reg_move *m;
-	int64_t job;
-};
 
 static int check_servers(struct reg *r, const struct reg_move *m, struct err *e)
 {
@@ -34,9 +28,8 @@ static int check_servers(struct reg *r, const struct reg_move *m, struct err *e)
 }
 
 /* An open move of this machine: is it this one? 1, 0 when there is none. */
-static int find_open(struct reg *r, struct beginning *b, struct err *e)
+static int find_open(struct reg *r, struct reg_move *m, struct err *e)
 {
-	const struct reg_move *m = b->m;
 	struct reg_move other;
 	int64_t job = 0;
 	int rc = job_open(r, JOB_MOVE, m->machine, &job, e);
@@ -48,32 +41,24 @@ static int find_open(struct reg *r, struct beginning *b, struct err *e)
 		return rc;
 	if (strcmp(other.from, m->from) == 0 && strcmp(other.to, m->to) == 0 &&
 	    (other.dead || !m->dead)) {
-		b->job = job;
+		m->job = job;
 		return 1;
 	}
-	if (m->dead && !other.dead) {
-		rc = reg_run(r,
-			     "UPDATE jobs SET state = 'failed', ended = ?, "
-			     "result = 'its old server is given up' WHERE id "
-			     "= ?",
-			     SQL_ARGS(sql_int(time_now_ns()), sql_int(job)), e);
-		if (rc == 0)
-			rc = order_end_job_here(r, job, e);
-		return rc < 0 ? rc
-			      : reg_audit(r, "job-end", m->machine, e,
-					  "move job %lld: %s is given up",
-					  (long long)job, m->from);
-	}
+	if (m->dead && !other.dead)
+		return job_end_here(r, job, "failed",
+				    "its old server is given up", e);
 	rc = err_set(e, PS_NO,
 		     "machine '%s': is being moved from %s to %s by job %lld",
 		     m->machine, other.from, other.to, (long long)job);
-	err_hint(e, "ps-balance resume goes on with it");
+	err_hint(e,
+		 "ps-balance resume watches it, ps-config jobs cancel %lld "
+		 "takes it back",
+		 (long long)job);
 	return rc;
 }
 
-static int add_job(struct reg *r, struct beginning *b, struct err *e)
+static int add_job(struct reg *r, struct reg_move *m, struct err *e)
 {
-	const struct reg_move *m = b->m;
 	char in[REG_TEXT_SIZE], out[REG_TEXT_SIZE], names[REG_TEXT_SIZE],
 	    comes[REG_TEXT_SIZE];
 	const char *steps[] = {in, out, names, comes, NULL};
@@ -89,52 +74,62 @@ static int add_job(struct reg *r, struct beginning *b, struct err *e)
 			 m->from);
 	snprintf(names, sizeof(names), "the registry names %s", m->to);
 	snprintf(comes, sizeof(comes), "it sends to %s", m->to);
-	rc = job_add_here(r, JOB_MOVE, m->machine, steps, &b->job, e);
+	rc = job_add_here(r, JOB_MOVE, m->machine, steps, &m->job, e);
 	if (rc < 0)
 		return rc;
 	return reg_run(r,
 		       "INSERT INTO moves (job, machine, source, dest, dead) "
 		       "VALUES (?, ?, ?, ?, ?)",
-		       SQL_ARGS(sql_int(b->job), sql_text(m->machine),
+		       SQL_ARGS(sql_int(m->job), sql_text(m->machine),
 				sql_text(m->from), sql_text(m->to),
 				sql_int(m->dead)),
 		       e);
 }
 
-static int begin(struct reg *r, void *ctx, struct err *e)
+static int begin(struct reg *r, struct reg_move *m, struct err *e)
 {
-	struct beginning *b = ctx;
 	struct reg_machine machine;
 	int rc;
 
-	b->job = 0;
-	rc = machine_get(r, b->m->machine, &machine, e);
+	m->job = 0;
+	rc = machine_get(r, m->machine, &machine, e);
 	if (rc == 0)
-		rc = check_servers(r, b->m, e);
+		rc = check_servers(r, m, e);
 	if (rc == 0)
-		rc = find_open(r, b, e);
+		rc = find_open(r, m, e);
 	if (rc != 0)
 		return rc < 0 ? rc : 0;
-	if (strcmp(machine.server, b->m->to) == 0)
+	if (strcmp(machine.server, m->to) == 0)
 		return 0;
-	if (strcmp(machine.server, b->m->from) != 0)
+	if (strcmp(machine.server, m->from) != 0)
 		return err_set(
-		    e, PS_NO, "machine '%s': belongs to %s, not %s",
-		    b->m->machine,
+		    e, PS_NO, "machine '%s': belongs to %s, not %s", m->machine,
 		    machine.server[0] != '\0' ? machine.server : "no server",
-		    b->m->from[0] != '\0' ? b->m->from : "no server");
-	return add_job(r, b, e);
+		    m->from[0] != '\0' ? m->from : "no server");
+	return add_job(r, m, e);
 }
 
-int move_begin(struct reg *r, const struct reg_move *m, int64_t *ret_job,
-	       struct err *e)
-{
-	struct beginning b = {m, 0};
-	int rc = reg_change(r, begin, &b, e);
+struct beginning {
+	struct reg_move *list;
+	size_t n;
+};
 
-	if (rc == 0)
-		*ret_job = b.job;
+static int begin_all(struct reg *r, void *ctx, struct err *e)
+{
+	const struct beginning *b = ctx;
+	size_t i;
+	int rc = 0;
+
+	for (i = 0; i < b->n && rc == 0; i++)
+		rc = begin(r, &b->list[i], e);
 	return rc;
+}
+
+int moves_begin(struct reg *r, struct reg_move *list, size_t n, struct err *e)
+{
+	struct beginning b = {list, n};
+
+	return reg_change(r, begin_all, &b, e);
 }
 
 /* ---- reading ---- */
@@ -193,260 +188,111 @@ int move_each(struct reg *r, move_fn *fn, void *ctx, struct err *e)
 			SQL_NO_ARGS, give, &list, e);
 }
 
-/* ---- going on ---- */
-
-struct stepping {
-	struct reg *r;
-	struct reg_move m;
-	struct move_at *at;
-};
-
-struct step_wanted {
-	int64_t n;
-	struct reg_step step;
-};
-
-static int take_step(void *ctx, const struct reg_step *s, struct err *e)
+static int look_step(void *ctx, const struct reg_step *s, struct err *e)
 {
-	struct step_wanted *w = ctx;
+	struct move_at *at = ctx;
 
 	(void)e;
-	if (s->n == w->n)
-		w->step = *s;
-	return 0;
-}
-
-/* Says how far a step is, unless that is known. */
-static int say(struct stepping *s, int64_t n, int64_t percent, const char *note,
-	       struct err *e)
-{
-	struct step_wanted w = {.n = n};
-	int rc = job_each_step(s->r, s->m.job, take_step, &w, e);
-
-	if (rc < 0)
-		return rc;
-	s->at->step = (unsigned)n;
-	snprintf(s->at->what, sizeof(s->at->what), "%s", w.step.what);
-	snprintf(s->at->note, sizeof(s->at->note), "%s", note);
-	if (w.step.percent == percent && strcmp(w.step.note, note) == 0 &&
-	    strcmp(w.step.state, "waiting") != 0)
+	at->steps = (unsigned)s->n;
+	/* The last one that has begun; before that the first. */
+	if (s->n > 1 && strcmp(s->state, "waiting") == 0)
 		return 0;
-	return job_progress(s->r, s->m.job, n, percent, note, e);
-}
-
-static int end(struct stepping *s, const char *state, const char *words,
-	       struct err *e)
-{
-	s->at->ended = true;
-	s->at->done = strcmp(state, "done") == 0;
-	s->at->waits_for[0] = '\0';
-	snprintf(s->at->note, sizeof(s->at->note), "%s", words);
-	return job_end(s->r, s->m.job, state, words, e);
-}
-
-/* Gives an order, or looks how it is: 1 it has ended, 0 not yet, -CODE. */
-static int ask(struct stepping *s, int64_t n, const char *server,
-	       const char *what, struct order *ret, struct err *e)
-{
-	int64_t id;
-	int rc = order_add(s->r, server, what, s->m.machine, s->m.to, s->m.job,
-			   &id, e);
-
-	if (rc == 0)
-		rc = order_get(s->r, id, ret, e);
-	if (rc < 0)
-		return rc;
-	if (strcmp(ret->state, ORDER_DONE) == 0)
-		rc = say(s, n, 100, ret->note, e);
-	else if (strcmp(ret->state, ORDER_FAILED) == 0)
-		rc = say(s, n, 50, ret->note, e);
-	else
-		rc = say(s, n, strcmp(ret->state, ORDER_OPEN) == 0 ? 0 : 50,
-			 ret->note, e);
-	if (rc < 0)
-		return rc;
-	if (strcmp(ret->state, ORDER_DONE) == 0 ||
-	    strcmp(ret->state, ORDER_FAILED) == 0)
-		return 1;
-	memcpy(s->at->waits_for, ret->server, NAME_SIZE);
+	at->step = (unsigned)s->n;
+	memcpy(at->what, s->what, sizeof(at->what));
+	memcpy(at->note, s->note, sizeof(at->note));
 	return 0;
 }
 
-static bool failed(const struct order *o)
+int move_look(struct reg *r, int64_t job, struct move_at *ret, struct err *e)
 {
-	return strcmp(o->state, ORDER_FAILED) == 0;
-}
+	struct reg_job j;
+	int rc = job_get(r, job, &j, e);
 
-static int fail(struct stepping *s, const struct order *o, struct err *e)
-{
-	char words[1024];
-
-	snprintf(words, sizeof(words), "%s: %.900s", o->server, o->note);
-	reg_text_cut(words);
-	return end(s, "failed", words, e);
-}
-
-/*
- * TO may not have looked yet at what it had left of this machine when it was
- * away: that would close the door behind the machine.
- */
-static int has_left(struct stepping *s, int64_t *ret, struct err *e)
-{
-	return sql_number(s->r->db,
-			  "SELECT COUNT(*) FROM orders WHERE server = ? AND "
-			  "machine = ? AND what = ? AND state IN "
-			  "('" ORDER_OPEN "', '" ORDER_RUNNING "')",
-			  SQL_ARGS(sql_text(s->m.to), sql_text(s->m.machine),
-				   sql_text(ORDER_LEFT)),
-			  0, ret, e);
-}
-
-/* Each: 1 go on with the next step, 0 not now, -CODE. */
-static int step_in(struct stepping *s, struct err *e)
-{
-	struct order o;
-	int64_t left = 0;
-	int rc = has_left(s, &left, e);
-
+	*ret = (struct move_at){.step = 0};
 	if (rc < 0)
 		return rc;
-	if (left > 0) {
-		memcpy(s->at->waits_for, s->m.to, NAME_SIZE);
-		return say(s, 1, 0, "has to look at what it had left first", e);
-	}
-	rc = ask(s, 1, s->m.to, ORDER_MOVE_IN, &o, e);
-	if (rc > 0 && failed(&o))
-		return fail(s, &o, e);
+	ret->begun = strcmp(j.state, "waiting") != 0;
+	ret->ended = j.ended != 0;
+	ret->done = strcmp(j.state, "done") == 0;
+	rc = job_each_step(r, job, look_step, ret, e);
+	if (ret->ended)
+		snprintf(ret->note, sizeof(ret->note), "%s", j.result);
 	return rc;
 }
 
-/* FROM could not let go: it keeps the machine. */
-static int take_back(struct stepping *s, const struct order *why, struct err *e)
-{
-	struct order o;
-	int rc = ask(s, 2, s->m.from, ORDER_STAY, &o, e);
+/* ---- taking back ---- */
 
-	if (rc <= 0)
-		return rc;
-	return fail(s, failed(&o) ? &o : why, e);
+struct cancelling {
+	int64_t job;
+	char *words;
+};
+
+static int cancel_now(struct reg *r, const struct cancelling *c, struct err *e)
+{
+	return job_end_here(r, c->job, "cancelled", c->words, e);
 }
 
-static int step_out(struct stepping *s, struct err *e)
+/* FROM was asked to let go: whether it has, only it can say. */
+static int withdraw(struct reg *r, const struct cancelling *c,
+		    const struct reg_move *m, const struct order *o,
+		    struct err *e)
 {
-	struct order o;
-	int64_t id;
-	int rc;
-
-	if (s->m.from[0] == '\0') {
-		rc = say(s, 2, 100, "", e);
-		return rc < 0 ? rc : 1;
-	}
-	if (s->m.dead) {
-		/* For when it comes back; nobody waits for that. */
-		rc = order_add(s->r, s->m.from, ORDER_LEFT, s->m.machine,
-			       s->m.to, s->m.job, &id, e);
-		if (rc == 0)
-			rc = say(s, 2, 100, "what only its cache held is lost",
-				 e);
-		return rc < 0 ? rc : 1;
-	}
-	rc = ask(s, 2, s->m.from, ORDER_MOVE_OUT, &o, e);
-	return rc > 0 && failed(&o) ? take_back(s, &o, e) : rc;
+	if (m->dead || strcmp(o->state, ORDER_DONE) == 0)
+		return err_set(
+		    e, PS_NO, "move job %lld: %s %s already, %s goes on to %s",
+		    (long long)c->job, m->from,
+		    m->dead ? "is given up" : "has let go", m->machine, m->to);
+	snprintf(c->words, 1024,
+		 "%s is asked to keep %s; the job ends when it has answered",
+		 m->from, m->machine);
+	if (strcmp(o->state, ORDER_OPEN) != 0 &&
+	    strcmp(o->state, ORDER_RUNNING) != 0)
+		return 0; /* it is being taken back */
+	return order_withdraw_here(r, o->id, e);
 }
 
-static int name_server(struct reg *r, void *ctx, struct err *e)
+static int cancel(struct reg *r, void *ctx, struct err *e)
 {
-	const struct reg_move *m = ctx;
+	const struct cancelling *c = ctx;
 	struct reg_machine machine;
-	int rc = machine_get(r, m->machine, &machine, e);
+	struct reg_move m;
+	struct reg_job j;
+	struct order o;
+	int rc = move_get(r, c->job, &m, e);
 
-	if (rc < 0 || strcmp(machine.server, m->to) == 0)
-		return rc;
-	if (strcmp(machine.server, m->from) != 0)
-		return err_set(e, PS_NO,
-			       "machine '%s': was given to %s meanwhile",
-			       m->machine, machine.server);
-	rc = reg_run(r,
-		     "UPDATE machines SET server = ?, changed = ? WHERE name = "
-		     "?",
-		     SQL_ARGS(sql_text(m->to), sql_int(time_now_ns()),
-			      sql_text(m->machine)),
-		     e);
-	return rc < 0 ? rc
-		      : reg_audit(r, "machine-move", m->machine, e,
-				  "server %s -> %s, job %lld%s", m->from, m->to,
-				  (long long)m->job,
-				  m->dead ? ", it was given up" : "");
-}
-
-static int step_name(struct stepping *s, struct err *e)
-{
-	struct err why = {0};
-	int rc = reg_change(s->r, name_server, &s->m, &why);
-
-	if (rc == -PS_NO)
-		return end(s, "failed", why.msg, e);
-	if (rc < 0 && e != NULL)
-		*e = why;
 	if (rc == 0)
-		rc = say(s, 3, 100, "", e);
-	return rc < 0 ? rc : 1;
-}
-
-/* A machine that is not protected sends nothing. */
-static int step_comes(struct stepping *s, struct err *e)
-{
-	struct reg_machine machine;
-	struct order o;
-	int rc = machine_get(s->r, s->m.machine, &machine, e);
-
+		rc = job_get(r, c->job, &j, e);
+	if (rc == 0)
+		rc = machine_get(r, m.machine, &machine, e);
 	if (rc < 0)
 		return rc;
-	if (strcmp(machine.state, MACHINE_ENABLED) != 0) {
-		rc = say(s, 4, 100, "", e);
-		return rc < 0 ? rc : end(s, "done", "it is not protected", e);
-	}
-	rc = ask(s, 4, s->m.to, ORDER_ARRIVED, &o, e);
-	if (rc <= 0)
+	if (j.ended != 0) {
+		rc = err_set(e, PS_NO, "move job %lld: is %s already",
+			     (long long)c->job, j.state);
+		if (strcmp(machine.server, m.to) == 0 && m.from[0] != '\0')
+			err_hint(e, "back: ps-balance move %s %s %s", m.to,
+				 m.from, m.machine);
 		return rc;
-	return failed(&o) ? fail(s, &o, e) : end(s, "done", o.note, e);
+	}
+	if (strcmp(machine.server, m.to) == 0) {
+		snprintf(c->words, 1024,
+			 "%s belongs to %s already and stays there; its coming "
+			 "is not waited for any more",
+			 m.machine, m.to);
+		return cancel_now(r, c, e);
+	}
+	rc = order_find(r, c->job, m.from, m.dead ? ORDER_LEFT : ORDER_MOVE_OUT,
+			&o, e);
+	if (rc > 0)
+		return withdraw(r, c, &m, &o, e);
+	snprintf(c->words, 1024, "%s stays at %s, nothing had changed",
+		 m.machine, m.from[0] != '\0' ? m.from : "no server");
+	return rc < 0 ? rc : cancel_now(r, c, e);
 }
 
-static int go_on(struct stepping *s, struct err *e)
+int move_cancel(struct reg *r, int64_t job, char words[1024], struct err *e)
 {
-	int rc = step_in(s, e);
+	struct cancelling c = {job, words};
 
-	if (rc > 0 && !s->at->ended)
-		rc = step_out(s, e);
-	if (rc > 0 && !s->at->ended)
-		rc = step_name(s, e);
-	if (rc > 0 && !s->at->ended)
-		rc = step_comes(s, e);
-	return rc < 0 ? rc : 0;
-}
-
-int move_step(struct reg *r, int64_t job, struct move_at *ret, struct err *e)
-{
-	struct stepping s = {.r = r, .at = ret};
-	struct reg_job j;
-	struct err why = {0};
-	int rc = move_get(r, job, &s.m, e);
-
-	*ret = (struct move_at){.steps = 4};
-	if (rc == 0)
-		rc = job_get(r, job, &j, e);
-	if (rc == 0 && j.ended == 0) {
-		rc = go_on(&s, &why);
-		/* Who else drives this move was faster. */
-		if (rc == -PS_NO)
-			rc = job_get(r, job, &j, e);
-		if (rc < 0 && e != NULL && why.code != 0)
-			*e = why;
-	}
-	if (rc < 0 || j.ended == 0 || ret->ended)
-		return rc;
-	ret->ended = true;
-	ret->done = strcmp(j.state, "done") == 0;
-	snprintf(ret->note, sizeof(ret->note), "%s", j.result);
-	return 0;
+	return reg_change(r, cancel, &c, e);
 }

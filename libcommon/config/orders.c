@@ -5,7 +5,8 @@
 #include "base/units.h"
 #include "config/orders.h"
 
-static bool has_ended(const char *state)
+/* As its server says it. */
+static bool ends(const char *state)
 {
 	return strcmp(state, ORDER_DONE) == 0 ||
 	       strcmp(state, ORDER_FAILED) == 0;
@@ -34,7 +35,7 @@ static int check(const struct new_order *n, struct err *e)
 static int add(struct reg *r, void *ctx, struct err *e)
 {
 	struct new_order *n = ctx;
-	int64_t now = time_now_ns();
+	int64_t now = time_now_ns(), ended = 0;
 	int rc = sql_number(r->db,
 			    "SELECT COALESCE(MAX(id), 0) FROM orders WHERE "
 			    "job = ? AND server = ? AND what = ? AND machine "
@@ -44,6 +45,17 @@ static int add(struct reg *r, void *ctx, struct err *e)
 			    0, &n->id, e);
 
 	if (rc < 0 || n->id != 0)
+		return rc;
+	/* Who drives it may not know yet that it was cancelled. */
+	if (n->job != 0)
+		rc = sql_number(r->db,
+				"SELECT COUNT(*) FROM jobs WHERE id = ? AND "
+				"ended IS NOT NULL",
+				SQL_ARGS(sql_int(n->job)), 0, &ended, e);
+	if (rc == 0 && ended > 0)
+		rc =
+		    err_set(e, PS_NO, "job %lld: has ended", (long long)n->job);
+	if (rc < 0)
 		return rc;
 	rc = reg_run(r,
 		     "INSERT INTO orders (server, what, machine, dest, job, "
@@ -115,6 +127,19 @@ int order_get(struct reg *r, int64_t id, struct order *ret, struct err *e)
 		   : rc;
 }
 
+int order_find(struct reg *r, int64_t job, const char *server, const char *what,
+	       struct order *ret, struct err *e)
+{
+	int rc;
+
+	*ret = (struct order){.id = 0};
+	rc =
+	    sql_each(r->db, COLUMNS "WHERE job = ? AND server = ? AND what = ?",
+		     SQL_ARGS(sql_int(job), sql_text(server), sql_text(what)),
+		     take_one, ret, e);
+	return rc == 0 ? ret->id != 0 : rc;
+}
+
 struct list {
 	order_fn *fn;
 	void *ctx;
@@ -155,6 +180,41 @@ int order_end_job_here(struct reg *r, int64_t job, struct err *e)
 		       e);
 }
 
+static int set_state(struct reg *r, int64_t id, const char *state,
+		     struct err *e)
+{
+	struct order o;
+	int rc = order_get(r, id, &o, e);
+
+	if (rc == 0)
+		rc = reg_run(r,
+			     "UPDATE orders SET state = ?, changed = ? WHERE "
+			     "id = ?",
+			     SQL_ARGS(sql_text(state), sql_int(time_now_ns()),
+				      sql_int(id)),
+			     e);
+	return rc < 0
+		   ? rc
+		   : reg_audit(r, "order-change", o.machine, e,
+			       "order %lld: server %s %s: %s -> %s",
+			       (long long)id, o.server, o.what, o.state, state);
+}
+
+int order_withdraw_here(struct reg *r, int64_t id, struct err *e)
+{
+	return set_state(r, id, ORDER_WITHDRAWN, e);
+}
+
+static int again(struct reg *r, void *ctx, struct err *e)
+{
+	return set_state(r, *(const int64_t *)ctx, ORDER_OPEN, e);
+}
+
+int order_again(struct reg *r, int64_t id, struct err *e)
+{
+	return reg_change(r, again, &id, e);
+}
+
 /* ---- reporting ---- */
 
 struct word {
@@ -173,18 +233,21 @@ static int report(struct reg *r, void *ctx, struct err *e)
 	if (strcmp(o.server, w->server) != 0)
 		return err_set(e, PS_NO, "order %lld: is none of server '%s'",
 			       (long long)w->id, w->server);
-	if (has_ended(o.state))
+	if (ends(o.state) || strcmp(o.state, ORDER_WITHDRAWN) == 0)
 		return strcmp(o.state, w->state) == 0
 			   ? 0
 			   : err_set(e, PS_NO, "order %lld: is %s already",
 				     (long long)w->id, o.state);
+	if (strcmp(o.state, w->state) == 0 && w->note != NULL &&
+	    strcmp(o.note, w->note) == 0)
+		return 0; /* it says so with each heartbeat */
 	rc = reg_run(r,
 		     "UPDATE orders SET state = ?, note = ?, changed = ? "
 		     "WHERE id = ?",
 		     SQL_ARGS(sql_text(w->state), sql_text(w->note),
 			      sql_int(time_now_ns()), sql_int(w->id)),
 		     e);
-	if (rc < 0 || !has_ended(w->state))
+	if (rc < 0 || !ends(w->state))
 		return rc;
 	return reg_audit(r, "order-end", o.machine, e,
 			 "order %lld: server %s %s %s: %s", (long long)w->id,
@@ -200,7 +263,7 @@ int order_report(struct reg *r, int64_t id, const char *server,
 		     ? 0
 		     : reg_text_check("the note", note, ORDER_NOTE_SIZE, e);
 
-	if (rc == 0 && !has_ended(state) && strcmp(state, ORDER_RUNNING) != 0)
+	if (rc == 0 && !ends(state) && strcmp(state, ORDER_RUNNING) != 0)
 		rc = err_set(e, PS_USAGE,
 			     "'%.70s': an order is running, done or failed",
 			     state);

@@ -3,10 +3,11 @@
  * configuration server gives them in its answer to a heartbeat; the server
  * does them (orders-run.h) and reports in later ones.
  *
- *	open -> running -> done | failed
+ *	open -> running -> done | failed;  open, running -> withdrawn
  *
  * An order is given again and again until it has ended, so each is such that
- * doing it twice changes nothing more.
+ * doing it twice changes nothing more. One that is not given any more is ended
+ * by its server, before it begins another.
  */
 #ifndef PS_CONFIG_ORDERS_H
 #define PS_CONFIG_ORDERS_H
@@ -28,6 +29,7 @@
 #define ORDER_RUNNING "running"
 #define ORDER_DONE "done"
 #define ORDER_FAILED "failed"
+#define ORDER_WITHDRAWN "withdrawn" /* what its server did of it is unknown */
 
 #define ORDER_NOTE_SIZE 1024
 
@@ -45,7 +47,7 @@ struct order {
 /*
  * Gives an order; `to` may be "". When the same job has given it to this
  * server already, that one is meant: its id. -PS_USAGE: one of the words is
- * not allowed.
+ * not allowed; -PS_NO: the job has ended.
  */
 int order_add(struct reg *r, const char *server, const char *what,
 	      const char *machine, const char *to, int64_t job, int64_t *ret_id,
@@ -66,6 +68,14 @@ int order_report(struct reg *r, int64_t id, const char *server,
  */
 int order_end_job_here(struct reg *r, int64_t job, struct err *e);
 
+/* It is not given any more; within reg_change(). */
+int order_withdraw_here(struct reg *r, int64_t id, struct err *e);
+/* Gives one again that was withdrawn. */
+int order_again(struct reg *r, int64_t id, struct err *e);
+
+/* The order that a job gave a server: 1, 0 when there is none, -CODE. */
+int order_find(struct reg *r, int64_t job, const char *server, const char *what,
+	       struct order *ret, struct err *e);
 /* -PS_NO: there is none. */
 int order_get(struct reg *r, int64_t id, struct order *ret, struct err *e);
 

@@ -106,8 +106,7 @@ static int is_good(struct reg *r, const struct desk_place *p, EVP_PKEY *key,
 	if (read_cert(path, &x, NULL) == 0 && x509_describe(x, &c, NULL) == 0)
 		rc = EVP_PKEY_eq(X509_get0_pubkey(x), key) == 1 &&
 		     X509_verify(x, X509_get0_pubkey(authority)) == 1 &&
-		     has_names(x, alt) &&
-		     strcmp(cert_state(&c, time_now_ns()), "ok") == 0;
+		     has_names(x, alt) && !cert_due(&c, time_now_ns());
 	X509_free(x);
 	X509_free(authority);
 	snprintf(pin, CA_PIN_SIZE, "%s", c.pin);

@@ -8,6 +8,7 @@
 #include "base/secret.h"
 #include "base/units.h"
 #include "config/passphrase.h"
+#include "config/rotation.h"
 
 /* What its root is sealed as: a root of another generation does not open. */
 static void seal_name(int64_t generation, char out[64])
@@ -65,6 +66,8 @@ static int make(struct reg *r, void *ctx, struct err *e)
 		     SQL_ARGS(sql_int(time_now_ns() + m->overlap)), e);
 	if (rc == 0)
 		rc = store(r, newest + 1, m, e);
+	if (rc == 0 && m->rotate)
+		rc = rotation_begin_here(r, newest + 1, e);
 	return rc < 0
 		   ? rc
 		   : reg_audit(

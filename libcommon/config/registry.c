@@ -185,6 +185,29 @@ void reg_text_cut(char *text)
 		text[at - 1] = '\0';
 }
 
+/* Bytes of a control character that begins here; 0: none does. */
+static size_t control_at(const unsigned char *p)
+{
+	if (*p < ' ' || *p == 0x7f)
+		return 1;
+	/* C1, as UTF-8 has it, is heard by terminals, too. */
+	return *p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0 ? 2 : 0;
+}
+
+void reg_text_clean(char *out, size_t size, const char *words)
+{
+	size_t n, at = 0;
+
+	while (*words != '\0' && at < size - 1) {
+		n = control_at((const unsigned char *)words);
+		out[at++] = n > 0 ? '?' : *words;
+		words += n > 0 ? n : 1;
+	}
+	out[at] = '\0';
+	if (*words != '\0')
+		reg_text_cut(out);
+}
+
 int reg_text_check(const char *what, const char *text, size_t size,
 		   struct err *e)
 {
@@ -194,7 +217,7 @@ int reg_text_check(const char *what, const char *text, size_t size,
 	if (strlen(text) >= size)
 		return err_set(e, PS_USAGE, "%s: has more than %zu bytes", what,
 			       size - 1);
-	while (*p >= ' ' && *p != 0x7f)
+	while (*p != '\0' && control_at(p) == 0)
 		p++;
 	if (*p != '\0')
 		return err_set(e, PS_USAGE, "%s: has a control character",

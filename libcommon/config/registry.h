@@ -90,6 +90,11 @@ int reg_name_check(const char *what, const char *name, struct err *e);
 
 /* Takes a character off the end that was cut in the middle. */
 void reg_text_cut(char *text);
+/*
+ * Somebody else's words (UTF-8), cut to `size`, for a terminal or a log: what
+ * could steer it becomes "?".
+ */
+void reg_text_clean(char *out, size_t size, const char *words);
 /* One line of UTF-8 of less than `size` bytes. -PS_USAGE. */
 int reg_text_check(const char *what, const char *text, size_t size,
 		   struct err *e);

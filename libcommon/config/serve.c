@@ -47,7 +47,8 @@ static int start_helpers(struct all *a, struct err *e)
 					 .alt = a->ask->alt,
 					 .cert = a->ask->cert,
 					 .version = PACKAGE_VERSION,
-					 .interval = a->ask->interval};
+					 .interval = a->ask->interval,
+					 .cert_s = a->ask->cert_s};
 	struct keeper_files files = {
 	    .cert = a->cert, .key = a->key, .roots = -1};
 	int rc = desk_start(&a->desk, &place, &files.roots, e);

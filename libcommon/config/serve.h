@@ -16,6 +16,7 @@ struct serve {
 	const char *log_dir;	/* NULL: below the folder of the registry */
 	unsigned max_connections;
 	uint64_t interval; /* of heartbeats, seconds */
+	uint64_t cert_s;   /* certificates are made for so long */
 };
 
 /*

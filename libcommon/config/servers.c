@@ -140,8 +140,28 @@ static int same_machine(struct reg *r, const struct reg_server *s,
 	rc = err_set(e, PS_NO,
 		     "server '%s': its machine id is that of server '%s'",
 		     s->name, other.name);
-	err_hint(e, "a cloned machine needs an id of its own: "
-		    "systemd-machine-id-setup");
+	err_hint(e, "a cloned machine needs an id of its own "
+		    "(systemd-machine-id-setup); a second server on the same "
+		    "host: --machine-id ANYTHING, at register and heartbeat");
+	return rc;
+}
+
+/*
+ * A machine's login has the machine's name: it must not make a server of
+ * itself.
+ */
+static int no_machine(struct reg *r, const char *name, struct err *e)
+{
+	int64_t n = 0;
+	int rc =
+	    sql_number(r->db, "SELECT COUNT(*) FROM machines WHERE name = ?",
+		       SQL_ARGS(sql_text(name)), 0, &n, e);
+
+	if (rc < 0 || n == 0)
+		return rc;
+	rc = err_set(e, PS_NO, "server '%s': a protected machine has this name",
+		     name);
+	err_hint(e, "choose another name: --name NAME");
 	return rc;
 }
 
@@ -154,6 +174,8 @@ static int put(struct reg *r, void *ctx, struct err *e)
 
 	if (rc == 0)
 		rc = same_machine(r, s, &known, e);
+	if (rc == 0 && is_new)
+		rc = no_machine(r, s->name, e);
 	if (rc == 0 && is_new)
 		rc = reg_run(r,
 			     "INSERT INTO servers (name, role, address, port, "
@@ -191,6 +213,30 @@ int server_register(struct reg *r, const struct reg_server *s, struct err *e)
 	return rc < 0 ? rc : reg_change(r, put, (void *)s, e);
 }
 
+int server_delete_here(struct reg *r, const char *name, int64_t *ret_machines,
+		       struct err *e)
+{
+	struct reg_server s;
+	int rc = server_get(r, name, &s, e);
+
+	if (rc < 0)
+		return rc;
+	*ret_machines = s.machines;
+	rc = reg_run(r, "UPDATE machines SET server = NULL WHERE server = ?",
+		     SQL_ARGS(sql_text(name)), e);
+	if (rc == 0)
+		rc = reg_run(
+		    r, "UPDATE machines SET target = NULL WHERE target = ?",
+		    SQL_ARGS(sql_text(name)), e);
+	if (rc == 0)
+		rc = reg_run(r, "DELETE FROM servers WHERE name = ?",
+			     SQL_ARGS(sql_text(name)), e);
+	return rc < 0
+		   ? rc
+		   : reg_audit(r, "server-delete", name, e,
+			       "%lld machines lost it", (long long)s.machines);
+}
+
 struct removal {
 	const char *name;
 	bool force;
@@ -203,28 +249,12 @@ static int drop(struct reg *r, void *ctx, struct err *e)
 	struct reg_server s;
 	int rc = server_get(r, d->name, &s, e);
 
-	d->machines = s.machines;
-	if (rc < 0)
-		return rc;
-	if (s.machines > 0 && !d->force) {
+	if (rc == 0 && s.machines > 0 && !d->force) {
 		rc = err_set(e, PS_NO, "server '%s': %lld machines use it",
 			     d->name, (long long)s.machines);
 		err_hint(e, "give them another one, or use --force");
-		return rc;
 	}
-	rc = reg_run(r, "UPDATE machines SET server = NULL WHERE server = ?",
-		     SQL_ARGS(sql_text(d->name)), e);
-	if (rc == 0)
-		rc = reg_run(
-		    r, "UPDATE machines SET target = NULL WHERE target = ?",
-		    SQL_ARGS(sql_text(d->name)), e);
-	if (rc == 0)
-		rc = reg_run(r, "DELETE FROM servers WHERE name = ?",
-			     SQL_ARGS(sql_text(d->name)), e);
-	return rc < 0
-		   ? rc
-		   : reg_audit(r, "server-delete", d->name, e,
-			       "%lld machines lost it", (long long)s.machines);
+	return rc < 0 ? rc : server_delete_here(r, d->name, &d->machines, e);
 }
 
 int server_delete(struct reg *r, const char *name, bool force,

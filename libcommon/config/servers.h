@@ -9,6 +9,7 @@
 
 /* Nothing heard for so long is critical, code 806 (as published). */
 #define SERVER_SILENT_S (15 * 60)
+#define SERVER_SILENT_CODE 806
 
 struct reg_server {
 	char name[NAME_SIZE];
@@ -26,8 +27,8 @@ struct reg_server {
 /*
  * Adds a server, or changes the one that it was: the name with the same
  * machine id (or without one) keeps its identity. -PS_USAGE: name, role,
- * address or port; -PS_NO: another machine has the name, or (a clone?) this
- * machine id has another name.
+ * address or port; -PS_NO: another machine has the name, a protected one too,
+ * or (a clone?) this machine id has another name.
  */
 int server_register(struct reg *r, const struct reg_server *s, struct err *e);
 
@@ -37,6 +38,10 @@ int server_register(struct reg *r, const struct reg_server *s, struct err *e);
  */
 int server_delete(struct reg *r, const char *name, bool force,
 		  int64_t *ret_machines, struct err *e);
+
+/* The same within reg_change(), as with `force`. */
+int server_delete_here(struct reg *r, const char *name, int64_t *ret_machines,
+		       struct err *e);
 
 int server_get(struct reg *r, const char *name, struct reg_server *ret,
 	       struct err *e);

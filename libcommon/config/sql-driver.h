@@ -17,6 +17,7 @@ struct sql_driver {
 	int (*plain)(struct sql *s, const char *text, struct err *e);
 	int64_t (*last_id)(const struct sql *s);
 	const char *(*cipher)(const struct sql *s);
+	unsigned (*port)(const struct sql *s); /* sql_port() */
 	/* `out` has room for twice as much; NULL: not needed there. */
 	size_t (*escape)(struct sql *s, const char *text, char *out);
 	const char *begin[2]; /* by enum sql_mode */

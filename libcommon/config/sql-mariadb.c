@@ -3,9 +3,11 @@
 #include <errno.h>
 #ifdef HAVE_MARIADB
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <errmsg.h>
 #include <mysql.h>
@@ -19,6 +21,7 @@
 #define VALUE_MAX (16UL * 1024 * 1024)
 #define CONNECT_S 5
 #define ANSWER_S 30 /* for one statement, beyond waiting for locks */
+#define ANSWER_MIN_S 5
 
 static enum sql_trouble trouble_of(unsigned number)
 {
@@ -112,9 +115,20 @@ static void my_disconnect(struct sql *s)
 	s->handle = NULL;
 }
 
+/*
+ * One that hangs is not there either: who would wait for a short time only,
+ * gives a statement no more than twice that.
+ */
+static unsigned answer_time(unsigned wait_s)
+{
+	if (wait_s >= ANSWER_S)
+		return ANSWER_S + wait_s;
+	return 2 * wait_s > ANSWER_MIN_S ? 2 * wait_s : ANSWER_MIN_S;
+}
+
 static void set_options(const struct sql *s, MYSQL *db, bool tls)
 {
-	unsigned connect_s = CONNECT_S, answer_s = ANSWER_S + s->wait_s;
+	unsigned connect_s = CONNECT_S, answer_s = answer_time(s->wait_s);
 	unsigned none = 0;
 	my_bool yes = 1;
 
@@ -221,6 +235,21 @@ static int my_connect(struct sql *s, struct err *e)
 static const char *my_cipher(const struct sql *s)
 {
 	return s->handle != NULL ? mysql_get_ssl_cipher(s->handle) : NULL;
+}
+
+static unsigned my_port(const struct sql *s)
+{
+	struct sockaddr_storage a;
+	socklen_t n = sizeof(a);
+
+	if (s->handle == NULL || getpeername((int)mysql_get_socket(s->handle),
+					     (struct sockaddr *)&a, &n) < 0)
+		return 0;
+	if (a.ss_family == AF_INET)
+		return ntohs(((struct sockaddr_in *)&a)->sin_port);
+	return a.ss_family == AF_INET6
+		   ? ntohs(((struct sockaddr_in6 *)&a)->sin6_port)
+		   : 0;
 }
 
 /* ---- statements ---- */
@@ -449,6 +478,7 @@ const struct sql_driver sql_mariadb = {
     .plain = my_plain,
     .last_id = my_last_id,
     .cipher = my_cipher,
+    .port = my_port,
     .escape = my_escape,
     .begin = {"START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
 	      "START TRANSACTION"},

@@ -94,7 +94,8 @@ static int sqlite_connect(struct sql *s, struct err *e)
 
 	if (s->create)
 		rc = make_file(s, e);
-	else if (access(s->path, F_OK) < 0)
+	/* SQLite would say no more than that it cannot open it. */
+	else if (faccessat(AT_FDCWD, s->path, R_OK | W_OK, AT_EACCESS) < 0)
 		rc = err_sys(e, 0, "%s", s->path);
 	if (rc < 0)
 		return rc;
@@ -112,6 +113,8 @@ static int sqlite_connect(struct sql *s, struct err *e)
 				  "PRAGMA synchronous = FULL;"
 				  "PRAGMA foreign_keys = ON;"
 				  "PRAGMA trusted_schema = OFF;"
+				  /* The desk has no other folder. */
+				  "PRAGMA temp_store = MEMORY;"
 				  "PRAGMA secure_delete = ON",
 				  e);
 	}
@@ -212,6 +215,12 @@ static const char *sqlite_cipher(const struct sql *s)
 	return NULL;
 }
 
+static unsigned sqlite_port(const struct sql *s)
+{
+	(void)s;
+	return 0;
+}
+
 const struct sql_driver sql_sqlite = {
     .words = {"INTEGER PRIMARY KEY AUTOINCREMENT", "INTEGER", "TEXT", "TEXT",
 	      "TEXT", "BLOB"},
@@ -222,5 +231,6 @@ const struct sql_driver sql_sqlite = {
     .plain = sqlite_plain,
     .last_id = sqlite_last_id,
     .cipher = sqlite_cipher,
+    .port = sqlite_port,
     .begin = {"BEGIN", "BEGIN IMMEDIATE"},
 };

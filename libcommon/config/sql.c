@@ -170,6 +170,11 @@ const char *sql_cipher(const struct sql *s)
 	return s->driver->cipher(s);
 }
 
+unsigned sql_port(const struct sql *s)
+{
+	return s->driver->port(s);
+}
+
 const char *sql_where(const struct sql *s)
 {
 	return s->where;

@@ -91,6 +91,8 @@ void sql_set_wait(struct sql *s, unsigned wait_s);
 bool sql_is_mariadb(const struct sql *s);
 /* Is the connection encrypted? NULL: no, else the cipher. */
 const char *sql_cipher(const struct sql *s);
+/* The TCP port that it is connected to; 0: a file, or a socket. */
+unsigned sql_port(const struct sql *s);
 /* "SQLite FILE", "MariaDB NAME at HOST" */
 const char *sql_where(const struct sql *s);
 

@@ -72,8 +72,7 @@ static int health_level(const json_t *health, char what[WHAT_SIZE])
 
 	if (level == NULL || strcmp(level, "ok") == 0)
 		return 0;
-	snprintf(what, WHAT_SIZE, "%s", words != NULL ? words : level);
-	reg_text_cut(what);
+	reg_text_clean(what, WHAT_SIZE, words != NULL ? words : level);
 	return strcmp(level, STATUS_CRITICAL) == 0 ? 2 : 1;
 }
 
@@ -195,10 +194,13 @@ static void judge_point(struct found *f, const char *server_says)
 	format_duration((double)f->behind_s, behind, sizeof(behind));
 	format_duration((double)f->rpo_s, rpo, sizeof(rpo));
 	if (f->stored == 0) {
+		char state[WHAT_SIZE] = "";
+
 		f->level = 2;
-		snprintf(f->what, WHAT_SIZE, "no recovery point%s%s",
-			 f->state != NULL ? ": " : " known",
-			 f->state != NULL ? f->state : "");
+		if (f->state != NULL)
+			reg_text_clean(state, WHAT_SIZE, f->state);
+		snprintf(f->what, WHAT_SIZE, "no recovery point%s%.100s",
+			 f->state != NULL ? ": " : " known", state);
 	} else if (f->state != NULL && (strcmp(f->state, "held") == 0 ||
 					strcmp(f->state, "unseated") == 0)) {
 		f->level = 2;

@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "base/units.h"
+#include "base/version.h"
 #include "config/desk.h"
 #include "config/worker.h"
 #include "net/sandbox.h"
@@ -87,13 +88,15 @@ static bool is_path(const struct session *s, const char *method,
 	       strcmp(s->head.method, method) == 0;
 }
 
+/* The version, so that a server can be told beforehand that it is too new. */
 static void say_time(struct session *s)
 {
-	char now[TIME_TEXT], body[64];
+	char now[TIME_TEXT], body[128];
 	int n;
 
 	format_time(time_now_ns(), now);
-	n = snprintf(body, sizeof(body), "{\"time\":\"%s\"}", now);
+	n = snprintf(body, sizeof(body), "{\"time\":\"%s\",\"version\":\"%s\"}",
+		     now, version_ours());
 	session_answer(s, &(struct answer){.status = 200,
 					   .body = body,
 					   .len = (size_t)n,

@@ -16,8 +16,6 @@
 #include "config/x509.h"
 #include "net/tls.h"
 
-#define CLOCK_SLACK_S 86400 /* clocks of two machines differ */
-
 static bool add_extension(X509 *x, X509 *issuer, int nid, const char *value)
 {
 	X509V3_CTX ctx;
@@ -60,11 +58,12 @@ static bool set_name(X509 *x, const char *subject, X509 *issuer)
 					   : name) == 1;
 }
 
-/* From a day ago, for `days`; not beyond the issuer's own end. */
-static bool set_times(X509 *x, uint64_t days, X509 *issuer)
+/* From a day ago, for valid_s; not beyond the issuer's own end. */
+static bool set_times(X509 *x, uint64_t valid_s, X509 *issuer)
 {
-	if (X509_gmtime_adj(X509_getm_notBefore(x), -CLOCK_SLACK_S) == NULL ||
-	    X509_gmtime_adj(X509_getm_notAfter(x), (long)days * 86400) == NULL)
+	if (X509_gmtime_adj(X509_getm_notBefore(x),
+			    -(long)(X509_BEGUN_NS / NS_PER_S)) == NULL ||
+	    X509_gmtime_adj(X509_getm_notAfter(x), (long)valid_s) == NULL)
 		return false;
 	return issuer == NULL ||
 	       ASN1_TIME_compare(X509_get0_notAfter(x),
@@ -99,7 +98,7 @@ int x509_make(X509 **ret, const struct x509_want *w, struct err *e)
 	X509 *x = X509_new();
 	bool ok = x != NULL && X509_set_version(x, X509_VERSION_3) == 1 &&
 		  set_serial(x) && set_name(x, w->subject, w->issuer) &&
-		  set_times(x, w->days, w->issuer) &&
+		  set_times(x, w->valid_s, w->issuer) &&
 		  X509_set_pubkey(x, w->key) == 1 && add_extensions(x, w) &&
 		  X509_sign(x, w->issuer_key, EVP_sha256()) > 0;
 

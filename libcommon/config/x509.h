@@ -7,13 +7,16 @@
 
 #include "config/ca.h"
 
+/* Certificates begin so long before they are made: clocks differ. */
+#define X509_BEGUN_NS (86400 * NS_PER_S)
+
 struct x509_want {
 	const char *subject;
 	const char *alt; /* "DNS:a,IP:b"; NULL: an authority, self-signed */
 	EVP_PKEY *key;	 /* that is certified */
 	X509 *issuer;	 /* NULL: itself */
 	EVP_PKEY *issuer_key;
-	uint64_t days;
+	uint64_t valid_s; /* from now on */
 };
 
 /* A certificate with a random serial of 127 bits. */

@@ -9,6 +9,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/disk/dirty.c libcommon/disk/dirty.h \
 	libcommon/disk/digest.c libcommon/disk/digest.h \
 	libcommon/disk/digestmap.c libcommon/disk/digestmap.h \
+	libcommon/disk/identity.c libcommon/disk/identity.h \
 	libcommon/disk/journal.c libcommon/disk/journal.h \
 	libcommon/disk/layout.h \
 	libcommon/disk/map.c libcommon/disk/map.h \

@@ -205,7 +205,9 @@ static int judge_suspects(struct job *j, struct err *e)
 
 	ranges_tidy(&old);
 	ranges_tidy(&j->changes);
-	for (i = 0; j->s->changed != NULL && !j->base && i < old.n; i++)
+	if (j->s->changed == NULL || j->base)
+		j->found.unjudged = old.n;
+	for (i = 0; j->found.unjudged == 0 && i < old.n; i++)
 		scrub_note(&j->found, &j->changes, &hint, j->block_size,
 			   old.items[i].start, old.items[i].end);
 	ranges_free(&old);

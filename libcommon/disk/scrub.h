@@ -34,7 +34,9 @@ struct scrub_found {
 	uint64_t blocks;
 	uint64_t ranges;	      /* they are side by side in so many */
 	struct range at[SCRUB_SHOWN]; /* the first of these */
-	struct ranges *suspects;      /* gets the first of them, too; or NULL */
+	uint64_t
+	    unjudged; /* ranges that waited for a list, which did not come */
+	struct ranges *suspects; /* gets the first of them, too; or NULL */
 };
 
 /* "K/N", 1 <= K <= N. */

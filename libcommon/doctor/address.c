@@ -19,6 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "doctor/interface.h"
 #include "doctor/steps.h"
 
 #define ADDRESSES_MAX 64
@@ -178,6 +179,12 @@ static bool wrong_hosts(const struct addresses *a, struct finding *f)
 		return false;
 	n = hosts_of(name, found, 8);
 	for (i = 0; i < n; i++) {
+		/* As Debian's installer does; others do not see that. */
+		if (strncmp(found[i], "127.", 4) == 0)
+			find_shows(f,
+				   "/etc/hosts gives %s the address %s: "
+				   "only programs here see that",
+				   name, found[i]);
 		if (is_here(a, found[i]))
 			continue;
 		wrong = true;
@@ -221,23 +228,66 @@ static void show_addresses(const struct addresses *a, struct tally *t,
 		find_shows(f, "%s", text);
 }
 
-/* The address that ps-receive is told to listen on is one of ours. */
+/* Is the place where ps-receive is told to listen one that others reach? */
 static bool listens_elsewhere(const struct doctor *d, const struct addresses *a,
 			      struct finding *f)
 {
+	char found[8][INET6_ADDRSTRLEN];
 	struct doctor with = *d;
 	struct doctor_peer peer;
 	struct in6_addr raw;
 
 	with.host = NULL;
-	if (d->source || !doctor_peer(&with, &peer) ||
-	    (inet_pton(AF_INET, peer.host, &raw) != 1 &&
-	     inet_pton(AF_INET6, peer.host, &raw) != 1) ||
-	    is_here(a, peer.host))
+	if (d->source || !doctor_peer(&with, &peer))
 		return false;
-	find_shows(f, "receive.listen is %s, which no interface has",
-		   peer.host);
+	if (inet_pton(AF_INET, peer.host, &raw) == 1 ||
+	    inet_pton(AF_INET6, peer.host, &raw) == 1) {
+		if (is_here(a, peer.host))
+			return false;
+		find_shows(f, "receive.listen is %s, which no interface has",
+			   peer.host);
+		return true;
+	}
+	if (strcmp(peer.host, "localhost") == 0 ||
+	    hosts_of(peer.host, found, 8) == 0 ||
+	    strncmp(found[0], "127.", 4) != 0)
+		return false;
+	find_shows(f, "receive.listen is %s, which /etc/hosts gives %s",
+		   peer.host, found[0]);
 	return true;
+}
+
+/*
+ * Has the kernel a lease for the address that sources use: the one of
+ * receive.listen, else that from which this machine speaks? Others, of bridges
+ * for containers, say nothing.
+ */
+static bool is_leased(const struct doctor *d, const struct addresses *a)
+{
+	const char *server = role_config_server(d->conf);
+	char ours[INET6_ADDRSTRLEN] = "";
+	struct doctor with = *d;
+	struct doctor_peer peer;
+	unsigned i, leased = 0, fixed = 0;
+
+	with.host = NULL;
+	if (d->source)
+		return false;
+	if (doctor_peer(&with, &peer) && is_here(a, peer.host) &&
+	    strncmp(peer.host, "127.", 4) != 0)
+		snprintf(ours, sizeof(ours), "%.*s", (int)sizeof(ours) - 1,
+			 peer.host);
+	else
+		interface_source(server != NULL ? server : "", ours,
+				 sizeof(ours));
+	for (i = 0; i < a->n; i++) {
+		if (strcmp(a->items[i].text, ours) == 0 &&
+		    !a->items[i].loopback)
+			return a->items[i].dynamic;
+		leased += !a->items[i].loopback && a->items[i].dynamic;
+		fixed += !a->items[i].loopback && !a->items[i].dynamic;
+	}
+	return leased > 0 && fixed == 0;
 }
 
 void step_address(const struct doctor *d, struct finding *f)
@@ -257,8 +307,8 @@ void step_address(const struct doctor *d, struct finding *f)
 	nat_look(d, f, &nat);
 	if (listen) {
 		find_failed(f, DOCTOR_CAUSE,
-			    "ps-receive is to listen on an address that is not "
-			    "here");
+			    "ps-receive is to listen where no source reaches "
+			    "it");
 		find_next(f, "mend receive.listen in ps.yaml, or give the "
 			     "machine this address");
 	} else if (nat.away > 0 && !d->source) {
@@ -275,7 +325,7 @@ void step_address(const struct doctor *d, struct finding *f)
 		find_warned(f, "NAT on this machine touches our port");
 		find_next(f, "sources should reach the process server by its "
 			     "own address, without NAT");
-	} else if (!d->source && t.dynamic > 0 && t.fixed == 0) {
+	} else if (is_leased(d, &a)) {
 		find_warned(f, "the address is leased, not static");
 		find_next(f, "give the process server a static address (or a "
 			     "reservation): sources and certificates name it");

@@ -55,6 +55,7 @@ static const struct {
 struct scan {
 	struct finding *f;
 	unsigned holding; /* listeners that hold an open(2) */
+	unsigned told;	  /* those that are only told of it */
 	unsigned known;	  /* scanners by name */
 	unsigned unread;  /* processes that could not be looked at */
 	char first[64];
@@ -122,14 +123,22 @@ static void look_at_fds(struct scan *s, const char *pid, const char *comm)
 			continue;
 		snprintf(path, sizeof(path), "/proc/%s/fdinfo/%s", pid,
 			 it->d_name);
-		if (!read_marks(path, &marks, &holding) || holding == 0)
+		if (!read_marks(path, &marks, &holding))
 			continue;
+		if (holding == 0) {
+			s->told++;
+			find_shows(s->f,
+				   "%s (pid %s) is told of files that are used "
+				   "(fanotify), which holds nobody",
+				   comm, pid);
+			continue;
+		}
 		s->holding++;
 		note(s, comm);
 		find_shows(s->f,
 			   "%s (pid %s) is asked before a file is opened "
-			   "(fanotify, %u marks)",
-			   comm, pid, marks);
+			   "(fanotify, %u mark%s)",
+			   comm, pid, marks, marks == 1 ? "" : "s");
 	}
 	closedir(dir);
 }
@@ -158,12 +167,17 @@ static void tell(const struct doctor *d, const struct scan *s,
 		 struct finding *f)
 {
 	if (s->holding == 0 && s->known == 0) {
-		if (s->unread > 0)
-			find_shows(f,
-				   "%u processes could not be looked at: "
-				   "run as root",
-				   s->unread);
-		find_passed(f, "no such program found");
+		if (s->unread > 0) {
+			find_skipped(f,
+				     "%u processes could not be looked at: "
+				     "run as root",
+				     s->unread);
+			return;
+		}
+		find_passed(f, "%s",
+			    s->told > 0 ? "nobody is asked before a file is "
+					  "opened"
+					: "no such program found");
 		return;
 	}
 	find_warned(f, "%s looks into the files of this machine", s->first);

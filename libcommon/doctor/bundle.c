@@ -166,6 +166,8 @@ static void put_system(struct bundle *b)
 	static const char *const addresses[] = {"ip", "address", NULL};
 	static const char *const routes[] = {"ip", "route", NULL};
 	static const char *const space[] = {"df", "-hT", NULL};
+	static const char *const nft[] = {"nft", "list", "ruleset", NULL};
+	static const char *const iptables[] = {"iptables-save", NULL};
 
 	put_versions(b);
 	put_file(b, "system/os-release", "/etc/os-release", FILE_MAX);
@@ -178,6 +180,8 @@ static void put_system(struct bundle *b)
 	put_command(b, "system/address.txt", addresses);
 	put_command(b, "system/route.txt", routes);
 	put_command(b, "system/df.txt", space);
+	put_command(b, "system/nft.txt", nft);
+	put_command(b, "system/iptables.txt", iptables);
 }
 
 static int stat_cache(const struct doctor *d, FILE *f)
@@ -245,12 +249,16 @@ static void put_source(struct bundle *b)
 
 static void put_journal(struct bundle *b)
 {
-	static const char *const argv[] = {
-	    "journalctl", "-q", "--no-pager",  "-n", "20000",	 "-u",
-	    "ps-receive", "-u", "ps-pipeline", "-u", "ps-agent", NULL};
+	static const char *const argv[] = {"journalctl", "-q",	  "--no-pager",
+					   "-n",	 "20000", "-u",
+					   "ps-*",	 NULL};
+	static const char *const units[] = {
+	    "systemctl", "status", "--no-pager", "-l", "-n0", "ps-*", NULL};
 
-	if (access("/run/systemd/system", F_OK) == 0)
-		put_command(b, "logs/journal.txt", argv);
+	if (access("/run/systemd/system", F_OK) < 0)
+		return;
+	put_command(b, "system/units.txt", units);
+	put_command(b, "logs/journal.txt", argv);
 }
 
 static void put_logs(struct bundle *b)

@@ -1,6 +1,7 @@
 /*
- * The clocks on both sides: of the process server (its Date), and of the
- * store's service. Both refuse a difference of 15 minutes.
+ * The clocks on both sides: of the process server, the configuration server
+ * (their Date), and of the store's service. Both refuse a difference of 15
+ * minutes.
  */
 #include "config.h"
 
@@ -39,7 +40,7 @@ static void told(struct clocks *k, const char *whose, int64_t ahead,
 	}
 }
 
-/* ---- the process server ---- */
+/* ---- servers ---- */
 
 /* "the server is 12 s behind": words of the self-test's step. */
 static void take_step(void *ctx, const struct selftest_step *s)
@@ -56,26 +57,42 @@ static void take_step(void *ctx, const struct selftest_step *s)
 	*ahead = strstr(at, "behind") != NULL ? -n : n;
 }
 
-static void ask_server(const struct doctor *d, struct clocks *k,
-		       struct finding *f)
+static void ask_server(const char *whose, const struct doctor_peer *peer,
+		       const char *ca, struct clocks *k, struct finding *f)
 {
-	struct doctor_peer peer;
+	const struct client_to to = {.host = peer->host,
+				     .port = peer->port,
+				     .wait_ns = WAIT_S * NS_PER_S,
+				     .ca = ca};
 	int64_t ahead = INT64_MIN;
-	struct client_to to;
 
-	if (!doctor_peer(d, &peer))
-		return;
-	to = (struct client_to){.host = peer.host,
-				.port = peer.port,
-				.wait_ns = WAIT_S * NS_PER_S,
-				.ca = d->source ? d->agent->ca : NULL};
 	(void)selftest_run(&to, NULL, "*", take_step, &ahead);
 	if (ahead == INT64_MIN) {
 		k->silent++;
-		find_shows(f, "the process server tells no time");
+		find_shows(f, "%s tells no time", whose);
 		return;
 	}
-	told(k, "the process server", ahead, f);
+	told(k, whose, ahead, f);
+}
+
+static void ask_servers(const struct doctor *d, struct clocks *k,
+			struct finding *f)
+{
+	const char *config = role_config_server(d->conf);
+	const char *port =
+	    config != NULL ? conf_get(d->conf, "config.port") : NULL;
+	struct doctor_peer peer;
+
+	/* On a process server that one is our own clock. */
+	if ((d->source || d->host != NULL) && doctor_peer(d, &peer))
+		ask_server("the process server", &peer,
+			   d->source ? d->agent->ca : NULL, k, f);
+	if (d->source || config == NULL)
+		return;
+	snprintf(peer.host, sizeof(peer.host), "%s", config);
+	snprintf(peer.port, sizeof(peer.port), "%s",
+		 port != NULL ? port : "443");
+	ask_server("the configuration server", &peer, NULL, k, f);
 }
 
 /* ---- the store ---- */
@@ -148,9 +165,7 @@ void step_clock(const struct doctor *d, struct finding *f)
 	    (state == TIME_ERROR || (tx.status & STA_UNSYNC) != 0))
 		find_shows(f, "the kernel knows of nothing that keeps this "
 			      "clock right");
-	/* On a process server that one is our own clock. */
-	if (d->source || d->host != NULL)
-		ask_server(d, &k, f);
+	ask_servers(d, &k, f);
 	for (i = 0; !d->source && i < vault_count(d); i++) {
 		vault_at(d, i, &one);
 		ask_store(&one, &k, f);

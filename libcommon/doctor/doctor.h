@@ -87,6 +87,7 @@ struct doctor {
 	const char *log_dir;		/* of cxps.err and cxps.xfer */
 	uint64_t limit_rate; /* of the upload, bytes a second; 0: none */
 	/* of both */
+	bool service_env;     /* ours was made that of ps-pipeline */
 	const char *host;     /* the process server as sources know it */
 	struct opt_list logs; /* files, where there is no journal */
 	const char *restart[SERVICES]; /* commands, where there is no systemd */
@@ -115,6 +116,12 @@ const struct doctor_step *doctor_steps(unsigned *ret_n);
 /* The same, or those that the caller has put in their place. */
 const struct doctor_step *doctor_steps_of(const struct doctor *d,
 					  unsigned *ret_n);
+
+/*
+ * Where systemd runs ps-pipeline, its environment counts, not that of who asks:
+ * it is taken over, as far as it says how a store is reached. Of a server.
+ */
+void doctor_take_environment(struct doctor *d);
 
 struct doctor_run {
 	bool all;		 /* go on behind the cause */

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "doctor/command.h"
+#include "doctor/interface.h"
+#include "doctor/opening.h"
 #include "doctor/rules.h"
 #include "doctor/steps.h"
 
@@ -16,7 +18,7 @@ struct looking {
 	unsigned sources; /* of rules that could be read */
 	unsigned refused; /* those that could not: no permission */
 	unsigned blocked;
-	char first[DOCTOR_LINE_SIZE];
+	struct closed first; /* of the blocked */
 	struct packet packet;
 	const char *what;      /* "inbound TCP 9443" */
 	struct nat_found *nat; /* not NULL: only that is looked for */
@@ -47,8 +49,17 @@ static void judge(struct looking *l, const struct ruleset *r)
 	}
 	ruleset_judge(r, &ruling);
 	if (ruling.blocked) {
-		if (l->blocked++ == 0)
-			snprintf(l->first, sizeof(l->first), "%s", l->what);
+		if (l->blocked++ == 0) {
+			snprintf(l->first.what, sizeof(l->first.what), "%s",
+				 l->what);
+			memcpy(l->first.chain, ruling.chain, CHAIN_NAME);
+			/* Before all others, and there in panic mode only. */
+			if (ruleset_has(r, FIREWALLD_PANIC))
+				snprintf(l->first.chain, CHAIN_NAME,
+					 FIREWALLD_PANIC);
+			l->first.packet = l->packet;
+			l->first.ufw = ruleset_has(r, "/ufw");
+		}
 		find_shows(l->f, "%s is dropped by %s", l->what, ruling.why);
 	} else if (ruling.some_let) {
 		find_shows(l->f, "%s passes for some only: %s", l->what,
@@ -76,10 +87,11 @@ static bool ask(struct looking *l, const char *const *argv, char **ret)
 	return false;
 }
 
-static void look_at_nft(struct looking *l, bool skip_xt)
+/* `saved`: what iptables-save has printed, or NULL. */
+static void look_at_nft(struct looking *l, const char *saved)
 {
 	const char *const argv[] = {"nft", "-j", "list", "ruleset", NULL};
-	struct ruleset r = {.p = l->packet, .skip_xt = skip_xt};
+	struct ruleset r = {.p = l->packet, .saved = saved};
 	char *text;
 
 	if (!ask(l, argv, &text))
@@ -90,8 +102,8 @@ static void look_at_nft(struct looking *l, bool skip_xt)
 	free(text);
 }
 
-/* True when its rules are known. */
-static bool look_at_iptables(struct looking *l)
+/* What it prints, for free(3); NULL: its rules are not known. */
+static char *look_at_iptables(struct looking *l)
 {
 	const char *const argv[] = {
 	    l->packet.v6 ? "ip6tables-save" : "iptables-save", NULL};
@@ -99,28 +111,33 @@ static bool look_at_iptables(struct looking *l)
 	char *text;
 
 	if (!ask(l, argv, &text))
-		return false;
+		return NULL;
 	if (iptables_parse(&r, l->packet.v6 ? "ip6tables" : "iptables", text,
 			   NULL) == 0)
 		judge(l, &r);
 	ruleset_free(&r);
-	free(text);
-	return true;
+	return text;
 }
 
+/* `host`: of inbound what we listen on, else where it goes. */
 static void look(struct looking *l, bool inbound, const char *host,
 		 const char *port)
 {
-	char what[64];
+	char what[64], *saved;
 
 	l->packet = (struct packet){.inbound = inbound,
 				    .v6 = strchr(host, ':') != NULL &&
 					  strcmp(host, "::") != 0,
 				    .port = (unsigned)strtoul(port, NULL, 10)};
+	if (!inbound && interface_has(host))
+		return; /* by "lo" */
+	interface_of(host, l->packet.interface);
 	snprintf(what, sizeof(what), "%s TCP %u",
 		 inbound ? "inbound" : "outbound", l->packet.port);
 	l->what = what;
-	look_at_nft(l, look_at_iptables(l));
+	saved = look_at_iptables(l);
+	look_at_nft(l, saved);
+	free(saved);
 	l->what = NULL;
 }
 
@@ -134,55 +151,56 @@ void nat_look(const struct doctor *d, struct finding *f, struct nat_found *ret)
 		look(&l, !d->source, peer.host, peer.port);
 }
 
-static bool firewalld_runs(void)
+/* What servers say to each other: registration, orders, heartbeats. */
+static void look_at_config(const struct doctor *d, struct looking *l)
 {
-	const char *const argv[] = {"firewall-cmd", "--state", NULL};
-	struct command c = {.argv = argv, .seconds = 5, .max = 256};
-	char *text;
-	int status;
+	const char *listen =
+	    d->conf != NULL ? conf_get(d->conf, "config.listen") : NULL;
+	const char *server = role_config_server(d->conf);
+	const char *port =
+	    d->conf != NULL ? conf_get(d->conf, "config.port") : NULL;
+	const char *colon = listen != NULL ? strrchr(listen, ':') : NULL;
+	char host[256];
 
-	if (command_run(&c, &text, &status, NULL) < 0)
-		return false;
-	free(text);
-	return status == 0;
+	if (listen != NULL && (d->services & 1u << SERVICE_CONFIG) != 0) {
+		snprintf(host, sizeof(host), "%.*s",
+			 colon != NULL ? (int)(colon - listen) : 0, listen);
+		look(l, true, host, colon != NULL ? colon + 1 : listen);
+	}
+	if (server != NULL && (d->services & 1u << SERVICE_HEARTBEAT) != 0)
+		look(l, false, server, port != NULL ? port : "443");
 }
 
-static void say_next(const struct looking *l, const char *port,
-		     struct finding *f)
+static void look_at_stores(const struct doctor *d, struct looking *l)
 {
-	bool in = strncmp(l->first, "inbound", 7) == 0;
+	struct doctor_peer store;
+	struct doctor one;
+	unsigned i;
 
-	if (in && firewalld_runs())
-		find_next(f,
-			  "firewall-cmd --permanent --add-port=%s/tcp && "
-			  "firewall-cmd --reload",
-			  port);
-	else
-		find_next(f,
-			  "allow %s in this machine's firewall, before the "
-			  "rule that drops it",
-			  l->first);
+	for (i = 0; i < vault_count(d); i++) {
+		vault_at(d, i, &one);
+		if (doctor_endpoint_place(&one, &store) &&
+		    strcmp(store.host, "127.0.0.1") != 0)
+			look(l, false, store.host, store.port);
+	}
 }
 
 void step_firewall(const struct doctor *d, struct finding *f)
 {
 	struct looking l = {.f = f};
-	struct doctor_peer peer, store;
+	struct doctor_peer peer;
 	bool have = doctor_peer(d, &peer);
-	struct doctor one;
-	unsigned i;
 
 	if (have)
 		look(&l, !d->source, peer.host, peer.port);
-	for (i = 0; !d->source && i < vault_count(d); i++) {
-		vault_at(d, i, &one);
-		if (doctor_endpoint_place(&one, &store) &&
-		    strcmp(store.host, "127.0.0.1") != 0)
-			look(&l, false, store.host, store.port);
+	if (!d->source) {
+		look_at_config(d, &l);
+		look_at_stores(d, &l);
 	}
 	if (l.blocked > 0) {
-		find_failed(f, DOCTOR_CAUSE, "the firewall drops %s", l.first);
-		say_next(&l, have ? peer.port : "9443", f);
+		find_failed(f, DOCTOR_CAUSE, "the firewall drops %s",
+			    l.first.what);
+		opening_say(&l.first, f->next, sizeof(f->next));
 	} else if (!have) {
 		find_skipped(f, "no receive.listen in ps.yaml");
 	} else if (l.sources == 0 && l.refused > 0) {

@@ -76,8 +76,10 @@ static enum fit fits(const struct packet *p, const char *name,
 			      strcmp(value, "all") == 0);
 	if (strcmp(name, "--dport") == 0 || strcmp(name, "--dports") == 0)
 		return fits_port(value, p->port);
-	if (strcmp(name, "-i") == 0 || strcmp(name, "-o") == 0)
-		return strcmp(value, "lo") == 0 ? FIT_NO : FIT_MAYBE;
+	if (strcmp(name, p->inbound ? "-i" : "-o") == 0)
+		return fits_interface(p, value, '+');
+	if (strcmp(name, "--dst-type") == 0 && p->inbound)
+		return fit_of(strstr(value, "LOCAL") != NULL);
 	if (strcmp(name, "--ctstate") == 0 || strcmp(name, "--state") == 0)
 		return fit_of(strstr(value, "NEW") != NULL ||
 			      strstr(value, "UNTRACKED") != NULL);
@@ -217,6 +219,21 @@ static int take_line(struct ruleset *r, const char *table, char *line,
 	take_nat(&r->p, words + 2, n - 2, l);
 	take_words(&r->p, table, words + 2, n - 2, l);
 	return 0;
+}
+
+bool iptables_printed(const char *saved, const char *table)
+{
+	const char *at = saved;
+	size_t n = strlen(table);
+
+	if (saved == NULL || strstr(saved, "(nf_tables)") == NULL)
+		return false;
+	while ((at = strstr(at, "\n*")) != NULL) {
+		at += 2;
+		if (strncmp(at, table, n) == 0 && at[n] == '\n')
+			return true;
+	}
+	return false;
 }
 
 int iptables_parse(struct ruleset *r, const char *prefix, const char *text,

@@ -11,14 +11,17 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/doctor/finding.c \
 	libcommon/doctor/firewall.c \
 	libcommon/doctor/flow.c \
+	libcommon/doctor/interface.c libcommon/doctor/interface.h \
 	libcommon/doctor/iptables.c \
 	libcommon/doctor/logs.c \
 	libcommon/doctor/nft.c \
+	libcommon/doctor/opening.c libcommon/doctor/opening.h \
 	libcommon/doctor/proxy.c \
 	libcommon/doctor/reach.c \
 	libcommon/doctor/redact.c libcommon/doctor/redact.h \
 	libcommon/doctor/rules.c libcommon/doctor/rules.h \
 	libcommon/doctor/run.c \
+	libcommon/doctor/service-env.c \
 	libcommon/doctor/services.c \
 	libcommon/doctor/source.c \
 	libcommon/doctor/steps.h \

@@ -9,14 +9,12 @@
 #include "doctor/rules.h"
 
 #define SETS_MAX 256
-#define XT_MAX 32
 
 struct reader {
 	struct ruleset *r;
 	const json_t *sets[SETS_MAX]; /* named sets and maps */
 	size_t nsets;
-	char xt[XT_MAX][CHAIN_NAME]; /* tables of iptables */
-	size_t nxt;
+	const char *table; /* whose rule is read */
 };
 
 static const char *text_of(const json_t *o, const char *key)
@@ -32,6 +30,7 @@ static const char *text_of(const json_t *o, const char *key)
 struct value {
 	long long number; /* -1: none */
 	const char *word, *other;
+	bool interface; /* by which it comes or goes */
 };
 
 static enum fit fits(const struct reader *rd, const struct value *v,
@@ -64,13 +63,30 @@ static enum fit fits_range(const struct value *v, const json_t *pair)
 		      v->number <= json_integer_value(b));
 }
 
+static void name_table(const json_t *o, char out[CHAIN_NAME])
+{
+	snprintf(out, CHAIN_NAME, "nft %.6s %.60s", text_of(o, "family"),
+		 text_of(o, "table"));
+}
+
+static void name_chain(char out[CHAIN_NAME], const char *table,
+		       const char *chain)
+{
+	snprintf(out, CHAIN_NAME, "%.80s/%.70s", table, chain);
+}
+
+/* The set or map of that name in the table of the rule; NULL: not known. */
 static const json_t *named_set(const struct reader *rd, const char *name)
 {
+	char table[CHAIN_NAME];
 	size_t i;
 
-	for (i = 0; i < rd->nsets; i++)
-		if (strcmp(text_of(rd->sets[i], "name"), name) == 0)
-			return json_object_get(rd->sets[i], "elem");
+	for (i = 0; i < rd->nsets; i++) {
+		name_table(rd->sets[i], table);
+		if (strcmp(text_of(rd->sets[i], "name"), name) == 0 &&
+		    strcmp(table, rd->table) == 0)
+			return rd->sets[i];
+	}
 	return NULL;
 }
 
@@ -81,8 +97,12 @@ static enum fit fits_word(const struct reader *rd, const struct value *v,
 
 	if (word[0] == '@') {
 		set = named_set(rd, word + 1);
-		return set != NULL ? fits_any(rd, v, set) : FIT_NO;
+		return set == NULL
+			   ? FIT_MAYBE
+			   : fits_any(rd, v, json_object_get(set, "elem"));
 	}
+	if (v->interface)
+		return fits_interface(&rd->r->p, word, '*');
 	if (v->word == NULL)
 		return FIT_MAYBE;
 	return fit_of(strcmp(word, v->word) == 0 ||
@@ -109,6 +129,19 @@ static enum fit fits(const struct reader *rd, const struct value *v,
 		    rd, v,
 		    json_object_get(json_object_get(right, "elem"), "val"));
 	return FIT_MAYBE;
+}
+
+/* "fib daddr type" */
+static bool to_local(const json_t *left)
+{
+	const json_t *fib = json_object_get(left, "fib");
+	const json_t *flags = json_object_get(fib, "flags");
+	const json_t *flag =
+	    json_is_array(flags) ? json_array_get(flags, 0) : flags;
+
+	return strcmp(text_of(fib, "result"), "type") == 0 &&
+	       json_array_size(flags) <= 1 && json_is_string(flag) &&
+	       strcmp(json_string_value(flag), "daddr") == 0;
 }
 
 /* What the packet has there; false: not known. *ret_never: it has no such. */
@@ -139,18 +172,24 @@ static bool value_of(const struct packet *p, const json_t *left,
 	else if (strcmp(ct, "state") == 0)
 		*ret = (struct value){
 		    .number = 8, .word = "new", .other = "untracked"};
+	else if (strcmp(ct, "status") == 0)
+		/* Not of a translated connection: NAT is looked at by itself.
+		 */
+		*ret = (struct value){.number = 0, .word = ""};
+	else if (p->inbound && to_local(left))
+		*ret = (struct value){.number = -1, .word = "local"};
 	else
 		return false;
 	return true;
 }
 
-/* All that is known of the interface: it is not the loopback one. */
-static bool of_interface(const json_t *left)
+/* Does `left` ask for the interface that the packet comes or goes by? */
+static bool of_interface(const struct packet *p, const json_t *left)
 {
 	const char *key = text_of(json_object_get(left, "meta"), "key");
 
-	return strcmp(key, "iifname") == 0 || strcmp(key, "iif") == 0 ||
-	       strcmp(key, "oifname") == 0 || strcmp(key, "oif") == 0;
+	return strcmp(key, p->inbound ? "iifname" : "oifname") == 0 ||
+	       strcmp(key, p->inbound ? "iif" : "oif") == 0;
 }
 
 static enum fit fits_left(const struct reader *rd, const json_t *left,
@@ -159,14 +198,13 @@ static enum fit fits_left(const struct reader *rd, const json_t *left,
 	struct value v;
 	bool never;
 
-	if (of_interface(left))
-		return json_is_string(right) &&
-			       strcmp(json_string_value(right), "lo") == 0
-			   ? FIT_NO
-			   : FIT_MAYBE;
-	if (!value_of(&rd->r->p, left, &v, &never))
+	if (of_interface(&rd->r->p, left))
+		v = (struct value){.number = -1, .interface = true};
+	else if (!value_of(&rd->r->p, left, &v, &never))
 		return never ? FIT_NO : FIT_MAYBE;
-	return never ? FIT_NO : fits(rd, &v, right);
+	else if (never)
+		return FIT_NO;
+	return fits(rd, &v, right);
 }
 
 static enum fit fits_match(const struct reader *rd, const json_t *m)
@@ -193,8 +231,17 @@ static void add(char *text, const char *more)
 
 static void add_json(char *text, const json_t *it)
 {
-	char *dump = json_dumps(it, JSON_ENCODE_ANY | JSON_COMPACT);
+	const json_t *prefix = json_object_get(it, "prefix");
+	char *dump, net[80];
 
+	if (prefix != NULL) {
+		snprintf(
+		    net, sizeof(net), "%.64s/%d", text_of(prefix, "addr"),
+		    (int)json_integer_value(json_object_get(prefix, "len")));
+		add(text, net);
+		return;
+	}
+	dump = json_dumps(it, JSON_ENCODE_ANY | JSON_COMPACT);
 	if (dump != NULL)
 		add(text, json_is_string(it) ? json_string_value(it) : dump);
 	free(dump);
@@ -244,11 +291,12 @@ static bool take_verdict(const json_t *stmt, const char *table,
 	target = text_of(
 	    json_object_get(stmt, l->verb == VERB_JUMP ? "jump" : "goto"),
 	    "target");
-	snprintf(l->target, sizeof(l->target), "%s/%s", table, target);
-	add(l->text, l->verb == VERB_ACCEPT   ? "accept"
-		     : l->verb == VERB_DROP   ? "drop"
-		     : l->verb == VERB_RETURN ? "return"
-					      : "");
+	name_chain(l->target, table, target);
+	add(l->text, l->verb == VERB_ACCEPT		       ? "accept"
+		     : json_object_get(stmt, "reject") != NULL ? "reject"
+		     : l->verb == VERB_DROP		       ? "drop"
+		     : l->verb == VERB_RETURN		       ? "return"
+							       : "");
 	return true;
 }
 
@@ -262,7 +310,8 @@ static void take_map(const struct reader *rd, const json_t *vmap,
 	size_t i;
 
 	if (json_is_string(data) && json_string_value(data)[0] == '@')
-		list = named_set(rd, json_string_value(data) + 1);
+		list = json_object_get(
+		    named_set(rd, json_string_value(data) + 1), "elem");
 	json_array_foreach(list, i, it)
 	{
 		struct rule_line *l = chain_line(c);
@@ -383,38 +432,11 @@ static bool our_family(const struct packet *p, const char *family)
 	       strcmp(family, p->v6 ? "ip6" : "ip") == 0;
 }
 
-static void name_table(const json_t *o, char out[CHAIN_NAME])
+/* A table that iptables has made is read as iptables prints it. */
+static bool is_saved(const struct ruleset *r, const json_t *o)
 {
-	snprintf(out, CHAIN_NAME, "nft %s %s", text_of(o, "family"),
-		 text_of(o, "table"));
-}
-
-static bool is_xt(const struct reader *rd, const char *table)
-{
-	size_t i;
-
-	for (i = 0; i < rd->nxt; i++)
-		if (strcmp(rd->xt[i], table) == 0)
-			return true;
-	return false;
-}
-
-/* Remembers the table of a rule that iptables made and nft cannot read. */
-static void take_xt(struct reader *rd, const json_t *it)
-{
-	const json_t *rule = json_object_get(it, "rule"), *stmt;
-	char table[CHAIN_NAME];
-	size_t i;
-
-	name_table(rule, table);
-	json_array_foreach(json_object_get(rule, "expr"), i, stmt)
-	{
-		if (json_object_get(stmt, "xt") == NULL)
-			continue;
-		if (!is_xt(rd, table) && rd->nxt < XT_MAX)
-			memcpy(rd->xt[rd->nxt++], table, sizeof(table));
-		return;
-	}
+	return strncmp(text_of(o, "family"), "ip", 2) == 0 &&
+	       iptables_printed(r->saved, text_of(o, "table"));
 }
 
 static int take_object(struct reader *rd, const json_t *it, struct err *e)
@@ -425,13 +447,12 @@ static int take_object(struct reader *rd, const json_t *it, struct err *e)
 	char name[CHAIN_NAME], table[CHAIN_NAME];
 	struct chain *c;
 
-	if (o == NULL || !our_family(&rd->r->p, text_of(o, "family")))
+	if (o == NULL || !our_family(&rd->r->p, text_of(o, "family")) ||
+	    is_saved(rd->r, o))
 		return 0;
 	name_table(o, table);
-	snprintf(name, sizeof(name), "%.90s/%.30s", table,
-		 text_of(o, chain != NULL ? "name" : "chain"));
-	if (is_xt(rd, table))
-		return 0;
+	name_chain(name, table, text_of(o, chain != NULL ? "name" : "chain"));
+	rd->table = table;
 	c = ruleset_chain(rd->r, name);
 	if (c == NULL)
 		return err_sys(e, PS_TEMPFAIL, "rules");
@@ -469,8 +490,6 @@ int nft_parse(struct ruleset *r, const char *json, struct err *e)
 	json_array_foreach(list, i, it)
 	{
 		take_set(&rd, it);
-		if (r->skip_xt)
-			take_xt(&rd, it);
 	}
 	json_array_foreach(list, i, it)
 	{

@@ -191,7 +191,8 @@ static void take_all(const struct doctor *d, struct places *ps)
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (names[i] == NULL)
 			continue;
-		snprintf(where, sizeof(where), "environment, %s", names[i]);
+		snprintf(where, sizeof(where), "environment%s, %s",
+			 d->service_env ? " of ps-pipeline" : "", names[i]);
 		add(ps, where, getenv(names[i]), false);
 	}
 	take_processes(ps);
@@ -288,6 +289,18 @@ static const struct place *used(const struct places *ps)
 	return NULL;
 }
 
+/* A file where the same stands is what has to be mended. */
+static const char *stands_in(const struct places *ps, const struct place *u)
+{
+	unsigned i;
+
+	for (i = 0; u->where[0] != '/' && i < ps->n; i++)
+		if (ps->items[i].where[0] == '/' && !ps->items[i].aside &&
+		    strcmp(ps->items[i].value, u->value) == 0)
+			return ps->items[i].where;
+	return u->where;
+}
+
 static unsigned differing(const struct places *ps, const struct place *u)
 {
 	unsigned i, n = 0;
@@ -311,7 +324,7 @@ static void tell(const struct doctor *d, const struct places *ps,
 		find_next(f,
 			  "it stands in %s: mend it there, or take it away "
 			  "when the way is direct",
-			  u->where);
+			  stands_in(ps, u));
 	} else if (differ > 0 && down) {
 		find_failed(f, DOCTOR_LIKELY,
 			    "the places name different proxies; used is %s",

@@ -112,7 +112,16 @@ void step_port(const struct doctor *d, struct finding *f)
 
 /* ---- https ---- */
 
-static void judge(const struct test *t, struct finding *f)
+/* One that the configuration server gave is not for us to replace. */
+static bool is_given(const struct doctor *d, const struct selftest_step *s)
+{
+	return strcmp(s->name, "tls") == 0 && !d->source &&
+	       strstr(s->detail, "expire") != NULL &&
+	       role_config_server(d->conf) != NULL;
+}
+
+static void judge(const struct doctor *d, const struct test *t,
+		  struct finding *f)
 {
 	const struct selftest_step *s = &t->failed;
 
@@ -124,6 +133,11 @@ static void judge(const struct test *t, struct finding *f)
 		find_warned(f, "%s: %s", s->name, s->detail);
 		find_next(f, "%s", s->hint);
 	}
+	if (s->name != NULL && is_given(d, s))
+		find_next(f, "ps-config heartbeat renews it: journalctl -u "
+			     "ps-heartbeat says why it did not; ps-config "
+			     "register gets a new one, then ps-service restart "
+			     "receive");
 }
 
 void step_https(const struct doctor *d, struct finding *f)
@@ -136,7 +150,7 @@ void step_https(const struct doctor *d, struct finding *f)
 		return;
 	find_passed(f, "TLS 1.3, and 400 Bad Request for a browser");
 	(void)selftest_run(&to, NULL, "*", take_step, &t);
-	judge(&t, f);
+	judge(d, &t, f);
 }
 
 /* ---- self-test ---- */
@@ -172,5 +186,5 @@ void step_selftest(const struct doctor *d, struct finding *f)
 	f->rate = t.up;
 	find_passed(f, "%u steps, up %.1f MB/s, down %.1f MB/s", t.steps,
 		    t.up / 1e6, t.down / 1e6);
-	judge(&t, f);
+	judge(d, &t, f);
 }

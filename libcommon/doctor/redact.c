@@ -323,6 +323,17 @@ static bool plain_word(const char *value, size_t n)
 	return strspn(value, "0123456789") >= n;
 }
 
+/* "server.key: others can read it": a file, and what is said of it. */
+static bool is_file_name(const char *line, const char *name, const char *value,
+			 size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && isalpha((unsigned char)value[i]))
+		i++;
+	return name > line && name[-1] == '.' && i == n;
+}
+
 /* A name that says so, then ':' or '=', then the value. */
 static void cut_values(struct cuts *c, const char *line)
 {
@@ -341,6 +352,7 @@ static void cut_values(struct cuts *c, const char *line)
 			/* "key" by itself in JSON names an alert. */
 			bool plain = at > line && at[-1] == '"' &&
 				     strcmp(words[i], "key") == 0;
+			const char *name = at;
 			bool middle = at > line &&
 				      isalpha((unsigned char)at[-1]) &&
 				      strlen(words[i]) == 3;
@@ -361,7 +373,8 @@ static void cut_values(struct cuts *c, const char *line)
 			/* The whole string, of its many parts. */
 			if (strncmp(words[i], "connection", 10) == 0)
 				n = strcspn(v, "\"' \t");
-			if (!is_path(v, n) && !plain_word(v, n))
+			if (!is_path(v, n) && !plain_word(v, n) &&
+			    !is_file_name(line, name, v, n))
 				cut(c, (size_t)(v - line),
 				    (size_t)(v - line) + n);
 		}

@@ -63,6 +63,16 @@ struct rule_line *chain_line(struct chain *c)
 	return &more[c->n++];
 }
 
+bool ruleset_has(const struct ruleset *r, const char *part)
+{
+	size_t i;
+
+	for (i = 0; i < r->n; i++)
+		if (strstr(r->chains[i].name, part) != NULL)
+			return true;
+	return false;
+}
+
 void ruleset_free(struct ruleset *r)
 {
 	size_t i;
@@ -72,6 +82,17 @@ void ruleset_free(struct ruleset *r)
 	free(r->chains);
 	r->chains = NULL;
 	r->n = 0;
+}
+
+enum fit fits_interface(const struct packet *p, const char *name, char any)
+{
+	size_t n = strlen(name);
+
+	if (p->interface[0] == '\0')
+		return strcmp(name, "lo") == 0 ? FIT_NO : FIT_MAYBE;
+	if (n > 0 && name[n - 1] == any)
+		return fit_of(strncmp(p->interface, name, n - 1) == 0);
+	return fit_of(strcmp(p->interface, name) == 0);
 }
 
 /* ---- the way of the packet ---- */
@@ -130,6 +151,7 @@ static enum end go(struct walk *w, const struct chain *c, bool sure,
 				return END_RETURN;
 		} else if (fits) {
 			note(w->ruling->why, sizeof(w->ruling->why), c, l);
+			memcpy(w->ruling->chain, c->name, CHAIN_NAME);
 			return l->verb == VERB_ACCEPT ? END_ACCEPT : END_DROP;
 		} else {
 			may(w, c, l);
@@ -151,10 +173,12 @@ static void judge_chain(const struct ruleset *r, const struct chain *c,
 		end = END_DROP;
 		snprintf(one.why, sizeof(one.why),
 			 "%s: policy drop, and no rule accepts", c->name);
+		memcpy(one.chain, c->name, CHAIN_NAME);
 	}
 	if (end == END_DROP && !one.some_let && !ret->blocked) {
 		ret->blocked = true;
 		memcpy(ret->why, one.why, sizeof(ret->why));
+		memcpy(ret->chain, one.chain, sizeof(ret->chain));
 	} else if (end == END_DROP && one.some_let && !ret->some_let) {
 		ret->some_let = true;
 		memcpy(ret->let, one.let, sizeof(ret->let));

@@ -15,6 +15,8 @@ struct packet {
 	bool inbound; /* else outbound; never over the loopback interface */
 	bool v6;
 	unsigned port; /* destination */
+	/* By which it comes or goes; empty: not known, but not "lo". */
+	char interface[16];
 };
 
 enum fit { FIT_NO, FIT_MAYBE, FIT_YES };
@@ -35,7 +37,7 @@ enum verb {
 /* A rule that changes addresses: of who sends, or of where it goes. */
 enum nat { NAT_NONE, NAT_SOURCE, NAT_TARGET };
 
-#define CHAIN_NAME 128
+#define CHAIN_NAME 160
 #define RULE_TEXT 160
 
 struct rule_line {
@@ -58,8 +60,11 @@ struct chain {
 
 struct ruleset {
 	struct packet p;
-	/* nft: leave out tables with rules that only iptables understands. */
-	bool skip_xt;
+	/*
+	 * nft: leave out the tables that iptables-save has printed, which is
+	 * this text; NULL: none.
+	 */
+	const char *saved;
 	struct chain *chains;
 	size_t n;
 };
@@ -71,9 +76,10 @@ struct rule_line *chain_line(struct chain *c);
 void ruleset_free(struct ruleset *r);
 
 struct ruling {
-	bool blocked;  /* dropped, whoever sends it */
-	char why[400]; /* the rule that does it */
-	bool some_let; /* dropped but for some, by `let` */
+	bool blocked;		/* dropped, whoever sends it */
+	char why[400];		/* the rule that does it */
+	char chain[CHAIN_NAME]; /* where that stands */
+	bool some_let;		/* dropped but for some, by `let` */
 	char let[400];
 	bool some_dropped; /* let but for some, by `drop` */
 	char drop[400];
@@ -90,10 +96,20 @@ void ruleset_judge(const struct ruleset *r, struct ruling *ret);
 const struct rule_line *ruleset_nat(const struct ruleset *r, size_t *at,
 				    const struct chain **ret_chain);
 
+/* Is there a chain whose name has this in it? */
+bool ruleset_has(const struct ruleset *r, const char *part);
+
 /* Reads `nft -j list ruleset`; -PS_DATA: it is none. */
 int nft_parse(struct ruleset *r, const char *json, struct err *e);
+/*
+ * Is it an interface's name that ends with `any` for what may follow: '*' of
+ * nft, '+' of iptables?
+ */
+enum fit fits_interface(const struct packet *p, const char *name, char any);
 /* Reads what iptables-save prints; `prefix` names the tables. */
 int iptables_parse(struct ruleset *r, const char *prefix, const char *text,
 		   struct err *e);
+/* It is nftables underneath, and this is one of the tables that it printed. */
+bool iptables_printed(const char *saved, const char *table);
 
 #endif

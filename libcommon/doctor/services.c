@@ -12,9 +12,12 @@
 #include "agent/state.h"
 #include "base/units.h"
 #include "doctor/command.h"
+#include "doctor/redact.h"
 #include "doctor/steps.h"
 #include "health/gather.h"
 #include "health/rules.h"
+#include "service/place.h"
+#include "service/state.h"
 
 #define RESTART_S 60
 
@@ -71,10 +74,37 @@ static void ask_systemd(enum service s, struct unit *ret)
 	value_of(text, "Result", ret->result, sizeof(ret->result));
 	value_of(text, "ExecMainStatus", ret->status, sizeof(ret->status));
 	ret->known = status == 0 && strcmp(load, "loaded") == 0;
-	ret->enabled = strncmp(ret->boot, "enabled", 7) == 0 ||
+	/* "enabled-runtime" is until then. */
+	ret->enabled = strcmp(ret->boot, "enabled") == 0 ||
 		       strcmp(ret->boot, "static") == 0 ||
 		       strcmp(ret->boot, "alias") == 0 ||
 		       strcmp(ret->boot, "generated") == 0;
+	free(text);
+}
+
+/* What it said itself before it ended. */
+static void show_last_words(const struct doctor *d, enum service s,
+			    struct finding *f)
+{
+	char match[64];
+	const char *const argv[] = {"journalctl", "-q",	 "--no-pager",
+				    "-o",	  "cat", "-n",
+				    "1",	  match, NULL};
+	struct command c = {.argv = argv, .seconds = 5, .max = 4096};
+	char *text, *safe;
+	int status;
+	size_t n;
+
+	snprintf(match, sizeof(match), "_SYSTEMD_UNIT=%s.service",
+		 service_unit(s));
+	if (command_run(&c, &text, &status, NULL) < 0)
+		return;
+	n = strcspn(text, "\n");
+	/* Half a secret would not be known: they go before the line is cut. */
+	safe = redact_text(d->secrets, text, n, &n);
+	if (status == 0 && safe != NULL && n > 0)
+		find_shows(f, "its last words: %.200s", safe);
+	free(safe);
 	free(text);
 }
 
@@ -102,6 +132,7 @@ static int runs(const struct doctor *d, enum service s)
 			   .cache = d->cache,
 			   .listen = d->listen,
 			   .config = d->config,
+			   .agent = d->agent_path,
 			   .state = d->health};
 
 	if (s == SERVICE_AGENT && d->agent != NULL)
@@ -133,8 +164,19 @@ static const char *how_known(const struct doctor *d, enum service s, char *out,
 
 struct tally {
 	unsigned asked, up, down, unknown, unboot;
-	char names[96]; /* of those that do not run */
+	unsigned unheard; /* of those down: systemd says that they run */
+	char names[96];	  /* of those that do not run */
+	char units[96];	  /* their units, for journalctl */
+	char boot[160];	  /* units that do not start at boot */
 };
+
+static void add_name(char *list, size_t size, const char *between,
+		     const char *name)
+{
+	size_t n = strlen(list);
+
+	snprintf(list + n, size - n, "%s%s", n > 0 ? between : "", name);
+}
 
 static void look_at(const struct doctor *d, enum service s, struct tally *t,
 		    struct finding *f)
@@ -158,9 +200,8 @@ static void look_at(const struct doctor *d, enum service s, struct tally *t,
 	} else if (up == 0) {
 		f->down |= 1u << s;
 		t->down++;
-		snprintf(t->names + strlen(t->names),
-			 sizeof(t->names) - strlen(t->names), "%s%s",
-			 t->names[0] != '\0' ? ", " : "", name);
+		add_name(t->names, sizeof(t->names), ", ", name);
+		add_name(t->units, sizeof(t->units), " -u ", service_unit(s));
 		find_shows(f, "%s: %s", name,
 			   how_known(d, s, how, sizeof(how)));
 	} else {
@@ -172,11 +213,53 @@ static void look_at(const struct doctor *d, enum service s, struct tally *t,
 	if (u.known && up != 1)
 		find_shows(f, "systemd: %s.service is %s (%s, status %s)",
 			   service_unit(s), u.state, u.result, u.status);
+	t->unheard += up == 0 && u.known && strcmp(u.state, "active") == 0;
+	if (u.known && strcmp(u.state, "failed") == 0)
+		show_last_words(d, s, f);
 	if (u.known && !u.enabled) {
 		t->unboot++;
+		add_name(t->boot, sizeof(t->boot), " ", service_unit(s));
 		find_shows(f, "systemd: %s.service does not start at boot (%s)",
 			   service_unit(s), u.boot);
 	}
+}
+
+/* What a timer of ours says of itself, in a block of `systemctl show`. */
+static void look_at_timer(const char *block, struct tally *t, struct finding *f)
+{
+	char id[64], state[32], boot[32];
+
+	value_of(block, "Id", id, sizeof(id));
+	value_of(block, "ActiveState", state, sizeof(state));
+	value_of(block, "UnitFileState", boot, sizeof(boot));
+	if (strcmp(state, "active") != 0 || strcmp(boot, "enabled") == 0)
+		return;
+	t->unboot++;
+	add_name(t->boot, sizeof(t->boot), " ", id);
+	find_shows(f, "systemd: %s does not start at boot (%s)", id, boot);
+}
+
+/* Jobs that are done now and would not be after a boot. */
+static void look_at_timers(struct tally *t, struct finding *f)
+{
+	const char *const argv[] = {
+	    "systemctl",  "show", "-p", "Id,ActiveState,UnitFileState",
+	    "ps-*.timer", NULL};
+	struct command c = {.argv = argv, .seconds = 5, .max = 1u << 16};
+	char *text, *block, *end;
+	int status;
+
+	if (!have_systemd() || command_run(&c, &text, &status, NULL) < 0)
+		return;
+	for (block = text; status == 0 && block != NULL; block = end) {
+		end = strstr(block, "\n\n");
+		if (end != NULL) {
+			*end = '\0';
+			end += 2;
+		}
+		look_at_timer(block, t, f);
+	}
+	free(text);
 }
 
 /*
@@ -207,15 +290,20 @@ static void tell(const struct doctor *d, const struct tally *t,
 		 struct finding *f)
 {
 	if (t->down > 0) {
-		find_failed(f, was_refused(d, f) ? DOCTOR_LIKELY : DOCTOR_CAUSE,
+		/* A firewall may keep even us from one that runs. */
+		find_failed(f,
+			    was_refused(d, f) || t->unheard == t->down
+				? DOCTOR_LIKELY
+				: DOCTOR_CAUSE,
 			    "not running: %s", t->names);
 		find_next(f,
 			  "ps-doctor --fix starts what is down; if it ends "
-			  "again, its last words are in the log%s",
-			  have_systemd() ? " (journalctl -u NAME)" : "");
+			  "again, its last words are in the log%s%s",
+			  have_systemd() ? ": journalctl -u " : "",
+			  have_systemd() ? t->units : "");
 	} else if (t->unboot > 0) {
 		find_warned(f, "all run, not all start at boot");
-		find_next(f, "systemctl enable those that the evidence names");
+		find_next(f, "systemctl enable %s", t->boot);
 	} else if (t->up == 0) {
 		find_skipped(f, "cannot tell what runs");
 	} else {
@@ -234,29 +322,79 @@ void step_services(const struct doctor *d, struct finding *f)
 	for (s = 0; s < SERVICES; s++)
 		if ((d->services & (1u << s)) != 0)
 			look_at(d, (enum service)s, &t, f);
+	look_at_timers(&t, f);
 	tell(d, &t, f);
 }
 
 /* ---- start again ---- */
 
+/* The folder that ps.yaml says it is in the place of "/"; empty: none. */
+static void root_of(const struct doctor *d, char out[PLACE_PATH])
+{
+	static const char usual[] = SYSCONFDIR "/ps-toolkit/ps.yaml";
+	const char *path = d->conf != NULL ? conf_path(d->conf) : NULL;
+	char *whole = path != NULL ? realpath(path, NULL) : NULL;
+	size_t n = whole != NULL ? strlen(whole) : 0, m = sizeof(usual) - 1;
+
+	out[0] = '\0';
+	if (n > m && n - m < PLACE_PATH && strcmp(whole + n - m, usual) == 0)
+		snprintf(out, PLACE_PATH, "%.*s", (int)(n - m), whole);
+	free(whole);
+}
+
+/* Has ps-service(8) started it, there or on this machine? */
+static bool is_supervised(enum service s, const char *root)
+{
+	struct service_state state;
+	struct place p;
+	bool is;
+
+	if (place_open(&p, *root != '\0' ? root : NULL, false, NULL) < 0)
+		return false;
+	is = service_read(p.run, service_word(s), &state, NULL) == 0 &&
+	     state.state[0] != '\0';
+	place_close(&p);
+	return is;
+}
+
+/* The command as it is told: argv ends in NULL. */
+static void join_words(const char *const *argv, char *out, size_t size)
+{
+	size_t n = 0;
+
+	for (; *argv != NULL && n < size; argv++)
+		n += (size_t)snprintf(out + n, size - n, "%s%s",
+				      n > 0 ? " " : "", *argv);
+}
+
 int doctor_restart(const struct doctor *d, enum service s, char *words,
 		   size_t size, struct err *e)
 {
 	const char *name = service_unit(s), *own = d->restart[s];
+	char root[PLACE_PATH], said[256];
 	const char *const unit[] = {"systemctl", "restart", name, NULL};
 	const char *const shell[] = {"/bin/sh", "-c", own, NULL};
-	struct command c = {.argv = own != NULL ? shell : unit,
-			    .seconds = RESTART_S,
-			    .max = 4096};
+	const char *const here[] = {"ps-service", "restart", service_word(s),
+				    NULL};
+	const char *const there[] = {"ps-service", "restart",	    "--root",
+				     root,	   service_word(s), NULL};
+	struct command c = {.seconds = RESTART_S, .max = 4096};
 	struct unit u;
 	char *text;
 	int rc, status;
 
+	root_of(d, root);
 	ask_systemd(s, &u);
-	if (own == NULL && !u.known) {
+	if (own != NULL)
+		c.argv = shell;
+	else if (is_supervised(s, root))
+		c.argv = root[0] != '\0' ? there : here;
+	else if (u.known)
+		c.argv = unit;
+	if (c.argv == NULL) {
 		rc = err_set(e, PS_UNAVAILABLE,
-			     "%s: no unit of systemd, and no "
-			     "command is configured",
+			     "%s: no unit of systemd, not started by "
+			     "ps-service, and no command is configured",
 			     name);
 		err_hint(e,
 			 "start it by hand, or give doctor.restart.%s in "
@@ -267,13 +405,12 @@ int doctor_restart(const struct doctor *d, enum service s, char *words,
 	rc = command_run(&c, &text, &status, e);
 	if (rc < 0)
 		return rc;
+	join_words(c.argv == shell ? shell + 2 : c.argv, said, sizeof(said));
 	text[strcspn(text, "\n")] = '\0';
 	if (status != 0)
 		rc = err_set(e, PS_UNAVAILABLE, "%s: %s ended with %d: %s",
-			     name, own != NULL ? own : "systemctl restart",
-			     status, text);
-	snprintf(words, size, "%s: %s", name,
-		 own != NULL ? own : "systemctl restart");
+			     name, said, status, text);
+	snprintf(words, size, "%s: %s", name, said);
 	free(text);
 	return rc;
 }

@@ -3,11 +3,16 @@
 #include "config.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
+#include <grp.h>
 #include <netdb.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "doctor/steps.h"
 #include "vault/probe.h"
@@ -59,6 +64,34 @@ static void show_service(const struct doctor *d, struct finding *f)
 		   plain, text);
 }
 
+/*
+ * What root may do says nothing of the services, whose user owns the cache.
+ * The step has a process of its own, which is that user from here on. An
+ * installation that is to come (it has steps of its own) has no such user yet.
+ */
+static char service_user[64];
+
+static void be_service(const struct doctor *d, struct finding *f)
+{
+	const struct passwd *p;
+	struct stat st;
+
+	if (d->steps != NULL || geteuid() != 0 || d->cache == NULL ||
+	    stat(d->cache, &st) < 0 || st.st_uid == 0)
+		return;
+	p = getpwuid(st.st_uid);
+	if (p == NULL)
+		return;
+	snprintf(service_user, sizeof(service_user), "%s", p->pw_name);
+	if (initgroups(p->pw_name, p->pw_gid) < 0 || setgid(p->pw_gid) < 0 ||
+	    setuid(p->pw_uid) < 0)
+		find_shows(f, "tried as root, not as %s: %s", service_user,
+			   strerror(errno));
+	else
+		find_shows(f, "tried as %s, who the services are",
+			   service_user);
+}
+
 static void judge(const struct doctor *d, struct finding *f,
 		  const struct err *e)
 {
@@ -69,6 +102,11 @@ static void judge(const struct doctor *d, struct finding *f,
 		find_error(f, DOCTOR_LIKELY, e);
 	else
 		find_error(f, DOCTOR_CAUSE, e);
+	if (d->vault[0] == '/' && e->code == PS_NOPERM && *service_user != '\0')
+		find_next(f,
+			  "it has to belong to the user of the services: "
+			  "chown -R %s: %s",
+			  service_user, d->vault);
 	if (f->next[0] == '\0' && e->code == PS_TEMPFAIL)
 		find_next(f, "the service answers and does not do it: see its "
 			     "status page and its limits; uploads are tried "
@@ -99,6 +137,8 @@ void step_store(const struct doctor *d, struct finding *f)
 {
 	if (d->vault == NULL)
 		find_skipped(f, "no vault in ps.yaml");
-	else
+	else {
+		be_service(d, f);
 		vault_each(d, f, look_at);
+	}
 }

@@ -9,32 +9,10 @@
 #include <unistd.h>
 
 #include "base/rate.h"
-#include "base/units.h"
 #include "doctor/steps.h"
-#include "vault/settings.h"
+#include "pipeline/vault-settings.h"
 
 #define LINES_EACH 4 /* of evidence, of a vault that is not well */
-
-/* What the list does not say is taken from store: and proxy:. */
-static void settle(const struct store_settings *base,
-		   const struct plan_vault *v)
-{
-	uint64_t seconds;
-
-	store_settings = *base;
-	if (v->endpoint != NULL)
-		store_settings.endpoint = v->endpoint;
-	if (v->credentials != NULL)
-		store_settings.credentials = v->credentials;
-	if (v->ca_file != NULL)
-		store_settings.ca_file = v->ca_file;
-	if (v->proxy != NULL)
-		store_settings.proxy = v->proxy;
-	if (v->proxy_auth != NULL)
-		store_settings.proxy_auth = v->proxy_auth;
-	if (v->retry_for != NULL && parse_duration(v->retry_for, &seconds))
-		store_settings.retry_for = seconds;
-}
 
 void vault_at(const struct doctor *d, unsigned i, struct doctor *ret)
 {
@@ -49,7 +27,7 @@ void vault_at(const struct doctor *d, unsigned i, struct doctor *ret)
 	ret->vault_name = v->name;
 	if (v->limit_rate != NULL && parse_rate(v->limit_rate, &rate))
 		ret->limit_rate = rate;
-	settle(&d->settings, v);
+	vault_settle(&d->settings, v);
 }
 
 void vault_first(struct doctor *d)

@@ -73,10 +73,16 @@ static void headline(const struct rule *rule, int64_t value, struct alert *a)
 	const char *gap = strstr(rule->what, "%s");
 	char text[48];
 
+	a->next = rule->next;
+	if (rule->metric == METRIC_CERT_DAYS && value < 0) {
+		rule_value(rule, -value, text, sizeof(text));
+		snprintf(a->what, sizeof(a->what),
+			 "the certificate expired %s ago", text);
+		return;
+	}
 	rule_value(rule, value, text, sizeof(text));
 	snprintf(a->what, sizeof(a->what), "%.*s%s%s", (int)(gap - rule->what),
 		 rule->what, text, gap + 2);
-	a->next = rule->next;
 }
 
 /* Those of the newest sample, by name. */

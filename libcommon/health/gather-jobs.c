@@ -17,22 +17,27 @@
 
 #define ID_TEXT (2 * SEG_KEY_ID_LEN + 1)
 
-#define SINCE "heartbeat.since"
+#define FILE_SIZE 32
 
 /* Their files; a name is what stands behind the dot, if any. */
-static const char *const files[GATHER_JOBS + 1] = {
-    "job.prune", "job.verify", "job.drill", "job.key-kit", "heartbeat"};
+static const char *const files[GATHER_JOBS + 1] = {"job.prune", "job.verify",
+						   "job.drill", "job.key-kit",
+						   "job.renew", "heartbeat"};
+
+static const char *name_of(int job)
+{
+	const char *dot = strchr(files[job], '.');
+
+	return dot != NULL ? dot + 1 : files[job];
+}
 
 int gather_job(const char *name)
 {
 	int i;
 
-	for (i = 0; i <= GATHER_JOBS; i++) {
-		const char *dot = strchr(files[i], '.');
-
-		if (strcmp(dot != NULL ? dot + 1 : files[i], name) == 0)
+	for (i = 0; i <= GATHER_JOBS; i++)
+		if (strcmp(name_of(i), name) == 0)
 			return i;
-	}
 	return -1;
 }
 
@@ -48,20 +53,6 @@ int gather_stamp(int dirfd, int job, struct err *e)
 	rc = futimens(fd, NULL) < 0 ? err_sys(e, 0, "%s", name) : 0;
 	close(fd);
 	return rc;
-}
-
-void gather_job_ages(const struct gather *g, int64_t now, struct sample *ret)
-{
-	char path[PATH_MAX];
-	struct stat st;
-	int i;
-
-	for (i = 0; i < GATHER_JOBS; i++) {
-		snprintf(path, sizeof(path), "%s/%s", g->state, files[i]);
-		if (stat(path, &st) == 0)
-			ret->values[METRIC_JOB_PRUNE + i] =
-			    now > st.st_mtime ? now - st.st_mtime : 0;
-	}
 }
 
 int gather_stamp_kit(int dirfd, const char *id, struct err *e)
@@ -109,26 +100,56 @@ void gather_kit(const struct gather *g, int64_t now, struct sample *ret)
 	keyring_free(keys);
 }
 
-/* ---- the heartbeat ---- */
+/* ---- what is expected ---- */
 
-int gather_expect_heartbeat(int dirfd, bool expected, struct err *e)
+static void since_file(int job, char out[FILE_SIZE])
 {
+	snprintf(out, FILE_SIZE, "%s.since", files[job]);
+}
+
+int gather_expect(int dirfd, int job, bool expected, struct err *e)
+{
+	char name[FILE_SIZE];
 	int fd;
 
+	since_file(job, name);
 	if (!expected) {
-		if (unlinkat(dirfd, SINCE, 0) < 0 && errno != ENOENT)
-			return err_sys(e, 0, SINCE);
+		if (unlinkat(dirfd, name, 0) < 0 && errno != ENOENT)
+			return err_sys(e, 0, "%s", name);
 		return 0;
 	}
-	fd =
-	    openat(dirfd, SINCE, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	if (fd < 0 && errno != EEXIST)
-		return err_sys(e, 0, SINCE);
+		return err_sys(e, 0, "%s", name);
 	if (fd >= 0) {
 		(void)futimens(fd, NULL);
 		close(fd);
 	}
 	return 0;
+}
+
+/* Is it one of the words of "receive,verify"? */
+static bool is_word(const char *list, const char *word)
+{
+	size_t n = strlen(word);
+
+	while (list != NULL && *list != '\0') {
+		list += strspn(list, ", ");
+		if (strncmp(list, word, n) == 0 &&
+		    strchr(", ", list[n]) != NULL)
+			return true;
+		list += strcspn(list, ", ");
+	}
+	return false;
+}
+
+int gather_expect_jobs(int dirfd, const char *names, struct err *e)
+{
+	int i, rc = 0;
+
+	for (i = 0; rc == 0 && i < GATHER_JOBS; i++)
+		rc = gather_expect(dirfd, i, is_word(names, name_of(i)), e);
+	return rc;
 }
 
 static int64_t changed(const char *state, const char *name)
@@ -140,13 +161,29 @@ static int64_t changed(const char *state, const char *name)
 	return stat(path, &st) == 0 ? st.st_mtime : 0;
 }
 
-int64_t gather_heartbeat_age(const char *state, int64_t now)
+/* Since the last success, or since one is expected. */
+static int64_t age(const char *state, int job, int64_t now)
 {
-	int64_t at = changed(state, files[GATHER_HEARTBEAT]);
-	int64_t since = changed(state, SINCE);
+	int64_t at = changed(state, files[job]), since;
+	char name[FILE_SIZE];
 
+	since_file(job, name);
+	since = changed(state, name);
 	at = at > since ? at : since;
 	if (at == 0)
 		return METRIC_UNKNOWN;
 	return now > at ? now - at : 0;
+}
+
+int64_t gather_heartbeat_age(const char *state, int64_t now)
+{
+	return age(state, GATHER_HEARTBEAT, now);
+}
+
+void gather_job_ages(const struct gather *g, int64_t now, struct sample *ret)
+{
+	int i;
+
+	for (i = 0; i < GATHER_JOBS; i++)
+		ret->values[METRIC_JOB_PRUNE + i] = age(g->state, i, now);
 }

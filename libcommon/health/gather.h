@@ -40,28 +40,27 @@ int gather_cache(const struct gather *g, struct disks *disks, int64_t now,
 void gather_services(const struct gather *g, int64_t now, struct sample *ret);
 
 /*
- * The last heartbeat that the configuration server answered: it is stamped as
- * a job is, as "heartbeat". Where a configuration server is named one is
- * expected, from when that was first seen: tells gather_heartbeat_age().
- */
-int gather_expect_heartbeat(int dirfd, bool expected, struct err *e);
-/* Seconds; METRIC_UNKNOWN: none is expected, or none yet. */
-int64_t gather_heartbeat_age(const char *state, int64_t now);
-
-/*
  * Scheduled jobs whose silence is an alarm: "prune", "verify", "drill",
- * "key-kit". Each stamps its last success (the time of change of the file
- * job.NAME in the folder of state); one that never did is not expected.
+ * "key-kit", "renew". Each stamps its last success (the time of change of the
+ * file job.NAME in the folder of state). One that never did is expected from
+ * when it was first said to be (job.NAME.since), or not at all. The last
+ * heartbeat that the configuration server answered is stamped as a job is.
  */
-#define GATHER_JOBS 4
+#define GATHER_JOBS 5
 #define GATHER_HEARTBEAT GATHER_JOBS /* one more that can be stamped */
 /* The index of a job, or GATHER_HEARTBEAT; -1: there is none of that name. */
 int gather_job(const char *name);
+/* Says from now on that it is expected, or not. */
+int gather_expect(int dirfd, int job, bool expected, struct err *e);
+/* Those jobs that `names` has ("receive,verify"), and no others. */
+int gather_expect_jobs(int dirfd, const char *names, struct err *e);
 /* Stamps it, now. */
 int gather_stamp(int dirfd, int job, struct err *e);
 /* Stamps "key-kit" with the id of the newest key that the kit has. */
 int gather_stamp_kit(int dirfd, const char *id, struct err *e);
 void gather_job_ages(const struct gather *g, int64_t now, struct sample *ret);
+/* Seconds; METRIC_UNKNOWN: none is expected, or none yet. */
+int64_t gather_heartbeat_age(const char *state, int64_t now);
 /* Has the newest key of the key file a kit? Unknown when it cannot be read. */
 void gather_kit(const struct gather *g, int64_t now, struct sample *ret);
 

@@ -69,6 +69,8 @@ static const struct {
 			  "Since a restore was tried with success"},
     [METRIC_JOB_KEY_KIT] = {"job_key_kit_age_seconds",
 			    "Since the key kit was made or checked"},
+    [METRIC_JOB_RENEW] = {"job_renew_age_seconds",
+			  "Since renewed certificates were looked for"},
     [METRIC_KEY_NO_KIT] = {"key_without_kit_seconds",
 			   "Age of the newest key when no kit has it"},
     [METRIC_SINGLE_WRITER] = {"vaults_single_writer",

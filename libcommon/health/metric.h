@@ -50,6 +50,7 @@ enum metric {
 	METRIC_JOB_VERIFY,
 	METRIC_JOB_DRILL,
 	METRIC_JOB_KEY_KIT,
+	METRIC_JOB_RENEW,
 	METRIC_KEY_NO_KIT, /* seconds of the newest key without one; 0: has */
 	METRIC_SINGLE_WRITER, /* vaults that refuse no second create */
 	/* Counters that only grow, from which the next sample makes rates. */

@@ -72,6 +72,42 @@ static bool is_usual(const char *config)
 	       (env != NULL && strcmp(config, env) == 0);
 }
 
+/* The places that its environment names, as ps-service(8) sets them. */
+static void look_at_environment(const char *proc, const char *pid,
+				const struct process_ask *q, bool *named,
+				bool *ours)
+{
+	static const char *const names[] = {"PS_CONFIG=", "PS_AGENT_CONFIG="};
+	char text[ARGS_MAX];
+	size_t n = slurp(proc, pid, "environ", text, sizeof(text));
+	const char *at;
+	unsigned k, i;
+
+	for (at = text; at < text + n; at += strlen(at) + 1)
+		for (k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
+			size_t len = strlen(names[k]);
+
+			/* Empty: no file is read. */
+			if (strncmp(at, names[k], len) != 0 || at[len] == '\0')
+				continue;
+			*named = true;
+			for (i = 0; i < PROCESS_PLACES; i++)
+				*ours |= same_place(proc, pid, at + len,
+						    q->places[i]);
+		}
+}
+
+/* It is in a container, which has usual places of its own. */
+static bool is_elsewhere(const char *proc, const char *pid)
+{
+	char path[PATH_MAX];
+	struct stat a, b;
+
+	snprintf(path, sizeof(path), "%s/%.20s/root", proc, pid);
+	return stat(path, &a) == 0 && stat("/", &b) == 0 &&
+	       (a.st_dev != b.st_dev || a.st_ino != b.st_ino);
+}
+
 /* Its arguments, when it has the name already. */
 static bool is_it(const char *proc, const char *pid,
 		  const struct process_ask *q)
@@ -90,7 +126,10 @@ static bool is_it(const char *proc, const char *pid,
 		for (i = 0; i < PROCESS_PLACES; i++)
 			ours |= same_place(proc, pid, value, q->places[i]);
 	}
-	return said && (ours || (!named && is_usual(q->places[0])));
+	if (said && !named)
+		look_at_environment(proc, pid, q, &named, &ours);
+	return said && (ours || (!named && is_usual(q->places[0]) &&
+				 !is_elsewhere(proc, pid)));
 }
 
 static unsigned look_at(const char *proc, const char *pid,

@@ -101,6 +101,17 @@ const char *role_config_server(const struct conf *c)
 	return host != NULL && *host != '\0' ? host : NULL;
 }
 
+const char *role_of(const struct conf *c)
+{
+	const char *role = c != NULL ? conf_get(c, "health.role") : NULL;
+
+	if (role != NULL)
+		return role;
+	return c != NULL && conf_get(c, "config.listen") != NULL
+		   ? "configuration"
+		   : ROLE_DEFAULT;
+}
+
 unsigned role_services(const struct conf *c, const char *role, const char *list)
 {
 	const struct role *r;
@@ -109,9 +120,7 @@ unsigned role_services(const struct conf *c, const char *role, const char *list)
 
 	if (list != NULL && services_parse(list, &set, &bad))
 		return set;
-	if (role == NULL && c != NULL)
-		role = conf_get(c, "health.role");
-	r = role != NULL ? role_find(role) : NULL;
+	r = role_find(role != NULL ? role : role_of(c));
 	set = (r != NULL ? r : &roles[0])->services;
 	if (role_config_server(c) == NULL)
 		set &= ~BIT(HEARTBEAT);

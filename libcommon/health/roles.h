@@ -53,10 +53,15 @@ bool services_parse(const char *list, unsigned *ret, const char **ret_bad);
 const char *role_config_server(const struct conf *c);
 
 /*
+ * The role that ps.yaml tells; without, who has config.listen is a
+ * configuration server, and others have ROLE_DEFAULT.
+ */
+const char *role_of(const struct conf *c);
+
+/*
  * What must run: `list` when it is not NULL (all of it must be words), else
- * what the table has for the role (NULL: that of ps.yaml, else
- * ROLE_DEFAULT). Where no configuration server is named the table's heartbeat
- * is left out.
+ * what the table has for the role (NULL: role_of()). Where no configuration
+ * server is named the table's heartbeat is left out.
  */
 unsigned role_services(const struct conf *c, const char *role,
 		       const char *list);

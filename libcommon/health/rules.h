@@ -42,7 +42,7 @@ struct rule {
 	const char *next; /* what to do */
 };
 
-#define RULES_MAX 24
+#define RULES_MAX 32
 
 struct rules {
 	struct rule items[RULES_MAX];

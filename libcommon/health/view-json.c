@@ -3,6 +3,7 @@
 #include <jansson.h>
 
 #include "base/units.h"
+#include "health/churn.h"
 #include "health/view.h"
 
 static json_t *json_time(int64_t seconds)
@@ -31,6 +32,22 @@ static json_t *json_alert(const struct health *h, const struct alert *a)
 	    json_time(acked ? a->acked_until : 0));
 }
 
+/* By the longest time that is known: null when that is under a quarter hour. */
+static json_t *json_churn(const struct disk_record *r)
+{
+	static const unsigned minutes[] = {DISK_MINUTES, 60, 15};
+	struct churn c;
+	int64_t rate;
+	size_t i;
+
+	churn_clear(&c, r->seen / 60);
+	churn_add(&c, r);
+	for (i = 0; i < sizeof(minutes) / sizeof(minutes[0]); i++)
+		if (churn_rate(&c, 0, minutes[i], &rate))
+			return json_integer(rate * 86400);
+	return json_null();
+}
+
 static int add_disk(void *ctx, const struct disk_record *r, struct err *e)
 {
 	json_t *list = ctx;
@@ -41,13 +58,14 @@ static int add_disk(void *ctx, const struct disk_record *r, struct err *e)
 	if (json_array_append_new(
 		list,
 		json_pack(
-		    "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:b, s:b, "
-		    "s:b}",
+		    "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:b, "
+		    "s:b, s:b}",
 		    "machine", r->machine, "disk", r->disk, "accepted",
 		    (json_int_t)r->accepted, "stored", (json_int_t)r->stored,
 		    "pending_bytes", (json_int_t)m.pending, "lag_seconds",
 		    (json_int_t)m.lag, "changed_bytes", (json_int_t)r->changed,
-		    "crash_point", json_time(r->crash_point), "app_point",
+		    "churn_bytes_per_day", json_churn(r), "crash_point",
+		    json_time(r->crash_point), "app_point",
 		    json_time(r->app_point), "held", (m.flags & DISK_HELD) != 0,
 		    "unseated", (m.flags & DISK_UNSEATED) != 0, "initial",
 		    (m.flags & DISK_INITIAL) != 0)) < 0)

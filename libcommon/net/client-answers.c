@@ -177,6 +177,8 @@ static int handle(struct put *p, const struct client_answer *a, struct err *e)
 	p->since_ns = mono_now_ns();
 	if (f.heartbeat)
 		return client_judge(&p->c, a, e);
+	if (a->busy_ms >= 0)
+		report_server(p->o->report, a->busy_ms);
 	switch (a->status) {
 	case 200:
 	case 409:
@@ -218,6 +220,11 @@ int put_take_answers(struct put *p, struct err *e)
 		if (rc == 0) {
 			rc = handle(p, &a, e);
 			client_answer_free(&a);
+		}
+		/* Nothing more comes: what is left is sent another time. */
+		if (rc == 0 && p->wait.code != 0 && p->c.head.close) {
+			p->n = 0;
+			break;
 		}
 	}
 	return rc;

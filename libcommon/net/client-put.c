@@ -296,6 +296,8 @@ static void report_segment(struct put *p, const struct seg_header *h)
 	memcpy(r->machine, h->machine, NAME_SIZE);
 	memcpy(r->disk, h->disk, NAME_SIZE);
 	r->seq = h->seq;
+	if (r->served_ns == 0)
+		r->served_ns = mono_now_ns();
 	report_state(r, p->later.code != 0 ? REPORT_WAITING : REPORT_SENDING);
 }
 
@@ -423,7 +425,9 @@ static int finish(struct put *p, int rc, struct err *e)
 	}
 	if (p->wait.code == 0)
 		p->wait = p->later;
-	if (p->wait.code != 0 && (rc == 0 || rc == -p->wait.code)) {
+	/* Who says so may close the connection while we send. */
+	if (p->wait.code != 0 &&
+	    (rc == 0 || rc == -p->wait.code || rc == -PS_UNAVAILABLE)) {
 		*e = p->wait;
 		rc = -p->wait.code;
 	}

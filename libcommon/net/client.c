@@ -248,6 +248,9 @@ int client_answer_body(struct client *c, struct client_answer *a, struct err *e)
 	field = http_field(&c->head, "Retry-After");
 	if (field != NULL && parse_u64(field, 86400, &n))
 		a->retry_s = (unsigned)n;
+	field = http_field(&c->head, "PS-Busy");
+	a->busy_ms =
+	    field != NULL && parse_u64(field, 1u << 31, &n) ? (int64_t)n : -1;
 	field = http_field(&c->head, "PS-Cause");
 	if (field != NULL)
 		snprintf(a->cause, sizeof(a->cause), "%s", field);

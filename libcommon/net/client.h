@@ -68,6 +68,7 @@ struct client_answer {
 	char *body; /* with a NUL behind it; client_answer_free() */
 	size_t len;
 	unsigned retry_s;	       /* Retry-After; 0: none */
+	int64_t busy_ms;	       /* PS-Busy, see session.c; -1: none */
 	char cause[CLIENT_CAUSE_SIZE]; /* PS-Cause; empty: none */
 };
 

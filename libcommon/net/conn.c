@@ -25,6 +25,39 @@ static int set_nonblock(int fd)
 	return flags < 0 ? -1 : fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }
 
+/* Each message of the handshake's protocol, also behind the handshake. */
+static void on_message(int write, int version, int type, const void *buf,
+		       size_t n, SSL *ssl, void *arg)
+{
+	struct conn *c = arg;
+
+	(void)version;
+	(void)ssl;
+	if (write || type != SSL3_RT_HANDSHAKE || n < 1 ||
+	    *(const uint8_t *)buf != SSL3_MT_KEY_UPDATE)
+		return;
+	c->keys++;
+	if (c->keys > CONN_KEYS + c->in_bytes / CONN_KEYS_BYTES)
+		c->floods = true;
+}
+
+/* Before OpenSSL reads more: the one place where it can be stopped. */
+static long on_read(BIO *b, int oper, const char *p, size_t len, int i, long l,
+		    int ret, size_t *done)
+{
+	const struct conn *c = (const struct conn *)BIO_get_callback_arg(b);
+
+	(void)p;
+	(void)len;
+	(void)i;
+	(void)l;
+	(void)done;
+	if (oper != BIO_CB_READ || !c->floods)
+		return ret;
+	BIO_clear_retry_flags(b);
+	return -1;
+}
+
 int conn_open(struct conn *c, SSL_CTX *ctx, int rfd, int wfd, const char *peer,
 	      struct err *e)
 {
@@ -43,6 +76,10 @@ int conn_open(struct conn *c, SSL_CTX *ctx, int rfd, int wfd, const char *peer,
 		c->ssl = NULL;
 		return tls_err(e, PS_TEMPFAIL, peer);
 	}
+	BIO_set_callback_ex(r, on_read);
+	BIO_set_callback_arg(r, (char *)c);
+	SSL_set_msg_callback(c->ssl, on_message);
+	SSL_set_msg_callback_arg(c->ssl, c);
 	SSL_set_bio(c->ssl, r, w);
 	return 0;
 }
@@ -104,7 +141,7 @@ static bool trickles(struct conn *c)
 	       took < c->idle_ns;
 }
 
-int conn_wait(struct conn *c, short want, struct err *e)
+static int wait_for(struct conn *c, short want, struct err *e)
 {
 	struct pollfd p = {want == POLLOUT ? c->wfd : c->rfd, want, 0};
 	int64_t begun = mono_now_ns();
@@ -138,6 +175,16 @@ int conn_wait(struct conn *c, short want, struct err *e)
 	}
 }
 
+int conn_wait(struct conn *c, short want, struct err *e)
+{
+	int64_t begun = mono_now_ns();
+	int rc = wait_for(c, want, e);
+
+	if (want == POLLIN)
+		c->starved_ns += mono_now_ns() - begun;
+	return rc;
+}
+
 /*
  * What a call of OpenSSL that did not succeed means: 0 with *want when it
  * has to be repeated, or the peer has closed (eof); else -CODE.
@@ -160,6 +207,9 @@ static int outcome(struct conn *c, int ret, short *want, struct err *e)
 		c->broken = true;
 		errno = sys;
 		ERR_clear_error();
+		if (c->floods)
+			return err_set(e, PS_PROTOCOL,
+				       "%s: new keys again and again", c->peer);
 		if (sys == 0)
 			return err_set(e, PS_UNAVAILABLE,
 				       "%s: the connection was cut", c->peer);

@@ -27,6 +27,14 @@ struct conn {
 	bool broken;	     /* an error: nothing more can be sent */
 	uint64_t in_bytes, out_bytes; /* inside TLS */
 	/*
+	 * New keys that the peer has sent (RFC 8446, 4.6.3). OpenSSL goes on
+	 * to read behind one, without an end and past any deadline, while they
+	 * come; so there may be CONN_KEYS and one more for each
+	 * CONN_KEYS_BYTES, which is more often than any cipher needs it.
+	 */
+	uint64_t keys;
+	bool floods;
+	/*
 	 * Server only (else NULL): set by the handler of SIGTERM, which is
 	 * blocked but in waits, where `mask` lets it in. A wait outside of a
 	 * request then fails; inside of one (busy) it goes on for at most
@@ -43,16 +51,22 @@ struct conn {
 	unsigned waits;	    /* since the last look */
 	uint64_t had_bytes; /* then */
 	int64_t looked_ns;
-	int64_t stop_ns; /* when the stop was seen; 0: not yet */
+	int64_t starved_ns; /* all waits for bytes of the peer together */
+	int64_t stop_ns;    /* when the stop was seen; 0: not yet */
 };
 
+#define CONN_KEYS 16
+#define CONN_KEYS_BYTES (16 * 1024 * 1024)
 #define CONN_WAITS 64
 #define CONN_WAITS_BYTES 4096
 #define CONN_WAITS_NS (300 * INT64_C(1000000000))
 #define CONN_STOP_NS (20 * INT64_C(1000000000))
 #define CONN_STOP_IDLE_NS (2 * INT64_C(1000000000))
 
-/* Takes descriptors over which TLS is spoken, and makes them non-blocking. */
+/*
+ * Takes descriptors over which TLS is spoken, and makes them non-blocking. The
+ * connection stays where it is until conn_close().
+ */
 int conn_open(struct conn *c, SSL_CTX *ctx, int rfd, int wfd, const char *peer,
 	      struct err *e);
 /* The same without TLS, over one descriptor. */

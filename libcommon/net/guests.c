@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +16,11 @@
 #include "cache/cache.h"
 #include "net/channel.h"
 #include "net/guests.h"
+#include "net/http.h"
+
+/* For whom there is no room: these are few, or one that closes makes some. */
+#define LATER_CONNECTIONS_S 5
+#define LATER_LOGINS_S 2
 
 /* ---- words ---- */
 
@@ -218,11 +224,42 @@ unsigned guests_of_machine(const struct guests *g, const char *machine)
 	return n;
 }
 
+/* Why a machine that has logged in is not served, and for how long. */
+struct later {
+	const char *cause;
+	unsigned retry_s;
+	char words[160];
+};
+
+/*
+ * The gate hands it through as the answer to the first request, and ends. A
+ * peer that is only fast waits then; one that does not has paid at the door.
+ */
+static void turn_away(struct guest *it, const struct later *l)
+{
+	char date[HTTP_DATE_SIZE], text[640];
+	int n;
+
+	http_date(time_now_ns() / NS_PER_S, date);
+	n = snprintf(text, sizeof(text),
+		     "HTTP/1.1 503 %s\r\nDate: %s\r\nPS-Cause: %s\r\n"
+		     "Retry-After: %u\r\nContent-Type: text/plain\r\n"
+		     "Content-Length: %zu\r\nConnection: close\r\n\r\n%s\n",
+		     http_reason(503), date, l->cause, l->retry_s,
+		     strlen(l->words) + 1, l->words);
+	if (n > 0 && (size_t)n < sizeof(text))
+		(void)!send(it->relay, text, (size_t)n,
+			    MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(it->relay);
+	it->relay = -1;
+}
+
 struct guest *guests_logged_in(struct guests *g, uint64_t number,
 			       const char *machine)
 {
+	struct later l = {"connections", LATER_CONNECTIONS_S, ""};
 	struct guest *it = NULL;
-	char words[160] = "";
+	char words[176];
 	unsigned i;
 
 	for (i = 0; i < g->max; i++)
@@ -233,24 +270,27 @@ struct guest *guests_logged_in(struct guests *g, uint64_t number,
 	    it->relay < 0 || machine[0] == '\0')
 		return NULL;
 	door_known(g->door, &it->key, mono_now_ns());
-	if (g->known >= g->srv->max_connections)
-		snprintf(words, sizeof(words), "closed: %u connections already",
+	if (g->known >= g->srv->max_connections) {
+		snprintf(l.words, sizeof(l.words), "%u connections already",
 			 g->known);
-	else if (guests_of_machine(g, machine) >= GUESTS_PER_MACHINE)
-		snprintf(words, sizeof(words),
-			 "closed: %s has %d connections already", machine,
+	} else if (guests_of_machine(g, machine) >= GUESTS_PER_MACHINE) {
+		snprintf(l.words, sizeof(l.words),
+			 "%s has %d connections already", machine,
 			 GUESTS_PER_MACHINE);
-	else if (!door_login(g->door, &it->key, machine, mono_now_ns()))
-		snprintf(words, sizeof(words), "closed: %s logs in too often",
+	} else if (!door_login(g->door, &it->key, machine, mono_now_ns())) {
+		l.cause = "logins";
+		l.retry_s = LATER_LOGINS_S;
+		snprintf(l.words, sizeof(l.words), "%s logs in too often",
 			 machine);
+	}
 	snprintf(it->machine, sizeof(it->machine), "%s", machine);
 	g->strangers--;
 	g->known++;
-	if (words[0] == '\0')
+	if (l.words[0] == '\0')
 		return it;
+	snprintf(words, sizeof(words), "closed: %s", l.words);
 	guests_log(g, it, getpid(), words);
-	close(it->relay); /* the gate sees it, and ends */
-	it->relay = -1;
+	turn_away(it, &l);
 	return NULL;
 }
 

@@ -37,6 +37,9 @@ struct report {
 	int64_t since_ns; /* of the bytes that the rate is made of */
 	uint64_t since_bytes;
 	double rate;
+	int64_t served_ns; /* of the last answer; 0: nothing was sent yet */
+	double server;	   /* share of the time in which it was busy for us */
+	bool server_known;
 };
 
 /* Writes it, when something is new or a second is over. */
@@ -45,6 +48,8 @@ void report_tick(struct report *r);
 void report_state(struct report *r, enum report_state state);
 /* Why: what the server has said, or our own word. */
 void report_cause(struct report *r, const char *cause, unsigned retry_s);
+/* The server was busy for so long with the segment that it answers now. */
+void report_server(struct report *r, int64_t busy_ms);
 /* The last word: done (0), told to wait (-PS_TEMPFAIL), else failed. */
 void report_end(struct report *r, int rc, const struct err *e);
 

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -91,7 +92,10 @@ int sandbox_drop(const struct sandbox_user *u, struct err *e)
 #define FS_IOCTL_DEV (UINT64_C(1) << 15) /* ABI 5 */
 #define NET_ALL UINT64_C(3)		 /* ABI 4: bind and connect by TCP */
 #define SCOPE_ALL UINT64_C(3)		 /* ABI 6: abstract sockets, signals */
+#define NET_CONNECT UINT64_C(2)
 #define RULE_PATH_BENEATH 1
+#define RULE_NET_PORT 2
+#define PORT_DNS 53
 
 #define FS_READ (FS_READ_FILE | FS_READ_DIR)
 #define FS_WRITE                                                               \
@@ -100,6 +104,10 @@ int sandbox_drop(const struct sandbox_user *u, struct err *e)
 
 struct ruleset {
 	uint64_t fs, net, scoped;
+};
+
+struct port_rule {
+	uint64_t allowed, port;
 };
 
 struct beneath {
@@ -124,19 +132,44 @@ static int allow(int set, int dirfd, uint64_t rights, struct err *e)
 	return 0;
 }
 
-/*
- * Handles all that this kernel knows, and allows `rights` in the folders, and
- * reading in `readable` (-1: none).
- */
-static int restrict_files(const int *dirs, size_t n, uint64_t rights,
-			  int readable, uint64_t scoped, struct err *e)
+/* A folder, or a file by itself. */
+static int allow_reading(int set, int fd, struct err *e)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(e, PS_SOFTWARE, "Landlock");
+	return allow(set, fd, S_ISDIR(st.st_mode) ? FS_READ : FS_READ_FILE, e);
+}
+
+static int allow_port(int set, unsigned port, struct err *e)
+{
+	struct port_rule rule = {NET_CONNECT, port};
+
+	if (syscall(SYS_landlock_add_rule, set, RULE_NET_PORT, &rule, 0) < 0)
+		return err_sys(e, PS_SOFTWARE, "Landlock");
+	return 0;
+}
+
+/* What is left of files and network. */
+struct allowed {
+	const int *dirs;
+	size_t n;
+	uint64_t rights;     /* in the folders */
+	const int *readable; /* besides */
+	size_t nreadable;
+	unsigned port; /* to connect to, and that of DNS; 0: none */
+	uint64_t scoped;
+};
+
+/* A set of rules that handles all that this kernel knows; -CODE. */
+static int make_set(int abi, const struct allowed *a, uint64_t *ret_fs,
+		    struct err *e)
 {
 	struct ruleset r = {.fs = FS_ABI_1};
-	int abi = landlock_abi(), set, rc = 0;
-	size_t size = sizeof(r.fs), i;
+	size_t size = sizeof(r.fs);
+	int set;
 
-	if (abi == 0)
-		return 0; /* told at the start */
 	if (abi >= 2)
 		r.fs |= FS_REFER;
 	if (abi >= 3)
@@ -148,16 +181,35 @@ static int restrict_files(const int *dirs, size_t n, uint64_t rights,
 	if (abi >= 5)
 		r.fs |= FS_IOCTL_DEV;
 	if (abi >= 6) {
-		r.scoped = scoped;
+		r.scoped = a->scoped;
 		size += sizeof(r.scoped);
 	}
+	*ret_fs = r.fs;
 	set = (int)syscall(SYS_landlock_create_ruleset, &r, size, 0);
+	return set < 0 ? err_sys(e, PS_SOFTWARE, "Landlock") : set;
+}
+
+static int restrict_to(const struct allowed *a, struct err *e)
+{
+	int abi = landlock_abi(), set, rc = 0;
+	uint64_t fs = 0;
+	size_t i;
+
+	if (abi == 0)
+		return 0; /* told at the start */
+	set = make_set(abi, a, &fs, e);
 	if (set < 0)
-		return err_sys(e, PS_SOFTWARE, "Landlock");
-	for (i = 0; i < n && rc == 0; i++)
-		rc = allow(set, dirs[i], rights & r.fs, e);
-	if (rc == 0 && readable >= 0)
-		rc = allow(set, readable, FS_READ, e);
+		return set;
+	for (i = 0; i < a->n && rc == 0; i++)
+		rc = allow(set, a->dirs[i], a->rights & fs, e);
+	for (i = 0; i < a->nreadable && rc == 0; i++)
+		if (a->readable[i] >= 0)
+			rc = allow_reading(set, a->readable[i], e);
+	if (rc == 0 && a->port != 0 && abi >= 4) {
+		rc = allow_port(set, a->port, e);
+		if (rc == 0)
+			rc = allow_port(set, PORT_DNS, e);
+	}
 	if (rc == 0 && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
 			syscall(SYS_landlock_restrict_self, set, 0) < 0))
 		rc = err_sys(e, PS_SOFTWARE, "Landlock");
@@ -168,19 +220,41 @@ static int restrict_files(const int *dirs, size_t n, uint64_t rights,
 int sandbox_listener(const int *dirs, size_t n, int readable, struct err *e)
 {
 	/* A lease may be held by a ps-cache, which it has to end. */
-	return restrict_files(dirs, n, FS_WRITE, readable, 0, e);
+	return restrict_to(&(struct allowed){.dirs = dirs,
+					     .n = n,
+					     .rights = FS_WRITE,
+					     .readable = &readable,
+					     .nreadable = 1},
+			   e);
 }
 
 int sandbox_landlock(enum sandbox_role role, int dirfd, struct err *e)
 {
-	uint64_t rights = 0;
+	struct allowed a = {.dirs = &dirfd, .scoped = SCOPE_ALL};
 
 	if (role == SANDBOX_WORKER)
-		rights = FS_WRITE;
+		a.rights = FS_WRITE;
 	else if (role == SANDBOX_OPERATOR)
-		rights = FS_READ;
-	return restrict_files(&dirfd, rights != 0 ? 1 : 0, rights, -1,
-			      SCOPE_ALL, e);
+		a.rights = FS_READ;
+	a.n = a.rights != 0;
+	return restrict_to(&a, e);
+}
+
+int sandbox_desk(int dirfd, const struct sandbox_far *far, struct err *e)
+{
+	struct allowed a = {
+	    .dirs = &dirfd, .n = 1, .rights = FS_WRITE, .scoped = SCOPE_ALL};
+	int rc;
+
+	if (far != NULL) {
+		a.readable = far->files;
+		a.nreadable = far->n;
+		a.port = far->port;
+	}
+	rc = restrict_to(&a, e);
+	return rc < 0 ? rc
+		      : sandbox_seccomp(
+			    far != NULL ? SANDBOX_DESK_FAR : SANDBOX_DESK, e);
 }
 
 void sandbox_words(char *out, size_t size)

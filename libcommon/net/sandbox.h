@@ -26,6 +26,9 @@ enum sandbox_role {
 	SANDBOX_GATE,	  /* TLS and login: no files */
 	SANDBOX_WORKER,	  /* one machine: its folder, to write */
 	SANDBOX_OPERATOR, /* the cache, to read */
+	/* Of the configuration server, who has the registry: */
+	SANDBOX_DESK,	  /* in SQLite: its folder, to write */
+	SANDBOX_DESK_FAR, /* in MariaDB: that, and connections to it */
 };
 
 /* Who to become; `is_root` false: we are nobody special, and stay. */
@@ -54,6 +57,19 @@ int sandbox_drop(const struct sandbox_user *u, struct err *e);
  * accept and to end processes.
  */
 int sandbox_listener(const int *dirs, size_t n, int readable, struct err *e);
+
+/* What a database elsewhere needs besides. */
+struct sandbox_far {
+	const int *files; /* to read: files or folders; -1: none */
+	size_t n;
+	unsigned port; /* of TCP, beside that of DNS; 0: no TCP at all */
+};
+
+/*
+ * For good: the desk of the configuration server, with its folder. `far`
+ * NULL: the database is in there.
+ */
+int sandbox_desk(int dirfd, const struct sandbox_far *far, struct err *e);
 
 /* For good. `dirfd`: the folder of a worker or operator, else -1. */
 int sandbox_enter(enum sandbox_role role, int dirfd, struct err *e);

@@ -3,9 +3,9 @@
  * filter instead of libseccomp: a list of numbers and two comparisons of
  * arguments do not ask for a library.
  *
- * Not in any list: open of files for those who have none, socket, connect,
- * execve, clone, kill, ptrace, process_vm_*, prctl, ioctl, mount, bpf, and
- * memory that can be executed.
+ * Not in any list: open of files for those who have none, execve, clone, kill,
+ * ptrace, process_vm_*, prctl, mount, bpf, and memory that can be executed;
+ * socket, connect and ioctl only for who has a database elsewhere.
  */
 #include "config.h"
 
@@ -16,8 +16,10 @@
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "net/sandbox.h"
@@ -103,7 +105,28 @@ static const int for_writing[] = {
 #endif
 };
 
-#define FILTER_MAX 160
+/* SQLite's way with files, many lines at once, and our own certificate. */
+static const int for_desk[] = {
+    SYS_recvmsg,    SYS_epoll_ctl,  SYS_epoll_pwait, SYS_uname,
+    SYS_sysinfo,    SYS_getuid,	    SYS_geteuid,     SYS_getcwd,
+    SYS_fchown,	    SYS_readlinkat, SYS_fchmodat,
+#ifdef SYS_epoll_wait
+    SYS_epoll_wait,
+#endif
+#ifdef SYS_open
+    SYS_open,	    SYS_stat,	    SYS_lstat,	     SYS_access,
+    SYS_unlink,	    SYS_mkdir,	    SYS_rename,	     SYS_readlink,
+#endif
+};
+
+/* A database elsewhere, and finding its host. */
+static const int for_far[] = {
+    SYS_connect,    SYS_bind,	     SYS_getsockopt,
+    SYS_setsockopt, SYS_getpeername, SYS_getsockname,
+    SYS_sendmsg,    SYS_sendmmsg,    SYS_recvmmsg,
+};
+
+#define FILTER_MAX 320
 
 struct program {
 	struct sock_filter code[FILTER_MAX];
@@ -137,23 +160,61 @@ static void allow_all(struct program *p, const int *list, size_t n)
 	}
 }
 
-/* Allowed unless the third argument has one of these bits. */
-static void allow_without(struct program *p, int call, uint32_t bits)
+/* Else the verdict `otherwise`, when the third argument has such bits. */
+static void allow_without(struct program *p, int call, uint32_t bits,
+			  uint32_t otherwise)
 {
 	add(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
 					    (uint32_t)call, 0, 4));
 	load(p, offsetof(struct seccomp_data, args[2]));
 	add(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, bits, 0,
 					    1));
-	verdict(p, SECCOMP_RET_KILL_PROCESS);
+	verdict(p, otherwise);
 	verdict(p, SECCOMP_RET_ALLOW);
+}
+
+/* With one of these n values as its argument `at`; kept from it otherwise. */
+static void allow_with(struct program *p, int call, unsigned at,
+		       const uint32_t *values, unsigned n)
+{
+	unsigned i;
+
+	add(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+					    (uint32_t)call, 0,
+					    (uint8_t)(2 + 2 * n)));
+	load(p, offsetof(struct seccomp_data, args) + at * sizeof(uint64_t));
+	for (i = 0; i < n; i++) {
+		add(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+						    values[i], 0, 1));
+		verdict(p, SECCOMP_RET_ALLOW);
+	}
+	verdict(p, SECCOMP_RET_KILL_PROCESS);
 }
 
 #define ALLOW(p, list) allow_all(p, list, sizeof(list) / sizeof((list)[0]))
 
+static void allow_desk(struct program *p, enum sandbox_role role)
+{
+	/* The network, names of hosts (netlink: what addresses we have). */
+	static const uint32_t families[] = {AF_UNIX, AF_INET, AF_INET6,
+					    AF_NETLINK},
+			      requests[] = {FIONREAD, FIONBIO};
+
+	ALLOW(p, for_desk);
+	if (role != SANDBOX_DESK_FAR)
+		return;
+	ALLOW(p, for_far);
+	allow_with(p, SYS_socket, 0, families, 4);
+	allow_with(p, SYS_ioctl, 1, requests, 2);
+}
+
 int sandbox_seccomp(enum sandbox_role role, struct err *e)
 {
 	struct program p = {.n = 0};
+	bool desk = role == SANDBOX_DESK || role == SANDBOX_DESK_FAR;
+	/* A client's library may want to load another: it must do without. */
+	uint32_t no_code =
+	    desk ? SECCOMP_RET_ERRNO | EACCES : SECCOMP_RET_KILL_PROCESS;
 	struct sock_fprog prog;
 
 	load(&p, offsetof(struct seccomp_data, arch));
@@ -163,14 +224,16 @@ int sandbox_seccomp(enum sandbox_role role, struct err *e)
 	load(&p, offsetof(struct seccomp_data, nr));
 	/* The calls of x32 have numbers above all of ours. */
 	ALLOW(&p, for_all);
-	allow_without(&p, SYS_mmap, PROT_EXEC);
-	allow_without(&p, SYS_mprotect, PROT_EXEC);
+	allow_without(&p, SYS_mmap, PROT_EXEC, no_code);
+	allow_without(&p, SYS_mprotect, PROT_EXEC, no_code);
 	if (role == SANDBOX_KEEPER)
 		ALLOW(&p, for_keeper);
-	if (role == SANDBOX_WORKER || role == SANDBOX_OPERATOR)
+	if (role == SANDBOX_WORKER || role == SANDBOX_OPERATOR || desk)
 		ALLOW(&p, for_files);
-	if (role == SANDBOX_WORKER)
+	if (role == SANDBOX_WORKER || desk)
 		ALLOW(&p, for_writing);
+	if (desk)
+		allow_desk(&p, role);
 	verdict(&p, SECCOMP_RET_KILL_PROCESS);
 	prog =
 	    (struct sock_fprog){.len = (unsigned short)p.n, .filter = p.code};

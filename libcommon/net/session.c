@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -37,6 +38,15 @@ static void log_request(struct session *s, unsigned status)
 	netlog_xfer(&s->srv->log, &x);
 }
 
+/* Milliseconds of this request in which the peer waited for us. */
+static uint64_t busy_ms(const struct session *s)
+{
+	int64_t ns = mono_now_ns() - s->began_ns -
+		     (s->conn.starved_ns - s->starved_before);
+
+	return ns > 0 ? (uint64_t)ns / 1000000 : 0;
+}
+
 static int answer_head(const struct session *s, const struct answer *a,
 		       char *out, size_t size)
 {
@@ -47,6 +57,9 @@ static int answer_head(const struct session *s, const struct answer *a,
 		snprintf(extra, sizeof(extra),
 			 "PS-Cause: %s\r\nRetry-After: %u\r\n", a->cause,
 			 a->retry_s);
+	else if (s->seq != 0)
+		snprintf(extra, sizeof(extra), "PS-Busy: %" PRIu64 "\r\n",
+			 busy_ms(s));
 	return snprintf(out, size,
 			"HTTP/1.1 %u %s\r\nDate: %s\r\nServer: %s\r\n"
 			"Content-Type: %s\r\nContent-Length: %zu\r\n%s%s\r\n",
@@ -155,6 +168,7 @@ static void head_begun(void *ctx)
 		s->conn.deadline_ns =
 		    mono_now_ns() + (int64_t)s->srv->login_s * NS_PER_S;
 	s->began_ns = mono_now_ns();
+	s->starved_before = s->conn.starved_ns;
 }
 
 /* A request that is not HTTP as we want it: say so once, and end. */

@@ -51,7 +51,7 @@ struct session {
 	unsigned nstalled;
 	struct pace pace;
 	/* of the request, for the log */
-	int64_t began_ns;
+	int64_t began_ns, starved_before;
 	uint64_t in_before, out_before;
 	uint64_t seq;
 	char digest[SHA256_HEX];

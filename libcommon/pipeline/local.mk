@@ -8,5 +8,6 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/pipeline/plan.c libcommon/pipeline/plan.h \
 	libcommon/pipeline/seater.c libcommon/pipeline/seater.h \
 	libcommon/pipeline/supervise.c libcommon/pipeline/supervise.h \
+	libcommon/pipeline/vault-settings.c libcommon/pipeline/vault-settings.h \
 	libcommon/pipeline/vaults.c libcommon/pipeline/vaults.h \
 	libcommon/pipeline/verdict.c libcommon/pipeline/verdict.h

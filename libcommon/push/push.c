@@ -28,7 +28,7 @@ static void failed(struct push_result *r, enum push_reason why,
 {
 	r->end = PUSH_FAILED;
 	r->reason = why;
-	snprintf(r->words, sizeof(r->words), "%.500s",
+	snprintf(r->words, sizeof(r->words), "%.*s", (int)sizeof(r->words) - 1,
 		 *words != '\0' ? words : push_reasons[why].means);
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/io.h"
 #include "base/units.h"
+#include "base/version.h"
 #include "doctor/command.h"
 #include "fleet/sizes.h"
 #include "net/sandbox.h"
@@ -98,7 +99,7 @@ static bool same_version(const char *program, struct finding *f)
 		find_shows(f, "%s", e.msg);
 		return false;
 	}
-	snprintf(want, sizeof(want), " %s", PACKAGE_VERSION);
+	snprintf(want, sizeof(want), " %s", version_ours());
 	text[strcspn(text, "\n")] = '\0';
 	same = status == 0 && strstr(text, want) != NULL;
 	if (!same)
@@ -110,9 +111,9 @@ static bool same_version(const char *program, struct finding *f)
 void check_versions(const struct doctor *d, struct finding *f)
 {
 	static const char *const programs[] = {
-	    "ps-receive",  "ps-pipeline", "ps-cache",
-	    "ps-compress", "ps-encrypt",  "ps-upload",
-	    "ps-vault",	   "ps-health",	  "ps-config"};
+	    "ps-receive", "ps-pipeline", "ps-cache", "ps-compress",
+	    "ps-encrypt", "ps-upload",	 "ps-vault", "ps-health",
+	    "ps-config",  "cxpsclient"};
 	unsigned i, bad = 0;
 
 	(void)d;
@@ -121,12 +122,12 @@ void check_versions(const struct doctor *d, struct finding *f)
 	if (bad > 0) {
 		find_failed(f, DOCTOR_CAUSE,
 			    "%u programs are missing or not of version %s", bad,
-			    PACKAGE_VERSION);
+			    version_ours());
 		find_next(f, "install the whole package of one version; PATH "
 			     "has to have it first");
 		return;
 	}
-	find_passed(f, "%s, all programs", PACKAGE_VERSION);
+	find_passed(f, "%s, all programs", version_ours());
 }
 
 /* ---- sizes ---- */
@@ -197,6 +198,7 @@ void check_space(const struct doctor *d, struct finding *f)
 	if (statvfs(dir, &v) < 0) {
 		find_failed(f, DOCTOR_CAUSE, "%.150s: %s", dir,
 			    strerror(errno));
+		find_next(f, "choose another /InstallLocation");
 		return;
 	}
 	room = (uint64_t)v.f_bavail * v.f_frsize;

@@ -197,11 +197,12 @@ void check_ports(const struct doctor *d, struct finding *f)
 
 /* ---- the configuration server ---- */
 
-static int log_in(struct client *client, const struct choices *c, struct err *e)
+static int log_in(struct client *client, const struct choices *c,
+		  const char *passphrase_file, struct err *e)
 {
 	uint8_t key[LOGIN_KEY_LEN];
 	struct login_secret secret;
-	int rc = login_secret_read(&secret, c->passphrase_file, e);
+	int rc = login_secret_read(&secret, passphrase_file, e);
 
 	if (rc == 0)
 		rc = login_key(&secret, c->here, key, e);
@@ -233,25 +234,40 @@ static void refused(const struct client *client, const struct choices *c,
 	}
 }
 
+static int reach(struct client *client, const struct choices *c,
+		 const char *host, const char *passphrase_file, struct err *e)
+{
+	char port[16];
+	struct client_to to = {
+	    .host = host, .port = port, .wait_ns = CS_S * NS_PER_S};
+	int rc;
+
+	snprintf(port, sizeof(port), "%u", (unsigned)c->cs_port);
+	rc = client_open(client, &to, e);
+	return rc < 0 ? rc : log_in(client, c, passphrase_file, e);
+}
+
+int cs_try(const struct choices *c, const char *host,
+	   const char *passphrase_file, struct err *e)
+{
+	struct client client = {.fd = -1};
+	int rc = reach(&client, c, host, passphrase_file, e);
+
+	client_close(&client);
+	return rc;
+}
+
 void check_cs(const struct doctor *d, struct finding *f)
 {
 	const struct choices *c = check_choices(d);
 	struct client client = {.fd = -1};
-	char port[16];
-	struct client_to to = {
-	    .host = c->csip, .port = port, .wait_ns = CS_S * NS_PER_S};
 	struct err e = {0};
-	int rc;
 
 	if (c->cs) {
 		find_skipped(f, "this becomes the configuration server");
 		return;
 	}
-	snprintf(port, sizeof(port), "%u", (unsigned)c->cs_port);
-	rc = client_open(&client, &to, &e);
-	if (rc == 0)
-		rc = log_in(&client, c, &e);
-	if (rc < 0)
+	if (reach(&client, c, c->csip, c->passphrase_file, &e) < 0)
 		refused(&client, c, &e, f);
 	else
 		find_passed(f, "%s answers, and takes the passphrase", c->csip);
@@ -259,6 +275,20 @@ void check_cs(const struct doctor *d, struct finding *f)
 }
 
 /* ---- what the doctor does, too ---- */
+
+void check_address(const struct doctor *d, struct finding *f)
+{
+	const struct choices *c = check_choices(d);
+	char listen[INET_ADDRSTRLEN + 8], name[IF_NAMESIZE];
+	struct doctor with = *d;
+
+	snprintf(listen, sizeof(listen), "%s:%u", c->address,
+		 (unsigned)c->port);
+	/* One that is not here is told by 'psip'. */
+	if (c->address[0] != '\0' && interface_of(c->address, name))
+		with.listen = listen;
+	step_address(&with, f);
+}
 
 void check_clock(const struct doctor *d, struct finding *f)
 {

@@ -8,9 +8,20 @@
 /* checks-machine.c */
 doctor_step_fn check_rights, check_versions, check_processors, check_memory;
 doctor_step_fn check_space, check_disk;
-/* checks-net.c; the last five are the doctor's, told what they look at */
+/* checks-net.c; the last six are the doctor's, told what they look at */
 doctor_step_fn check_psip, check_ports, check_cs;
-doctor_step_fn check_clock, check_store, check_proxy, check_firewall;
+doctor_step_fn check_address, check_clock, check_store, check_proxy,
+    check_firewall;
+
+/*
+ * Logs in at a configuration server, as this server with the passphrase of
+ * the site in that file.
+ */
+int cs_try(const struct choices *c, const char *host,
+	   const char *passphrase_file, struct err *e);
+
+/* checks-key.c, checks-urls.c */
+doctor_step_fn check_key, check_urls;
 
 /* The choices that a step is given. */
 const struct choices *check_choices(const struct doctor *d);

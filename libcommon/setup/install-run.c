@@ -81,20 +81,31 @@ int setup_log_open(const struct choices *c, struct err *e)
 	return fd < 0 ? err_sys(e, 0, "%s", path) : fd;
 }
 
-static void tell(struct running *r, const struct action *a, const struct err *e)
+const char *action_word(const struct action *a)
+{
+	if (a->kind == ACT_NOTE)
+		return "note";
+	if (a->kind == ACT_CHECK || a->test)
+		return "passed";
+	return a->same ? "same" : "done";
+}
+
+void setup_log(int fd, const struct action *a, const struct err *e)
 {
 	char when[TIME_TEXT], line[PLACE_SIZE + 800];
 	int n;
 
 	format_time(time_now_ns() / NS_PER_S * NS_PER_S, when);
 	n = snprintf(line, sizeof(line), "%s\t%s\t%s%s%s\n", when,
-		     e != NULL		   ? "failed"
-		     : a->kind == ACT_NOTE ? "note"
-		     : a->same		   ? "same"
-					   : "done",
-		     a->words, e != NULL ? ": " : "", e != NULL ? e->msg : "");
+		     e != NULL ? "failed" : action_word(a), a->words,
+		     e != NULL ? ": " : "", e != NULL ? e->msg : "");
 	if (n > 0 && (size_t)n < sizeof(line))
-		(void)io_write_full(r->log, line, (size_t)n);
+		(void)io_write_full(fd, line, (size_t)n);
+}
+
+static void tell(struct running *r, const struct action *a, const struct err *e)
+{
+	setup_log(r->log, a, e);
 	r->tell(r->ctx, a, e);
 }
 
@@ -176,8 +187,7 @@ static int make_cert(struct running *r, struct err *e)
 }
 
 /* What a program says of its failure: its line that begins with its name. */
-static void find_words(const char *text, const char *program, char *out,
-		       size_t size)
+void setup_words(const char *text, const char *program, char *out, size_t size)
 {
 	size_t n = strlen(program);
 
@@ -190,8 +200,32 @@ static void find_words(const char *text, const char *program, char *out,
 		 text != NULL ? text : "");
 }
 
-static int run_program(const struct setup_plan *p, const struct action *a,
-		       struct err *e)
+/* Of one that says "FAILED step words" for each step: that line. */
+static void find_failed_step(const char *text, const char *program, char *out,
+			     size_t size)
+{
+	static const char mark[] = "FAILED ";
+	size_t n = 0, len;
+
+	while (*text != '\0' && strncmp(text, mark, sizeof(mark) - 1) != 0) {
+		text += strcspn(text, "\n");
+		text += *text == '\n';
+	}
+	if (*text == '\0')
+		return;
+	text += sizeof(mark) - 1;
+	n = (size_t)snprintf(out, size, "%s:", program);
+	while (*text != '\n' && *text != '\0' && n < size) {
+		text += strspn(text, " ");
+		len = strcspn(text, " \n");
+		n += (size_t)snprintf(out + n, size - n, " %.*s", (int)len,
+				      text);
+		text += len;
+	}
+}
+
+int setup_command(const struct setup_plan *p, const char *const *words,
+		  char **ret, int *ret_status, struct err *e)
 {
 	char uid[16], gid[16];
 	/* By numbers: a group with the name of the user need not be there. */
@@ -201,21 +235,30 @@ static int run_program(const struct setup_plan *p, const struct action *a,
 	struct command c = {
 	    .argv = argv, .seconds = PROGRAM_S, .max = 1u << 16};
 	unsigned n = 0, i;
-	char *text, words[300];
-	int status, rc;
 
 	snprintf(uid, sizeof(uid), "%u", (unsigned)p->uid);
 	snprintf(gid, sizeof(gid), "%u", (unsigned)p->gid);
-	if (p->uid != (uid_t)-1 && strcmp(a->path, "ps-config") == 0)
+	if (p->uid != (uid_t)-1 && strcmp(words[0], "ps-service") != 0)
 		for (; n < sizeof(as_user) / sizeof(as_user[0]); n++)
 			argv[n] = as_user[n];
-	for (i = 0; a->argv[i] != NULL; i++)
-		argv[n++] = a->argv[i];
+	for (i = 0; words[i] != NULL; i++)
+		argv[n++] = words[i];
 	argv[n] = NULL;
-	rc = command_run(&c, &text, &status, e);
+	return command_run(&c, ret, ret_status, e);
+}
+
+static int run_program(const struct setup_plan *p, const struct action *a,
+		       struct err *e)
+{
+	char *text, words[300];
+	int status, rc = setup_command(p, (const char *const *)a->argv, &text,
+				       &status, e);
+
 	if (rc < 0)
 		return rc;
-	find_words(text, a->path, words, sizeof(words));
+	setup_words(text, a->path, words, sizeof(words));
+	if (words[0] == '\0')
+		find_failed_step(text, a->path, words, sizeof(words));
 	secret_wipe(text, strlen(text));
 	free(text);
 	if (status == 0)
@@ -224,7 +267,6 @@ static int run_program(const struct setup_plan *p, const struct action *a,
 		      "%s", words[0] != '\0' ? words : a->path);
 	if (words[0] == '\0')
 		(void)err_prefix(e, "exit %d", status);
-	err_hint(e, "what is installed stays; the same command goes on here");
 	return -e->code;
 }
 
@@ -244,6 +286,8 @@ static int do_action(struct running *r, const struct action *a, struct err *e)
 		return make_cert(r, e);
 	case ACT_RUN:
 		return run_program(r->p, a, e);
+	case ACT_CHECK:
+		return a->check(r->p, e);
 	case ACT_UNLINK:
 		return unlinkat(AT_FDCWD, a->path, 0) < 0 && errno != ENOENT
 			   ? err_sys(e, 0, "%s", a->path)
@@ -363,7 +407,7 @@ static int do_files(struct running *r, struct err *e)
 }
 
 /* Names and contents of a folder's files; one that is not there is empty. */
-static void folder_digest(const char *dir, uint8_t out[SHA256_LEN])
+void setup_digest(const char *dir, uint8_t out[SHA256_LEN])
 {
 	struct dirent **list;
 	struct sha256 h;
@@ -398,9 +442,9 @@ static int do_watched(struct running *r, struct action *a, struct err *e)
 
 	if (a->watch[0] == '\0')
 		return do_action(r, a, e);
-	folder_digest(a->watch, before);
+	setup_digest(a->watch, before);
 	rc = do_action(r, a, e);
-	folder_digest(a->watch, after);
+	setup_digest(a->watch, after);
 	a->same = rc == 0 && memcmp(before, after, SHA256_LEN) == 0;
 	return rc;
 }
@@ -416,6 +460,15 @@ static int do_programs(struct running *r, struct err *e)
 		if (is_folder(a) || is_staged(a))
 			continue;
 		rc = do_watched(r, a, e);
+		if (rc == -PS_NO && a->warns) {
+			a->kind = ACT_NOTE;
+			snprintf(a->words, sizeof(a->words), "%s", e->msg);
+			*e = (struct err){0};
+			rc = 0;
+		}
+		if (rc < 0 && (a->kind == ACT_RUN || a->kind == ACT_CHECK))
+			err_hint(e, "what is installed stays; the same command "
+				    "goes on here");
 		tell(r, a, rc < 0 ? e : NULL);
 	}
 	return rc;
@@ -430,6 +483,7 @@ int setup_run(struct setup_plan *p, setup_tell_fn *fn, void *ctx, struct err *e)
 	mode_t mask = umask(022);
 	int rc;
 
+	p->begun_ns = time_now_ns();
 	r.log = setup_log_open(p->c, e);
 	rc = r.log < 0 ? r.log : do_those(&r, is_folder, e);
 	if (rc == 0 && any(p, is_staged))

@@ -13,11 +13,13 @@
 
 #include "base/secret.h"
 #include "base/units.h"
+#include "base/version.h"
 #include "cache/report.h"
 #include "doctor/command.h"
 #include "doctor/steps.h"
 #include "net/sandbox.h"
 #include "setup/install.h"
+#include "setup/record.h"
 
 #define FILE_SIZE 65536
 
@@ -299,7 +301,45 @@ static int want_yaml(struct setup_plan *p, struct err *e)
 					     "what ps.yaml was", e);
 }
 
+/* Another version is a matter of an upgrade. */
+static int want_record(struct setup_plan *p, struct err *e)
+{
+	struct record r = {.version = ""};
+	int rc = place_installed(p->c) ? record_read(p->c, &r, e) : 0;
+
+	if (rc < 0)
+		return rc;
+	if (r.version[0] != '\0' && strcmp(r.version, version_ours()) != 0) {
+		rc =
+		    err_set(e, PS_CONFIG, "version %s is installed, this is %s",
+			    r.version, version_ours());
+		err_hint(e, "unifiedsetup --upgrade first");
+		return rc;
+	}
+	snprintf(r.version, sizeof(r.version), "%s", version_ours());
+	snprintf(r.role, sizeof(r.role), "%s", p->c->cs ? "cs" : "ps");
+	snprintf(r.services, sizeof(r.services), "%s", p->services);
+	return setup_want_file(p, RECORD_FILE, record_text(&r), 0644,
+			       "what is installed", e);
+}
+
 /* ---- programs ---- */
+
+/* Is it there, with its tables, its key and its authority? */
+static bool registry_is_there(const struct setup_plan *p, const char *yaml)
+{
+	const char *const argv[] = {"ps-config", "cert", "authority",
+				    "--config",	 yaml,	 NULL};
+	struct err e = {0};
+	char *text;
+	int status;
+
+	if (!place_installed(p->c) ||
+	    setup_command(p, argv, &text, &status, &e) < 0)
+		return false;
+	free(text);
+	return status == 0;
+}
 
 static int want_registry(struct setup_plan *p, const char *yaml, struct err *e)
 {
@@ -308,8 +348,10 @@ static int want_registry(struct setup_plan *p, const char *yaml, struct err *e)
 	const char *const words[] = {"ps-config", "passphrase", "new", "--keep",
 				     "--config",  yaml,		NULL};
 	char kept[PLACE_SIZE];
-	int rc =
-	    setup_program(p, "registry of the configuration server", init, e);
+	int rc = registry_is_there(p, yaml)
+		     ? 0
+		     : setup_program(p, "registry of the configuration server",
+				     init, e);
 
 	place_state(p->c, "config/connection.passphrase", kept);
 	if (rc == 0 && access(kept, F_OK) < 0)
@@ -345,17 +387,20 @@ static int want_registration(struct setup_plan *p, const char *yaml,
 		   : 0;
 }
 
-static void find_services(struct setup_plan *p)
+void setup_find_services(struct setup_plan *p, bool cs, bool vault, char *out,
+			 size_t size)
 {
-	const struct choices *c = p->c;
-	bool vault = c->vault.url[0] != '\0';
-
-	p->joins = !c->cs && setup_has_command("ps-config", "register");
-	snprintf(p->services, sizeof(p->services), "%sreceive%s%s,health%s",
-		 c->cs && setup_has_command("ps-config", "serve") ? "config,"
-								  : "",
+	p->joins = !cs && setup_has_command("ps-config", "register");
+	snprintf(out, size, "%sreceive%s%s,health%s,renew",
+		 cs && setup_has_command("ps-config", "serve") ? "config," : "",
 		 vault ? ",pipeline" : "", p->joins ? ",heartbeat" : "",
 		 vault ? ",verify" : "");
+}
+
+/* Would one that runs not come back after a boot? Without systemd: unknown. */
+static bool is_for_now(const json_t *service)
+{
+	return json_is_false(json_object_get(service, "boot"));
 }
 
 /* Does one that runs so, as ps-service says, run with older files? */
@@ -378,7 +423,7 @@ static const char *services_need(const struct setup_plan *p,
 {
 	struct command run = {
 	    .argv = status_argv, .seconds = 20, .max = 1u << 16};
-	bool older = false;
+	bool older = false, for_now = false;
 	struct stat st;
 	json_t *list;
 	char *text;
@@ -389,21 +434,28 @@ static const char *services_need(const struct setup_plan *p,
 	    command_run(&run, &text, &status, NULL) < 0)
 		return "start";
 	list = json_loads(text, 0, NULL);
-	for (i = 0; i < json_array_size(list); i++)
+	for (i = 0; i < json_array_size(list); i++) {
 		older |= runs_older(json_array_get(list, i), st.st_mtime);
+		for_now |= is_for_now(json_array_get(list, i));
+	}
 	json_decref(list);
 	free(text);
-	return older ? "restart" : status != 0 ? "start" : NULL;
+	return older ? "restart" : status != 0 || for_now ? "start" : NULL;
 }
 
 static int want_services(struct setup_plan *p, bool changed, struct err *e)
 {
 	const char *argv[] = {"ps-service", "status", "--json",	  "--services",
 			      p->services,  "--root", p->c->root, NULL};
+	const char *act[] = {"ps-service", "start",  "--quiet",	 "--services",
+			     p->services,  "--root", p->c->root, NULL};
 	const char *need;
 
-	if (p->c->root == NULL)
+	if (p->c->root == NULL) {
 		argv[5] = NULL;
+		act[5] = "--boot";
+		act[6] = NULL;
+	}
 	if (!setup_has_command("ps-service", "start"))
 		return setup_add(p, ACT_NOTE, "services",
 				 "services: not started, there is no "
@@ -416,9 +468,8 @@ static int want_services(struct setup_plan *p, bool changed, struct err *e)
 						: services_need(p, argv);
 	if (need == NULL)
 		return 0;
-	argv[1] = need;
-	argv[2] = "--quiet";
-	return setup_program(p, "services", argv, e);
+	act[1] = need;
+	return setup_program(p, "services", act, e);
 }
 
 int setup_install(struct setup_plan *p, const struct choices *c, struct err *e)
@@ -428,7 +479,8 @@ int setup_install(struct setup_plan *p, const struct choices *c, struct err *e)
 	bool changed;
 
 	snprintf(yaml, sizeof(yaml), "%s/ps.yaml", p->etc);
-	find_services(p);
+	setup_find_services(p, c->cs, c->vault.url[0] != '\0', p->services,
+			    sizeof(p->services));
 	if (rc == 0)
 		rc = want_dirs(p, e);
 	if (rc == 0)
@@ -437,9 +489,13 @@ int setup_install(struct setup_plan *p, const struct choices *c, struct err *e)
 		rc = want_yaml(p, e);
 	changed = p->n > 0;
 	if (rc == 0)
+		rc = want_record(p, e);
+	if (rc == 0)
 		rc = c->cs ? want_registry(p, yaml, e)
 			   : want_registration(p, yaml, e);
 	if (rc == 0)
 		rc = want_services(p, changed, e);
+	if (rc == 0)
+		rc = setup_want_checks(p, yaml, e);
 	return rc;
 }

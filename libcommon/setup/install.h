@@ -11,6 +11,11 @@
 #ifndef PS_SETUP_INSTALL_H
 #define PS_SETUP_INSTALL_H
 
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/digest.h"
 #include "setup/choices.h"
 #include "setup/place.h"
 
@@ -21,6 +26,7 @@ enum action_kind {
 	ACT_KEY,    /* a new key of a vault */
 	ACT_CERT,   /* a new certificate and its key */
 	ACT_RUN,    /* a program */
+	ACT_CHECK,  /* it is looked whether all works */
 	ACT_UNLINK, /* a file goes */
 	ACT_TREE,   /* a folder goes, with all in it */
 	ACT_EMPTY,  /* a folder goes, if nothing is in it */
@@ -30,6 +36,10 @@ enum action_kind {
 #define ACTIONS_MAX 64
 #define ACTION_WORDS 24
 
+struct setup_plan;
+/* Looks at what is installed: 0 when that works. */
+typedef int setup_check_fn(const struct setup_plan *p, struct err *e);
+
 struct action {
 	enum action_kind kind;
 	char path[PLACE_SIZE]; /* ACT_FILE and the like: name of the file */
@@ -38,15 +48,23 @@ struct action {
 	char *text;		  /* ACT_FILE; may be secret, is wiped */
 	char *argv[ACTION_WORDS]; /* ACT_RUN; the output is not kept */
 	char watch[PLACE_SIZE];	  /* ACT_RUN: a folder that it changes, or "" */
-	bool same; /* it ran, and the files of that folder are as before */
+	bool same;  /* it ran, and the files of that folder are as before */
+	bool test;  /* ACT_RUN: it changes nothing, as ACT_CHECK */
+	bool warns; /* ACT_RUN: exit status 1 is no failure, but told */
+	setup_check_fn *check; /* ACT_CHECK */
 };
+
+/* How it is told when it is over: "done", "same", "passed", "note". */
+const char *action_word(const struct action *a);
 
 struct setup_plan {
 	const struct choices *c;
 	char etc[PLACE_SIZE];
 	struct action list[ACTIONS_MAX];
 	unsigned n;
-	bool joins; /* registered here, too: that brings the certificate */
+	bool joins;  /* registered here, too: that brings the certificate */
+	bool begins; /* services are started, or started anew */
+	int64_t begun_ns;   /* when setup_run() was called */
 	char services[100]; /* as ps-service names them, by commas */
 	uid_t uid;	    /* of the services; -1: who runs this */
 	gid_t gid;
@@ -69,18 +87,6 @@ void setup_free(struct setup_plan *p);
  * before a plan is made. Nothing is installed: nothing is done.
  */
 int setup_recover(const struct choices *c, struct err *e);
-
-struct remove_how {
-	bool purge;   /* data, too */
-	bool discard; /* what is in the cache and in no vault, too */
-};
-/*
- * What is to be done to take an installation away; only c->root is looked at.
- * -PS_NOINPUT: nothing is installed; -PS_NO: it would lose what is in the
- * cache. Who is killed while it is done can do it again.
- */
-int setup_uninstall(struct setup_plan *p, const struct choices *c,
-		    const struct remove_how *how, struct err *e);
 
 /*
  * What changes when the way to the vault does: c->proxy (host empty: directly)
@@ -106,11 +112,26 @@ int setup_program(struct setup_plan *p, const char *what,
 		  const char *const *argv, struct err *e);
 /* Does a program have this command? (TOOL --dump-options) */
 bool setup_has_command(const char *tool, const char *command);
+/*
+ * Runs a program as who the services run as (one that starts those: as who
+ * runs this). *ret: what it said, for free(3), to be wiped.
+ */
+int setup_command(const struct setup_plan *p, const char *const *argv,
+		  char **ret, int *ret_status, struct err *e);
+/* What a program says of its failure: its line that begins with its name. */
+void setup_words(const char *text, const char *program, char *out, size_t size);
+/* Of the files of a folder, by name and contents. */
+void setup_digest(const char *dir, uint8_t out[SHA256_LEN]);
+/* The services of such a server, as ps-service names them; sets p->joins. */
+void setup_find_services(struct setup_plan *p, bool cs, bool vault, char *out,
+			 size_t size);
 /* The folder of the configuration and who owns it. */
 int setup_begin(struct setup_plan *p, const struct choices *c, struct err *e);
 
 /* The log of all steps, opened to add to it: the descriptor. */
 int setup_log_open(const struct choices *c, struct err *e);
+/* A line of it. */
+void setup_log(int fd, const struct action *a, const struct err *e);
 /* Deletes a folder and all in it; -1 with errno. */
 int setup_remove_tree(const char *path);
 
@@ -119,6 +140,12 @@ int setup_want_file(struct setup_plan *p, const char *name, char *text,
 		    mode_t mode, const char *what, struct err *e);
 /* A line "KEY: "DIR/NAME"" of YAML; without a name "KEY: "DIR"". */
 void yaml_line(FILE *f, const char *key, const char *dir, const char *name);
+
+/* The last steps: it is looked whether all works (install-after.c). */
+int setup_want_checks(struct setup_plan *p, const char *yaml, struct err *e);
+
+/* What is left to do by hand: lines of words and commands, for free(3). */
+char *setup_next(const struct choices *c);
 
 /* ps.yaml, for free(3); NULL: no memory. */
 char *server_yaml(const struct setup_plan *p);

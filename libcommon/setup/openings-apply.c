@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "doctor/command.h"
+#include "doctor/interface.h"
+#include "doctor/opening.h"
 #include "doctor/rules.h"
 #include "setup/openings.h"
 
@@ -61,20 +63,34 @@ static bool succeeds(const char *const *argv)
 
 /* ---- firewalld ---- */
 
-static bool firewalld_runs(void)
+/* The zone of the interface that sources come by; none is the default one. */
+static bool zone_option(const char *address, char out[64])
 {
-	const char *const argv[] = {"firewall-cmd", "--state", NULL};
+	char interface[IFNAMSIZ], ask[64], *text;
+	const char *const argv[] = {"firewall-cmd", ask, NULL};
+	struct command c = {.argv = argv, .seconds = 10, .max = 4096};
+	int status;
 
-	return succeeds(argv);
+	interface_of(address, interface);
+	snprintf(ask, sizeof(ask), "--get-zone-of-interface=%s", interface);
+	if (interface[0] == '\0' || command_run(&c, &text, &status, NULL) < 0)
+		return false;
+	text[strcspn(text, "\n")] = '\0';
+	snprintf(out, 64, "--zone=%.40s", text);
+	free(text);
+	return status == 0 && out[7] != '\0';
 }
 
 /* At once and for good; other rules that are not stored yet stay. */
-static int by_firewalld(struct applying *a, unsigned port, struct err *e)
+static int by_firewalld(struct applying *a, const char *address, unsigned port,
+			struct err *e)
 {
-	char query[48], add[48];
-	const char *const has[] = {"firewall-cmd", query, NULL};
-	const char *const now[] = {"firewall-cmd", add, NULL};
-	const char *const kept[] = {"firewall-cmd", "--permanent", add, NULL};
+	char query[48], add[48], zone[64];
+	const char *const in = zone_option(address, zone) ? zone : NULL;
+	const char *const has[] = {"firewall-cmd", query, in, NULL};
+	const char *const now[] = {"firewall-cmd", add, in, NULL};
+	const char *const kept[] = {"firewall-cmd", "--permanent", add, in,
+				    NULL};
 	int rc;
 
 	snprintf(query, sizeof(query), "--query-port=%u/tcp", port);
@@ -95,7 +111,7 @@ static int insert_rule(struct applying *a, const char *chain, unsigned port,
 	const char *argv[WORDS] = {"nft", "insert", "rule"};
 	unsigned n = 3;
 
-	if (sscanf(chain, "nft %15s %127s", family, table) != 2 ||
+	if (sscanf(chain, "nft %15s %159s", family, table) != 2 ||
 	    (slash = strchr(table, '/')) == NULL)
 		return err_set(e, PS_CONFIG, "%s: no chain of nftables", chain);
 	*slash = '\0';
@@ -149,19 +165,30 @@ static bool drops_alone(const struct ruleset *r, size_t which)
 	return ruling.blocked;
 }
 
-/* Rules that nft does not understand are iptables' own: told, not touched. */
-static int look_at_iptables(unsigned port, struct err *e)
+/* What iptables-save prints, for free(3); NULL: nothing. */
+static char *iptables_saved(void)
 {
 	const char *const argv[] = {"iptables-save", NULL};
 	struct command c = {.argv = argv, .seconds = 10, .max = OUTPUT_MAX};
-	struct ruleset r = {.p = {.inbound = true, .port = port}};
-	struct ruling ruling = {0};
 	char *text;
-	int status, rc = 0;
+	int status;
 
 	if (command_run(&c, &text, &status, NULL) < 0)
-		return 0;
-	if (status == 0 && iptables_parse(&r, "iptables", text, NULL) == 0)
+		return NULL;
+	if (status == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+/* Tables that iptables has made are its own: told, not touched. */
+static int look_at_iptables(const char *saved, unsigned port, struct err *e)
+{
+	struct ruleset r = {.p = {.inbound = true, .port = port}};
+	struct ruling ruling = {0};
+	int rc = 0;
+
+	if (iptables_parse(&r, "iptables", saved, NULL) == 0)
 		ruleset_judge(&r, &ruling);
 	if (ruling.blocked) {
 		rc = err_set(e, PS_CONFIG,
@@ -171,14 +198,14 @@ static int look_at_iptables(unsigned port, struct err *e)
 			 port);
 	}
 	ruleset_free(&r);
-	free(text);
 	return rc;
 }
 
 static int by_nft(struct applying *a, unsigned port, struct err *e)
 {
+	char *saved = iptables_saved();
 	struct ruleset r = {.p = {.inbound = true, .port = port},
-			    .skip_xt = true};
+			    .saved = saved};
 	int rc = read_nft(&r, e);
 	size_t i;
 
@@ -186,8 +213,9 @@ static int by_nft(struct applying *a, unsigned port, struct err *e)
 		if (r.chains[i].base && drops_alone(&r, i))
 			rc = insert_rule(a, r.chains[i].name, port, e);
 	ruleset_free(&r);
-	if (rc == 0 && !a->dry)
-		rc = look_at_iptables(port, e);
+	if (rc == 0 && !a->dry && saved != NULL)
+		rc = look_at_iptables(saved, port, e);
+	free(saved);
 	return rc;
 }
 
@@ -205,7 +233,7 @@ int openings_apply(const struct openings *o, bool dry,
 	for (i = 0; rc == 0 && i < o->n; i++) {
 		if (!o->items[i].inbound)
 			continue;
-		rc = daemon ? by_firewalld(&a, o->items[i].port, e)
+		rc = daemon ? by_firewalld(&a, o->address, o->items[i].port, e)
 			    : by_nft(&a, o->items[i].port, e);
 	}
 	return rc < 0 ? rc : a.done;

@@ -66,6 +66,7 @@ static void add_store(struct openings *o, const struct vault_creds *v)
 {
 	static const char what[] = "data to the vault, and its list";
 	const char *region = secret_of(v, "AWS_REGION");
+	unsigned i = o->n;
 	char part[256];
 
 	if (strstr(v->url, "://") == NULL || strncmp(v->url, "file:", 5) == 0)
@@ -84,11 +85,14 @@ static void add_store(struct openings *o, const struct vault_creds *v)
 		    secret_of(v, "AZURE_AUTHORITY_HOST") != NULL
 			? secret_of(v, "AZURE_AUTHORITY_HOST")
 			: "https://login.microsoftonline.com/");
+	for (; i < o->n; i++)
+		o->items[i].store = true;
 }
 
 void openings_of(const struct choices *c, struct openings *ret)
 {
 	*ret = (struct openings){0};
+	memcpy(ret->address, c->address, sizeof(ret->address));
 	add(ret, true, (unsigned)c->port, "their changes (TLS 1.3)",
 	    "the machines that are protected");
 	if (c->cs)

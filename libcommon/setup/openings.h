@@ -13,6 +13,7 @@
 
 struct opening {
 	bool inbound;
+	bool store;	/* outbound: of the vault; by the proxy, if any */
 	unsigned port;	/* TCP */
 	char url[1100]; /* outbound: where to; empty: see `who` */
 	char who[100];	/* inbound: from whom */
@@ -22,6 +23,7 @@ struct opening {
 struct openings {
 	struct opening items[OPENINGS_MAX];
 	unsigned n;
+	char address[INET_ADDRSTRLEN]; /* that sources come to; may be empty */
 	char proxy[300]; /* outbound URLs go by it; empty: directly */
 };
 

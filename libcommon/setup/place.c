@@ -28,6 +28,13 @@ void place_state(const struct choices *c, const char *name,
 		 root_of(c), name);
 }
 
+void place_keep(const struct choices *c, const char *name, char out[PLACE_SIZE])
+{
+	snprintf(out, PLACE_SIZE,
+		 "%s" LOCALSTATEDIR "/lib/ps-toolkit-setup%s%s", root_of(c),
+		 *name != '\0' ? "/" : "", name);
+}
+
 bool place_installed(const struct choices *c)
 {
 	char etc[PLACE_SIZE], path[PLACE_SIZE + 16];

@@ -18,6 +18,13 @@ void place_state(const struct choices *c, const char *name,
 void place_data(const struct choices *c, const char *name,
 		char out[PLACE_SIZE]);
 
+/*
+ * What setup keeps for itself: root's own, so that nobody whom a service could
+ * become has a hand in it. `name` empty: the folder.
+ */
+void place_keep(const struct choices *c, const char *name,
+		char out[PLACE_SIZE]);
+
 /* There is a ps.yaml already. */
 bool place_installed(const struct choices *c);
 

@@ -1,7 +1,12 @@
-/* Taking an installation away: data stay unless they are to go, too. */
+/*
+ * Taking an installation away: the cache is drained, the services end, the
+ * configuration server forgets this server, then files go, ps.yaml last. Data
+ * stay unless they are to go, too.
+ */
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -9,117 +14,251 @@
 
 #include "base/conf.h"
 #include "base/units.h"
-#include "cache/report.h"
-#include "setup/install.h"
+#include "base/version.h"
+#include "config/identity.h"
+#include "setup/drain.h"
+#include "setup/site.h"
 
 /* What installing makes; the key of a vault is not among them. */
 static const char *const files[] = {
-    "server.pem",	 "server.key", "connection.passphrase",
-    "store.credentials", "proxy.auth", "mysql.credentials",
-    "ps.yaml.old",	 "ps.yaml", /* the last: it says where data are */
+    "server.pem",
+    "server.key",
+    "connection.passphrase",
+    "store.credentials",
+    "proxy.auth",
+    "mysql.credentials",
+    "ps.yaml.old",
+    RECORD_FILE,
+    "ps.yaml", /* the last: it says where
+		  data are */
 };
 
-static int no_room(struct err *e)
+/* ---- steps ---- */
+
+static int gone(const char *path, struct err *e)
 {
-	return err_set(e, PS_SOFTWARE, "too many steps");
+	return errno == ENOENT ? 1 : err_sys(e, 0, "%s", path);
 }
 
-/* ---- what would be lost ---- */
-
-struct pending {
-	uint64_t segments, bytes;
-	unsigned disks;
-};
-
-static int count(void *ctx, const struct cache_disk_view *v, struct err *e)
+static int run_unlink(struct steps *s, struct err *e)
 {
-	struct pending *n = ctx;
+	const char *path = s->list[s->at].path;
+
+	return unlinkat(AT_FDCWD, path, 0) < 0 ? gone(path, e) : 0;
+}
+
+static int run_tree(struct steps *s, struct err *e)
+{
+	const char *path = s->list[s->at].path;
+
+	return setup_remove_tree(path) < 0 ? gone(path, e) : 0;
+}
+
+static int run_empty(struct steps *s, struct err *e)
+{
+	const char *path = s->list[s->at].path;
 
 	(void)e;
-	n->segments += v->segments;
-	n->bytes += v->bytes;
-	n->disks += v->segments > 0;
+	return unlinkat(AT_FDCWD, path, AT_REMOVEDIR) < 0 ? 1 : 0;
+}
+
+/* All that cannot be taken back is behind the first of these. */
+static int want_gone(struct steps *s, step_fn *run, const char *path,
+		     const char *before, const char *behind, struct err *e)
+{
+	struct step *st =
+	    steps_add(s, run, NULL, "%s %s %s", before, path, behind);
+
+	if (st == NULL)
+		return steps_full(e);
+	snprintf(st->path, sizeof(st->path), "%.*s", PLACE_SIZE - 1, path);
+	st->final = true;
 	return 0;
 }
 
-/* *ret_is: it is a cache at all. */
-static int look_at_cache(const char *dir, struct pending *ret, bool *ret_is,
-			 struct err *e)
-{
-	struct cache *c;
-	int rc;
+/* ---- the cache ---- */
 
-	*ret = (struct pending){0};
-	*ret_is = dir != NULL && cache_look(&c, dir, NULL) == 0;
-	if (!*ret_is)
-		return 0;
-	rc = cache_views(c, count, ret, e);
-	cache_close(c);
+static int run_drain(struct steps *s, struct err *e)
+{
+	int rc = pending_wait(s->cache, s->how->drain_s, e);
+
+	if (rc == -PS_TEMPFAIL || rc == -PS_NO)
+		err_hint(e, "--drain-for TIME waits longer; --discard-cache "
+			    "waits for nothing: what is in no vault stays in "
+			    "the cache then, or is lost with --purge");
+	return rc;
+}
+
+static int note_line(void *ctx, const char *line, struct err *e)
+{
+	struct steps *s = ctx;
+
+	return steps_note(s, e, "%s", line);
+}
+
+static int want_drain(struct steps *s, const struct pending *n, struct err *e)
+{
+	char size[32], limit[32];
+	int rc = steps_service(s, "start", "pipeline", e);
+
+	if (rc == 0)
+		rc = steps_service(s, "stop", "receive", e);
+	format_size(n->bytes, size, sizeof(size));
+	format_duration((double)s->how->drain_s, limit, sizeof(limit));
+	if (rc == 0 &&
+	    steps_add(s, run_drain, NULL,
+		      "the cache drains: %llu segments of %u disks (%s) go to "
+		      "the vault, within %s",
+		      (unsigned long long)n->segments, n->disks, size,
+		      limit) == NULL)
+		rc = steps_full(e);
 	return rc;
 }
 
 /* The cache goes only when that loses nothing, or is meant. */
-static int judge_cache(struct setup_plan *p, const char *dir,
-		       const struct remove_how *how, struct err *e)
+static int judge_cache(struct steps *s, bool drains, struct err *e)
 {
+	const struct remove_how *how = s->how;
 	struct pending n;
 	char size[32];
 	bool is;
-	int rc = look_at_cache(dir, &n, &is, e);
+	int rc = pending_count(s->cache, &n, &is, e);
 
 	if (rc < 0 || n.segments == 0)
 		return rc;
 	format_size(n.bytes, size, sizeof(size));
-	if (!how->purge || how->discard)
-		return setup_add(p, ACT_NOTE, dir,
-				 "%s: %llu segments of %u disks (%s) are in no "
-				 "vault yet; %s",
-				 dir, (unsigned long long)n.segments, n.disks,
-				 size,
-				 how->purge ? "they are lost"
-					    : "they stay there") == NULL
-			   ? no_room(e)
-			   : 0;
+	if (drains && !how->discard)
+		return want_drain(s, &n, e);
+	if (!how->purge || how->discard) {
+		rc = steps_note(
+		    s, e,
+		    "%s: %llu segments of %u disks (%s) are in no "
+		    "vault yet; %s",
+		    s->cache, (unsigned long long)n.segments, n.disks, size,
+		    how->purge ? "they are lost" : "they stay there");
+		return rc < 0 ? rc : pending_tell(s->cache, note_line, s, e);
+	}
 	rc = err_set(e, PS_NO,
 		     "%s: %llu segments of %u disks (%s) are in no vault yet, "
 		     "and would be lost",
-		     dir, (unsigned long long)n.segments, n.disks, size);
+		     s->cache, (unsigned long long)n.segments, n.disks, size);
 	err_hint(e, "ps-pipeline --once stores them; without --purge they "
 		    "stay; --discard-cache loses them");
 	return rc;
 }
 
-/* ---- the plan ---- */
+/* ---- the site ---- */
 
-static int remove_file(struct setup_plan *p, const char *name, struct err *e)
+static int run_leave(struct steps *s, struct err *e)
 {
-	char path[PLACE_SIZE + NAME_MAX];
+	int rc = site_leave(s, e), end;
 
-	snprintf(path, sizeof(path), "%s/%s", p->etc, name);
-	if (access(path, F_OK) < 0)
+	if (rc < 0)
+		return rc;
+	end = identity_forget(s->identity, e);
+	return end < 0 ? end : rc;
+}
+
+/* Nobody there hears of it: who sits there has to say it. */
+static int not_told(struct steps *s, const struct err *why, struct err *e)
+{
+	int rc;
+
+	if (s->how->yes)
+		return steps_note(s, e,
+				  "%s is not told (%.200s); there: ps-config "
+				  "unregister %s --force --yes",
+				  s->host, why->msg, s->name);
+	rc = err_set(e, why->code, "%s", why->msg);
+	err_hint(e,
+		 "try again; or --yes goes on, and on the configuration "
+		 "server: ps-config unregister %s --force --yes",
+		 s->name);
+	return rc;
+}
+
+static int judge_machines(const struct site_view *v, struct err *e)
+{
+	if (v->machines == 0)
 		return 0;
-	return setup_add(p, ACT_UNLINK, path, "file %s goes", path) == NULL
-		   ? no_room(e)
+	return err_set(e, PS_NO,
+		       "%lld machines use this server (ps-balance switch gives "
+		       "them another one)",
+		       (long long)v->machines);
+}
+
+static int leave_site(struct steps *s, struct err *e)
+{
+	struct err why = {0};
+	struct site_view v;
+	int rc = site_identity(s, e);
+
+	if (rc == -PS_NOINPUT) {
+		*e = (struct err){.code = 0};
+		return 0;
+	}
+	if (rc == 0)
+		rc = site_look(s, true, &v, &why);
+	if (rc == 0)
+		rc = judge_machines(&v, &why);
+	if (rc < 0)
+		return not_told(s, &why, e);
+	return steps_add(s, run_leave, NULL, "%s forgets the server '%s'",
+			 s->host, s->name) == NULL
+		   ? steps_full(e)
 		   : 0;
 }
 
+/* A configuration server is missed by all that know it. */
+static int leave_alone(struct steps *s, struct err *e)
+{
+	struct site_servers v;
+	struct err why = {0};
+	int rc = site_servers(s, version_ours(), &v, &why);
+
+	if (rc < 0)
+		return steps_note(s, e,
+				  "who knows this configuration server is not "
+				  "known: %.300s",
+				  why.msg);
+	if (v.n == 0)
+		return 0;
+	if (s->how->yes)
+		return steps_note(s, e,
+				  "%u servers have no configuration server any "
+				  "more",
+				  v.n);
+	rc =
+	    err_set(e, PS_NO, "%u servers know this configuration server", v.n);
+	err_hint(e, "uninstall those first, or move them to another one "
+		    "(unifiedsetup --reregister there); --yes goes on");
+	return rc;
+}
+
+/* ---- what goes ---- */
+
+static int remove_file(struct steps *s, const char *name, struct err *e)
+{
+	char path[PLACE_SIZE + NAME_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", s->p.etc, name);
+	return access(path, F_OK) < 0
+		   ? 0
+		   : want_gone(s, run_unlink, path, "file", "goes", e);
+}
+
 /* A folder of ps.yaml goes when it is where installing has put it. */
-static int remove_data(struct setup_plan *p, const char *want, const char *path,
+static int remove_data(struct steps *s, const char *want, const char *path,
 		       struct err *e)
 {
 	if (path == NULL || access(path, F_OK) < 0)
 		return 0;
 	if (strcmp(want, path) != 0)
-		return setup_add(
-			   p, ACT_NOTE, path,
-			   "%s stays: it is not where unifiedsetup puts it",
-			   path) == NULL
-			   ? no_room(e)
-			   : 0;
-	return setup_add(p, ACT_TREE, path, "folder %s goes, with all in it",
-			 path) == NULL
-		   ? no_room(e)
-		   : 0;
+		return steps_note(
+		    s, e, "%s stays: it is not where unifiedsetup puts it",
+		    path);
+	return want_gone(s, run_tree, path, "folder", "goes, with all in it",
+			 e);
 }
 
 /* The folder above the cache, when that is called so; else empty. */
@@ -132,7 +271,7 @@ static void data_of(const char *cache, char out[PLACE_SIZE])
 		snprintf(out, PLACE_SIZE, "%.*s", (int)(slash - cache), cache);
 }
 
-static int purge(struct setup_plan *p, const struct conf *conf, struct err *e)
+static int purge(struct steps *s, const struct conf *conf, struct err *e)
 {
 	const struct {
 		const char *name, *key;
@@ -145,90 +284,98 @@ static int purge(struct setup_plan *p, const struct conf *conf, struct err *e)
 
 	data_of(conf_get(conf, "cache"), data);
 	snprintf(want, sizeof(want), "%s/cache", data);
-	rc = remove_data(p, want, conf_get(conf, "cache"), e);
+	rc = remove_data(s, want, conf_get(conf, "cache"), e);
 	for (i = 0; rc == 0 && i < sizeof(parts) / sizeof(parts[0]); i++) {
-		place_state(p->c, parts[i].name, want);
-		rc = remove_data(p, want, conf_get(conf, parts[i].key), e);
+		place_state(s->p.c, parts[i].name, want);
+		rc = remove_data(s, want, conf_get(conf, parts[i].key), e);
 	}
-	if (rc == 0 && data[0] != '\0' &&
-	    setup_add(p, ACT_EMPTY, data, "folder %s goes, if it is empty",
-		      data) == NULL)
-		rc = no_room(e);
+	if (rc == 0 && data[0] != '\0')
+		rc = want_gone(s, run_empty, data, "folder",
+			       "goes, if it is empty", e);
 	return rc;
 }
 
-static int stop_services(struct setup_plan *p, struct err *e)
+static int at_boot(struct steps *s, const char *what, struct err *e)
 {
-	const char *const here[] = {"ps-service", "stop", NULL};
-	const char *const there[] = {"ps-service", "stop", "--root", p->c->root,
-				     NULL};
+	const char *const argv[] = {"ps-service", "--quiet",	 "--boot", what,
+				    "--services", s->p.services, NULL};
 
-	if (setup_has_command("ps-service", "stop"))
-		return setup_program(p, "services end",
-				     p->c->root != NULL ? there : here, e);
-	return setup_add(p, ACT_NOTE, "services",
-			 "services: not ended, there is no ps-service") == NULL
-		   ? no_room(e)
-		   : 0;
+	return steps_program(s, argv, e);
 }
 
-static int unregister(struct setup_plan *p, const struct conf *conf,
-		      struct err *e)
+static int run_disable(struct steps *s, struct err *e)
 {
-	const char *cs = conf_get(conf, "config.cs");
-
-	if (cs == NULL)
-		return 0;
-	return setup_add(p, ACT_NOTE, "unregister",
-			 "the configuration server is not told; on %s: "
-			 "ps-config server delete NAME",
-			 cs) == NULL
-		   ? no_room(e)
-		   : 0;
+	return at_boot(s, "stop", e);
 }
 
-static int make(struct setup_plan *p, const struct conf *conf,
-		const struct remove_how *how, struct err *e)
+static int run_enable(struct steps *s, struct err *e)
 {
-	int rc = judge_cache(p, conf_get(conf, "cache"), how, e);
+	return at_boot(s, "start", e);
+}
+
+static int end_services(struct steps *s, struct err *e)
+{
+	int rc = steps_want_stop(s, e);
+
+	if (rc == 0 && s->p.c->root == NULL &&
+	    setup_has_command("ps-service", "stop") &&
+	    steps_add(s, run_disable, run_enable,
+		      "services and timers start no more at boot") == NULL)
+		rc = steps_full(e);
+	return rc;
+}
+
+static int remove_files(struct steps *s, const struct conf *conf, struct err *e)
+{
+	char keep[PLACE_SIZE];
 	size_t i;
+	int rc = 0;
 
-	if (rc == 0)
-		rc = unregister(p, conf, e);
-	if (rc == 0)
-		rc = stop_services(p, e);
-	if (rc == 0 && how->purge)
-		rc = purge(p, conf, e);
+	place_keep(s->p.c, "", keep);
+	if (access(keep, F_OK) == 0)
+		rc = want_gone(s, run_tree, keep, "copies of former versions,",
+			       "go", e);
 	for (i = 0; rc == 0 && i < sizeof(files) / sizeof(files[0]); i++)
-		rc = remove_file(p, files[i], e);
-	if (rc == 0 && conf_get(conf, "key") != NULL &&
-	    setup_add(p, ACT_NOTE, "key",
-		      "%s stays: what is in the vault is nothing without it",
-		      conf_get(conf, "key")) == NULL)
-		rc = no_room(e);
+		rc = remove_file(s, files[i], e);
+	if (rc == 0 && conf_get(conf, "key") != NULL)
+		rc = steps_note(s, e,
+				"%s stays: what is in the vault is nothing "
+				"without it",
+				conf_get(conf, "key"));
 	return rc;
 }
 
-int setup_uninstall(struct setup_plan *p, const struct choices *c,
-		    const struct remove_how *how, struct err *e)
+static bool has_vault(const struct conf *conf)
 {
-	char yaml[PLACE_SIZE + 16];
-	struct conf *conf = NULL;
-	int rc;
+	return conf_get(conf, "vault") != NULL ||
+	       conf_get(conf, "vaults.0.url") != NULL;
+}
 
-	memset(p, 0, sizeof(*p));
-	p->c = c;
-	p->uid = (uid_t)-1;
-	place_etc(c, p->etc);
-	snprintf(yaml, sizeof(yaml), "%s/ps.yaml", p->etc);
-	rc = conf_read(&conf, yaml, e);
-	if (rc == -PS_NOINPUT) {
-		rc = err_set(e, PS_NOINPUT, "%s: nothing is installed", yaml);
-		err_hint(e, "--root DIR when it was installed below a folder");
-		return rc;
-	}
+static int make(struct steps *s, const struct conf *conf, struct err *e)
+{
+	bool drains =
+	    has_vault(conf) && setup_has_command("ps-service", "stop");
+	int rc = judge_cache(s, drains, e);
+
 	if (rc == 0)
-		rc = make(p, conf, how, e);
+		rc = end_services(s, e);
+	if (rc == 0)
+		rc = strcmp(s->was.role, "cs") == 0 ? leave_alone(s, e)
+						    : leave_site(s, e);
+	if (rc == 0 && s->how->purge)
+		rc = purge(s, conf, e);
+	return rc < 0 ? rc : remove_files(s, conf, e);
+}
+
+int setup_uninstall(struct steps *s, const struct remove_how *how,
+		    struct err *e)
+{
+	struct conf *conf = NULL;
+	int rc = conf_read(&conf, s->yaml, e);
+
+	s->how = how;
+	if (rc == 0)
+		rc = make(s, conf, e);
 	conf_free(conf);
 	return rc;
 }

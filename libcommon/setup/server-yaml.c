@@ -98,8 +98,8 @@ static void put_config(FILE *f, const struct choices *c, const char *etc)
 		return;
 	}
 	place_state(c, "identity", path);
-	yaml_line(f, "  cs", c->csip, "");
-	fprintf(f, "  cs-port: %u\n", (unsigned)c->cs_port);
+	yaml_line(f, "  server", c->csip, "");
+	fprintf(f, "  port: %u\n", (unsigned)c->cs_port);
 	yaml_line(f, "  identity", path, "");
 }
 
@@ -127,6 +127,11 @@ char *server_yaml(const struct setup_plan *p)
 	fputs("\n# Samples and alerts.\nhealth:\n", f);
 	place_state(c, "health", path);
 	yaml_line(f, "  state", path, "");
+	/* What has to run: the usual, unless it is more or less. */
+	if (c->cs)
+		fputs("  role: configuration\n", f);
+	else if (c->vault.url[0] == '\0')
+		fputs("  services: \"receive,heartbeat\"\n", f);
 	fputs("\n# What ps-service starts.\nservice:\n", f);
 	yaml_line(f, "  names", p->services, "");
 	if (fclose(f) != 0) {

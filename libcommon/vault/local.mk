@@ -40,6 +40,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/vault/restore-target.c libcommon/vault/restore-target.h \
 	libcommon/vault/restore.c libcommon/vault/restore.h
 libcommon_libpscommon_a_SOURCES += \
+	libcommon/vault/key-note.c libcommon/vault/key-note.h \
 	libcommon/vault/parts.c libcommon/vault/parts.h \
 	libcommon/vault/probe.c libcommon/vault/probe.h \
 	libcommon/vault/settings.c libcommon/vault/settings.h

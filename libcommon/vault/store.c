@@ -32,3 +32,19 @@ void store_close(struct store *s)
 	if (s != NULL)
 		s->ops->close(s);
 }
+
+int store_put_text(struct store *s, const char *name, const char *text,
+		   struct err *e)
+{
+	struct store_put *p;
+	int rc = s->ops->put_begin(s, name, &p, e);
+
+	if (rc < 0)
+		return rc;
+	rc = s->ops->put_write(p, text, strlen(text), e);
+	if (rc < 0) {
+		s->ops->put_abort(p);
+		return rc;
+	}
+	return s->ops->put_commit(p, e);
+}

@@ -21,10 +21,22 @@
 
 /* ---- the vault itself ---- */
 
+/* Whoever follows it in a hurry must not begin anew below a mount point. */
+static void hint_new(const char *url, struct err *e)
+{
+	if (strstr(url, "://") == NULL)
+		err_hint(e,
+			 "should it be there? then see whether it is mounted; "
+			 "a new vault: ps-vault init %s",
+			 url);
+	else
+		err_hint(e, "a new vault: ps-vault init %s", url);
+}
+
 static int not_a_vault(const char *url, const char *why, struct err *e)
 {
 	err_set(e, PS_CONFIG, "%s: not a vault: %s", url, why);
-	err_hint(e, "make one: ps-vault init %s", url);
+	hint_new(url, e);
 	return -PS_CONFIG;
 }
 
@@ -88,7 +100,7 @@ int vault_open(struct vault *v, const char *url, struct err *e)
 	int rc = store_open(&s, url, 0, e);
 
 	if (rc == -PS_NOINPUT)
-		err_hint(e, "make a vault: ps-vault init %s", url);
+		hint_new(url, e);
 	if (rc < 0)
 		return rc;
 	rc = vault_attach(v, s, url, e);
@@ -103,23 +115,6 @@ void vault_close(struct vault *v)
 	v->store = NULL;
 }
 
-/* A small object in one call; -PS_NO: the name is taken. */
-static int put_text(struct store *s, const char *name, const char *text,
-		    struct err *e)
-{
-	struct store_put *p;
-	int rc = s->ops->put_begin(s, name, &p, e);
-
-	if (rc < 0)
-		return rc;
-	rc = s->ops->put_write(p, text, strlen(text), e);
-	if (rc < 0) {
-		s->ops->put_abort(p);
-		return rc;
-	}
-	return s->ops->put_commit(p, e);
-}
-
 /* Does the store refuse a second create, and keep what was there first? */
 static int probe_fence(struct store *s, bool *ret_fence, struct err *e)
 {
@@ -130,12 +125,12 @@ static int probe_fence(struct store *s, bool *ret_fence, struct err *e)
 	if (getrandom(&r, sizeof(r), 0) != (ssize_t)sizeof(r))
 		return err_sys(e, PS_IOERR, "getrandom");
 	snprintf(name, sizeof(name), "probe-%016llx", (unsigned long long)r);
-	rc = put_text(s, name, "1", e);
+	rc = store_put_text(s, name, "1", e);
 	if (rc < 0)
 		return rc == -PS_NO ? err_set(e, PS_TEMPFAIL,
 					      "%s: is there already", name)
 				    : rc;
-	second = put_text(s, name, "2", e);
+	second = store_put_text(s, name, "2", e);
 	if (second == 0 || second == -PS_NO)
 		rc = s->ops->read(s, name, 0, &got, 1, e);
 	else
@@ -165,7 +160,7 @@ int vault_init_store(struct store *s, const char *url, struct err *e)
 			 "{\"format\": \"" FORMAT "\", \"version\": %d, "
 			 "\"single_writer\": %s, \"created\": \"%s\"}\n",
 			 FORMAT_VERSION, fence ? "false" : "true", created);
-		rc = put_text(s, MARKER, text, e);
+		rc = store_put_text(s, MARKER, text, e);
 		if (rc == 0)
 			return 0;
 	}

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vault/key-note.h"
 #include "vault/tails.h"
 #include "vault/verify-object.h"
 #include "vault/verify.h"
@@ -173,7 +174,8 @@ static bool is_ours(const struct run *r, const char *name, int is_dir)
 	struct vault_cover c;
 
 	if (r->depth == 0)
-		return is_dir || strcmp(name, "vault.json") == 0;
+		return is_dir || strcmp(name, "vault.json") == 0 ||
+		       strcmp(name, VAULT_KEY_NOTE) == 0;
 	if (r->depth == 1)
 		return is_dir;
 	return !is_dir && vault_parse_name(name, &c);

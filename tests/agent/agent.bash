@@ -8,7 +8,7 @@ new_agent() {
 	local spec disk provider options
 	umask 077
 	export PS_PROVIDER_DIR=$BATS_TEST_DIRNAME/../lib/providers
-	cxpsclient --derive-key m -P passphrase -o m.key
+	machine_key m passphrase m.key
 	{
 		cat <<-END
 			machine: m

@@ -70,16 +70,16 @@ halt() {
 	names slow source-read
 	jq -e '.share > 0.9 and .samples >= 8 and .eta_seconds > 5 and
 		.followers[0].name == "slow"' why.json
-	names limited rate-limit
+	names limited read-limit
 	jq -e '.what | contains("limits.read-rate")' why.json
 	names squeezed compress
 	names sealed encrypt
 	agent status | grep -q 'limited by  *encrypt: ps-encrypt in'
 	# Of all, what comes first in the manual's list.
 	why || true
-	jq -e '.cause == "rate-limit" and (.disks | length) == 4' why.json
+	jq -e '.cause == "read-limit" and (.disks | length) == 4' why.json
 	ps-health watch -c agent.yaml >watch &
-	wait_for grep -q '^20.* rate-limit backlog' watch
+	wait_for grep -q '^20.* read-limit backlog' watch
 	kill $!
 	kill -9 "$agent"
 }
@@ -100,8 +100,20 @@ halt() {
 	sed -i "s/port: .*/port: $(server_port s1)/" agent.yaml
 	sed -i 's/^max-wait.*/&\nlimits: {send-rate: 1M}/' agent.yaml
 	begin_agent
-	names d rate-limit
+	names d send-limit
 	jq -e '.what | contains("limits.send-rate")' why.json
+	kill -9 "$agent"
+}
+
+@test "a server whose disk is slow is told from a narrow line" {
+	big d 250000000
+	kill "${STARTED[-1]}"
+	wait "${STARTED[-1]}" || true
+	BAD_DISK_SYNC=500 LD_PRELOAD=$PS_BUILD/tests/lib/bad-disk.so receive
+	new_agent d </dev/null
+	begin_agent
+	names d server-slow
+	jq -e '.what | test("waits for its disk, in ([5-9]|100)")' why.json
 	kill -9 "$agent"
 }
 

@@ -153,7 +153,8 @@ static void what_cannot_be_read_is_said(void **state)
 	free(big);
 	assert_int_equal(conf_read(&c, path, &e), -PS_CONFIG);
 	assert_non_null(strstr(e.msg, "1 MiB"));
-	assert_int_not_equal(conf_read(&c, "/tmp", &e), 0);
+	assert_int_equal(conf_read(&c, "/tmp", &e), -PS_CONFIG);
+	assert_string_equal(e.msg, "/tmp: a folder, not a file");
 }
 
 static void a_secret_that_others_can_read_is_refused(void **state)

@@ -9,7 +9,9 @@
 #include <cmocka.h>
 
 #include "base/name.h"
+#include "base/text.h"
 #include "base/units.h"
+#include "base/version.h"
 
 static void numbers_are_digits_and_nothing_else(void **state)
 {
@@ -231,6 +233,61 @@ static void names_are_safe_as_file_names(void **state)
 	assert_true(e.hint[0] != '\0');
 }
 
+static bool tamed(const char *text, const char *want)
+{
+	char buf[64];
+
+	snprintf(buf, sizeof(buf), "%s", text);
+	text_tame(buf);
+	return strcmp(buf, want) == 0;
+}
+
+static void what_is_no_utf_8_becomes_question_marks(void **state)
+{
+	(void)state;
+	assert_true(tamed("", ""));
+	assert_true(tamed("a\tb", "a\tb"));
+	assert_true(tamed("gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x92\xbe",
+			  "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x92\xbe"));
+	assert_true(tamed("gr\xfc\xdf", "gr??"));	/* Latin-1 */
+	assert_true(tamed("x\xe2\x82", "x??"));		/* cut */
+	assert_true(tamed("\xc0\xaf", "??"));		/* overlong */
+	assert_true(tamed("\xed\xa0\x80", "???"));	/* surrogate */
+	assert_true(tamed("\xf4\x90\x80\x80", "????")); /* too large */
+	assert_true(tamed("\xe2(\xa1", "?(?"));
+}
+
+static bool in_reach(const char *old, const char *now)
+{
+	struct version a, b;
+
+	assert_true(version_parse(old, &a) && version_parse(now, &b));
+	return version_in_reach(&a, &b);
+}
+
+static void versions_reach_four_releases(void **state)
+{
+	struct version v;
+
+	(void)state;
+	assert_true(in_reach("1.2", "1.2.9"));
+	assert_true(in_reach("1.2.9", "1.2"));
+	assert_true(in_reach("1.2.3", "1.6.0"));
+	assert_false(in_reach("1.2.3", "1.7.0"));
+	assert_false(in_reach("1.3.0", "1.2.9"));
+	assert_false(in_reach("1.9.0", "2.0.0"));
+	assert_false(in_reach("2.0.0", "1.9.0"));
+	assert_true(in_reach("1.9.0", "1.10.0"));
+	assert_true(version_parse("1.2.3-4~deb12", &v) && v.patch == 3);
+	assert_false(version_parse("", &v));
+	assert_false(version_parse("1", &v));
+	assert_false(version_parse("1.", &v));
+	assert_false(version_parse("-1.2", &v));
+	assert_false(version_parse("1.-2", &v));
+	assert_false(version_parse("v1.2", &v));
+	assert_true(strcmp(version_ours(), PACKAGE_VERSION) == 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -242,6 +299,8 @@ int main(void)
 	    cmocka_unit_test(a_time_that_was_written_can_be_read),
 	    cmocka_unit_test(sizes_have_three_significant_digits),
 	    cmocka_unit_test(names_are_safe_as_file_names),
+	    cmocka_unit_test(what_is_no_utf_8_becomes_question_marks),
+	    cmocka_unit_test(versions_reach_four_releases),
 	};
 
 	return cmocka_run_group_tests_name("units", tests, NULL, NULL);

@@ -67,6 +67,28 @@ store_all() {
 	ps-cache move-out web01 --to ps2 --once -C C
 }
 
+@test "where only a relay has it, it stays: the vault may be behind" {
+	make_stream a -p 2
+	ps-cache follow --once --for site2 -C C >/dev/null
+	put a
+	ps-cache ack --for site2 --level durable -C C <acks.a >/dev/null
+	[ -z "$(segments)" ]
+	fails_with 1 ps-cache move-out web01 --to ps2 -C C
+	grep -q 'web01/root: only a relay took it' err
+	[ -z "$(mark)" ]
+	ps-cache move-out other --to ps2 -C C # nothing of it was ever here
+	# Who stores it beside the relay says when it may go.
+	ps-cache follow --once --for near -C C >/dev/null
+	fails_with 1 ps-cache move-out web01 --to ps2 --once -C C
+	ps-cache move-stay web01 -C C
+	make_stream more -f "2:$(digest_of acks.a 2)"
+	put more
+	ps-cache ack --for site2 --level durable -C C <acks.more >/dev/null
+	fails_with 75 ps-cache move-out web01 --to ps2 --once -C C
+	stored acks.more | ps-cache ack --for near -C C >/dev/null
+	ps-cache move-out web01 --to ps2 --once -C C
+}
+
 @test "a disk on hold keeps its machine here" {
 	make_stream a -p 2
 	put a

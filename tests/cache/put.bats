@@ -275,3 +275,15 @@ gone() {
 	put t
 	[ -s acks.t ]
 }
+
+@test "who looks at a cache makes nothing in it" {
+	make_stream s -p 2
+	put s
+	rm C/.counters
+	find C | sort >before
+	ps-cache stat -C C
+	ps-cache stat --json -C C
+	ps-cache list -C C
+	ps-cache verify -C C
+	find C | sort | diff before -
+}

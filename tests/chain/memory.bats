@@ -1,5 +1,4 @@
 #!/usr/bin/env bats
-# heavy: a disk of 16 TiB, as far as anybody can tell
 # Memory is bounded for any size of disk: each tool under 64 MiB, ps-restore
 # under 256 MiB.
 load ../lib/common

@@ -22,7 +22,7 @@ stage() {
 	local name=$1
 	shift
 	if [ "$fault" = "kill-$name" ]; then
-		exec timeout -s KILL "$moment" "$@"
+		exec timeout --foreground -s KILL "$moment" "$@"
 	fi
 	exec "$@"
 }

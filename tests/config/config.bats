@@ -147,4 +147,9 @@ passphrase_works() { # passphrase_works FILE: at a server with the first one
 	[ "$(answer length policy)" -eq $((i + 1)) ]
 	ps-config policy add another
 	[ "$(answer .state machine show web01)" = enabled ]
+	# As after a fault of the disk: it is not told to begin anew.
+	mount -o remount,ro "$T/config"
+	fails_with 77 ps-config policy list
+	grep -q 'registry.db: Read-only file system' err
+	run ! grep 'ps-config init' err
 }

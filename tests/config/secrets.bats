@@ -150,7 +150,7 @@ END
 	ps-config passphrase new >pass
 	ps-config server add ps1 --address ps1.example
 	request ps1
-	issue ps1 --days 100
+	issue ps1 --valid 100d
 	[ "$(later +39d ps-config cert --json 2>err | jq -r '.[0].state')" = ok ]
 	[ ! -s err ]
 	[ "$(later +41d ps-config cert --json 2>err | jq -r '.[0].state')" = \

@@ -77,6 +77,7 @@ failed_step() {
 	grep -q 'duplicate: .*another machine has this name' err
 	failed_step register 1 join ps2 --identity x --machine-id id-ps1
 	grep -q 'clone: ' err
+	grep -q -e 'second server on the same host: --machine-id' err
 	cp -a ps1 copy
 	fails_with 78 ps-config register --identity copy --machine-id id-copy
 	grep -q 'clone' err
@@ -92,17 +93,101 @@ failed_step() {
 	grep -q 'certificate' err
 }
 
-@test "clocks that differ by 15 minutes are refused" {
+# A server that is none of ours, on ./port: what listens, and how.
+stranger() {
+	rm -f port
+	start python3 -c '
+import socket, sys
+s = socket.socket()
+s.bind(("127.0.0.1", 0))
+s.listen(8)
+print(s.getsockname()[1], flush=True)
+while True:
+    c = s.accept()[0]
+    c.recv(1000)
+    c.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    c.close()
+' >port
+	wait_for [ -s port ]
+}
+
+@test "what is no configuration server, and versions that do not fit, have names, too" {
+	local version
 	command -v faketime >/dev/null || skip "faketime is not installed"
 	site
-	join() {
+	at() {
 		faketime -f "$1" ps-config register --cs 127.0.0.1 --cs-port \
 			"$(cat port)" -P first --name ps1 --identity ps1 \
 			--machine-id id-ps1
 	}
-	failed_step clock 78 join +16m
+	failed_step clock 78 at +16m
 	grep -q NTP err
-	join -14m >out
+	at -14m >out
+	# Another program would say another version: what is said to it.
+	cxpsclient --derive-key ps2 -P first -o ps2.key
+	for version in 99.0.0 0.0.-1; do
+		jq -cn --arg v "$version" --arg t "$(date -u +%FT%TZ)" '{name:
+			"ps2", role: "ps", address: "x", port: 1, version: $v,
+			csr: "", time: $t}' >body
+		printf 'POST /v1/register HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n' \
+			"$(stat -c %s body)" | cat - body |
+			timeout 20 "$PS_BUILD/tests/net/peer" raw 127.0.0.1 \
+				"$(cat port)" ps2.key ps2 >"answer.$version" || true
+	done
+	grep -aq '^HTTP/1.1 409' answer.99.0.0
+	grep -aq '"error":"version".*too new.*upgrade the configuration server first' \
+		answer.99.0.0
+	grep -aq '^HTTP/1.1 400' answer.0.0.-1
+	# Not TLS; TLS, but nobody who knows the passphrase; the desk is not there.
+	cp port good
+	stranger
+	failed_step tls 76 join ps3
+	grep -q 'is it ps-config serve that listens there' err
+	rm port
+	ps-receive --new-cert --cert cert --key key
+	start "$PS_BUILD/tests/net/peer" rogue cert key >port
+	wait_for [ -s port ]
+	head -n 1 port >first-line
+	mv first-line port
+	failed_step login 77 join ps3
+	cp good port
+	[ "$(answer '[.[].name]' list)" = '["ps1"]' ]
+}
+
+@test "register asks a terminal for its four inputs" {
+	site
+	PORT=$(cat port) timeout 60 python3 - <<'END'
+import os, pty, sys
+pid, fd = pty.fork()
+if pid == 0:
+    os.execvp("ps-config", ["ps-config", "register", "--name", "ps1",
+                            "--identity", "ps1", "--machine-id", "id-ps1"])
+seen = b""
+def answer(question, words):
+    global seen
+    while question not in seen:
+        seen += os.read(fd, 1000)
+    seen = b""
+    os.write(fd, words + b"\n")
+answer(b"Address of the configuration server: ", b"127.0.0.1")
+answer(b"Its port [443]: ", os.environ["PORT"].encode())
+answer(b"File with the passphrase: ", b"first")
+answer(b"Port of the data on this server [9443]: ", b"")
+try:
+    while True:
+        more = os.read(fd, 1000)
+        if not more:
+            break
+        seen += more
+except OSError:
+    pass
+sys.exit(os.waitpid(pid, 0)[1] != 0 or b"ok     files" not in seen)
+END
+	[ "$(answer '[.[] | .name, .port]' list)" = '["ps1",9443]' ]
+	# A second time nothing is asked; without a terminal, what is missing is told.
+	ps-config register --identity ps1 --machine-id id-ps1 </dev/null >out
+	fails_with 64 ps-config register --identity x --name ps2 </dev/null
+	grep -q -e '--cs is missing' err
 }
 
 @test "a passphrase is rotated: both are accepted, then the old one is not" {

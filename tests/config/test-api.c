@@ -60,7 +60,8 @@ static unsigned ask(enum desk_what what, const char *login, const char *name,
 				  .len = strlen(text),
 				  .version = "2.7.0",
 				  .pin = "sha256//x",
-				  .interval = 60};
+				  .interval = 60,
+				  .cert_s = 1000 * 86400};
 	struct api_answer a;
 
 	json_decref(answer);
@@ -95,6 +96,15 @@ static unsigned join(const char *name, const char *id, const char *version,
 {
 	return ask(DESK_REGISTER, name, "",
 		   joining(name, id, version, ahead_s));
+}
+
+static unsigned join_as(const char *name, const char *alt)
+{
+	json_t *body = joining(name, "id-2", "2.7.0", 0);
+
+	json_object_set_new(body, "alt", json_string(alt));
+	json_object_set_new(body, "address", json_string("host"));
+	return ask(DESK_REGISTER, name, "", body);
 }
 
 /* ---- register ---- */
@@ -138,13 +148,20 @@ static void test_refused(void **state)
 	    {"ps2", "id-2", "2.7.0", -901, 409, "clock"},
 	    {"ps1", "id-2", "2.7.0", 0, 409, "duplicate"},
 	    {"ps2", "id-1", "2.7.0", 0, 409, "clone"},
+	    {"web01", "id-2", "2.7.0", 0, 409, "duplicate"},
 	};
+	const struct reg_machine web01 = {.name = "web01"},
+				 ps1 = {.name = "ps1"};
 	int64_t revision, now;
 	struct err e = {0};
+	struct reg_server s;
 	size_t i;
 
 	(void)state;
 	assert_int_equal(join("ps1", "id-1", "2.7.0", 0), 200);
+	/* A protected machine makes no server of itself, nor the reverse. */
+	assert_int_equal(machine_add(reg, &web01, &e), 0);
+	assert_int_equal(machine_add(reg, &ps1, &e), -PS_NO);
 	assert_int_equal(reg_revision(reg, &revision, &e), 0);
 	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		assert_int_equal(join(cases[i].name, cases[i].id,
@@ -162,8 +179,13 @@ static void test_refused(void **state)
 	assert_int_equal(ask(DESK_REGISTER, "ps1", "", json_array()), 400);
 	assert_int_equal(reg_revision(reg, &now, &e), 0);
 	assert_int_equal(now, revision);
-	/* N-4 is the oldest that may. */
 	csr[100] ^= 1;
+	/* Names of others, or what is none, are not certified. */
+	assert_int_equal(join_as("ps2", "DNS:PS1"), 409);
+	assert_int_equal(join_as("ps2", "email:x"), 400);
+	assert_int_equal(server_get(reg, "ps2", &s, &e), -PS_NO);
+	assert_int_equal(join_as("ps2", "DNS:ps2-lan"), 200);
+	/* N-4 is the oldest that may. */
 	assert_int_equal(join("ps2", "id-2", "2.3.0", 890), 200);
 }
 
@@ -225,9 +247,7 @@ static void test_heartbeat(void **state)
 	assert_int_equal(order_get(reg, id, &o, &e), 0);
 	assert_string_equal(o.state, "done");
 	assert_string_equal(o.note, "7 MB");
-	/* It leaves when it was asked to, and only then. */
-	assert_int_equal(
-	    ask(DESK_LEAVE, "ps1", "", json_pack("{s:s}", "name", "ps1")), 409);
+	/* It leaves when it was asked to. */
 	assert_int_equal(contact_leave(reg, "ps1", true, &e), 0);
 	assert_int_equal(beat("ps1", "id-1", "[]", NULL), 200);
 	assert_true(json_is_true(json_object_get(answer, "leave")));
@@ -264,6 +284,28 @@ static void make_fleet(void)
 	assert_int_equal(policy_add(reg, &p, &e), 0);
 	protect("web01");
 	protect("web02");
+}
+
+static unsigned leave(const char *name)
+{
+	return ask(DESK_LEAVE, name, "", json_pack("{s:s}", "name", name));
+}
+
+/* Unasked only when that harms nobody. */
+static void test_leaving(void **state)
+{
+	struct err e = {0};
+
+	(void)state;
+	make_fleet();
+	assert_int_equal(leave("ps1"), 409);
+	assert_string_equal(said("error"), "leave");
+	assert_int_equal(beat("ps1", "id-1", "[]", NULL), 200);
+	assert_int_equal(leave("ps2"), 200);
+	assert_int_equal(leave("ps2"), 404);
+	assert_int_equal(contact_leave(reg, "ps1", true, &e), 0);
+	assert_int_equal(leave("ps1"), 200);
+	assert_int_equal(beat("ps1", "id-1", "[]", NULL), 404);
 }
 
 static void test_who_sees(void **state)
@@ -337,7 +379,8 @@ static void test_status(void **state)
 	format_time(time_now_ns(), now);
 	snprintf(words, sizeof(words),
 		 "[{\"machine\": \"web01\", \"state\": \"protected\", "
-		 "\"lag_s\": 3, \"stored\": \"%s\", \"point\": \"crash\"}]",
+		 "\"lag_s\": 3, \"stored\": \"%s\", \"point\": \"crash\"}, "
+		 "{\"machine\": \"web02\", \"state\": \"a\\u001b[2J\"}]",
 		 now);
 	assert_int_equal(beat("ps1", "id-1", words, NULL), 200);
 	look(60);
@@ -346,6 +389,8 @@ static void test_status(void **state)
 	is(find("machines", "machine", "web01"), "ok", "-");
 	is(find("machines", "machine", "web02"), "critical",
 	   "no recovery point");
+	/* What steers a terminal does not come through. */
+	is(find("machines", "machine", "web02"), "critical", "a?[2J");
 	look(899);
 	is(find("servers", "name", "ps1"), "ok", "-");
 	look(901);
@@ -363,7 +408,7 @@ static bool on_sqlite = false, on_mariadb = true;
 	    ONE(test_status, where)
 #define ALL                                                                    \
 	MAIN_ONES(&on_sqlite), ONE(test_refused, &on_sqlite),                  \
-	    ONE(test_who_sees, &on_sqlite)
+	    ONE(test_leaving, &on_sqlite), ONE(test_who_sees, &on_sqlite)
 
 int main(void)
 {

@@ -234,26 +234,34 @@ static void add_fleet(void)
 static int64_t begin(const char *from, const char *to, bool dead, int want)
 {
 	struct reg_move m = {.machine = "web01", .dead = dead};
-	int64_t job = -1;
 	struct err e = {0};
 	int rc;
 
 	snprintf(m.from, sizeof(m.from), "%s", from);
 	snprintf(m.to, sizeof(m.to), "%s", to);
-	rc = move_begin(reg, &m, &job, &e);
+	rc = moves_begin(reg, &m, 1, &e);
 	if (rc != want)
 		fail_msg("%d: %s", rc, e.msg);
-	return job;
+	return m.job;
 }
 
-static struct move_at step(int64_t job)
+static struct move_at look(int64_t job)
 {
 	struct move_at at;
 	struct err e = {0};
 
-	if (move_step(reg, job, &at, &e) < 0)
+	if (move_look(reg, job, &at, &e) < 0)
 		fail_msg("%s", e.msg);
 	return at;
+}
+
+static struct move_at step(int64_t job)
+{
+	struct err e = {0};
+
+	if (move_step(reg, job, &e) < 0)
+		fail_msg("%s", e.msg);
+	return look(job);
 }
 
 static int first_id(void *ctx, const struct order *o, struct err *e)
@@ -293,13 +301,14 @@ static void planned(void **state)
 	begin("ps1", "ps1", false, -PS_USAGE);
 	begin("ps1", "ps9", false, -PS_NO);
 	job = begin("ps1", "ps2", false, 0);
+	assert_false(look(job).begun);
 	assert_int_equal(begin("ps1", "ps2", false, 0), job);
 	begin("ps1", "ps3", false, -PS_NO); /* it is under way elsewhere */
 	/* Nothing is asked of the old one before the new one is ready. */
 	step(job);
 	at = step(job);
 	assert_int_equal(at.step, 1);
-	assert_string_equal(at.waits_for, "ps2");
+	assert_string_equal(open_orders("ps2"), "move-in web01 ps2 open;");
 	assert_string_equal(open_orders("ps1"), "");
 	does("ps2", ORDER_DONE, "ready");
 	at = step(job);
@@ -385,7 +394,6 @@ static void given_up(void **state)
 	job = begin("ps2", "ps1", false, 0);
 	at = step(job);
 	assert_int_equal(at.step, 1);
-	assert_string_equal(at.waits_for, "ps1");
 	assert_string_equal(open_orders("ps1"), "left web01 ps2 open;");
 	does("ps1", ORDER_DONE, "nothing");
 	step(job);
@@ -433,6 +441,180 @@ static void unprotected(void **state)
 	assert_string_equal(server_of_web01(), "ps2");
 }
 
+/* Before the old server was asked nothing has to be undone. */
+static void cancelled_early(void **state)
+{
+	char words[1024];
+	struct err e = {0};
+	int64_t job;
+
+	(void)state;
+	add_fleet();
+	job = begin("ps1", "ps2", false, 0);
+	step(job);
+	assert_int_equal(move_cancel(reg, job, words, &e), 0);
+	assert_non_null(strstr(words, "web01 stays at ps1"));
+	assert_true(look(job).ended && !look(job).done);
+	assert_string_equal(open_orders("ps2"), "");
+	/* Who was just taking a step does no harm. */
+	step(job);
+	assert_int_equal(order_add(reg, "ps1", ORDER_MOVE_OUT, "web01", "ps2",
+				   job, &(int64_t){0}, &e),
+			 -PS_NO);
+	assert_int_equal(move_cancel(reg, job, words, &e), -PS_NO);
+	assert_int_equal(move_cancel(reg, job + 1, words, &e), -PS_NO);
+	begin("ps1", "ps3", false, 0);
+}
+
+/* The old server was asked to let go: only it can say that it has not. */
+static void cancelled(void **state)
+{
+	char words[1024];
+	struct err e = {0};
+	int64_t job;
+
+	(void)state;
+	add_fleet();
+	job = begin("ps1", "ps2", false, 0);
+	step(job);
+	does("ps2", ORDER_DONE, "");
+	step(job);
+	does("ps1", ORDER_RUNNING, "3 segments");
+	assert_int_equal(move_cancel(reg, job, words, &e), 0);
+	assert_non_null(strstr(words, "ps1 is asked to keep web01"));
+	assert_string_equal(open_orders("ps1"), "");
+	step(job);
+	assert_string_equal(open_orders("ps1"), "stay web01 ps2 open;");
+	assert_int_equal(move_cancel(reg, job, words, &e), 0); /* once more */
+	assert_false(look(job).ended);
+	does("ps1", ORDER_DONE, "it stays");
+	assert_true(step(job).ended);
+	assert_string_equal(look(job).note, "web01 stays at ps1");
+	assert_string_equal(server_of_web01(), "ps1");
+}
+
+/* It had let go, and could not say so before. */
+static void cancelled_late(void **state)
+{
+	char words[1024];
+	struct err e = {0};
+	int64_t job;
+
+	(void)state;
+	add_fleet();
+	job = begin("ps1", "ps2", false, 0);
+	step(job);
+	does("ps2", ORDER_DONE, "");
+	step(job);
+	assert_int_equal(move_cancel(reg, job, words, &e), 0);
+	step(job);
+	does("ps1", ORDER_FAILED, "has moved to ps2 already");
+	step(job);
+	assert_string_equal(open_orders("ps1"), "move-out web01 ps2 open;");
+	does("ps1", ORDER_DONE, "all of it is stored");
+	assert_int_equal(move_cancel(reg, job, words, &e), -PS_NO);
+	assert_non_null(strstr(e.msg, "ps1 has let go already"));
+	step(job);
+	assert_string_equal(server_of_web01(), "ps2");
+	/* It belongs to ps2: only the waiting ends. */
+	assert_int_equal(move_cancel(reg, job, words, &e), 0);
+	assert_non_null(strstr(words, "belongs to ps2 already"));
+	assert_true(look(job).ended);
+	assert_string_equal(open_orders("ps2"), "");
+	assert_string_equal(server_of_web01(), "ps2");
+}
+
+/* ---- who drives them ---- */
+
+static bool drive(void)
+{
+	struct err e = {0};
+	bool more;
+
+	if (moves_drive(reg, &more, &e) < 0)
+		fail_msg("%s", e.msg);
+	return more;
+}
+
+static int count(void *ctx, const struct order *o, struct err *e)
+{
+	(void)o;
+	(void)e;
+	++*(unsigned *)ctx;
+	return 0;
+}
+
+static unsigned orders_of(const char *whose)
+{
+	unsigned n = 0;
+
+	assert_int_equal(order_each(reg, whose, count, &n, NULL), 0);
+	return n;
+}
+
+/* A plan is begun as a whole or not at all; so many are on the way at once. */
+static void driven(void **state)
+{
+	struct reg_machine m = {.server = "ps1"};
+	struct reg_move list[MOVES_AT_ONCE + 5] = {{0}};
+	struct err e = {0};
+	unsigned i;
+
+	(void)state;
+	add_fleet();
+	for (i = 0; i < MOVES_AT_ONCE + 5; i++) {
+		snprintf(m.name, sizeof(m.name), "m%u", i);
+		if (i < MOVES_AT_ONCE + 3)
+			assert_int_equal(machine_add(reg, &m, NULL), 0);
+		snprintf(list[i].machine, NAME_SIZE, "m%u", i);
+		snprintf(list[i].from, NAME_SIZE, "ps1");
+		snprintf(list[i].to, NAME_SIZE, "ps2");
+	}
+	assert_int_equal(moves_begin(reg, list, i, &e), -PS_NO);
+	assert_non_null(strstr(e.msg, "there is none"));
+	drive();
+	assert_int_equal(orders_of("ps2"), 0);
+	assert_int_equal(moves_begin(reg, list, i - 2, &e), 0);
+	/* To another one there is another queue. */
+	begin("ps1", "ps3", false, 0);
+	drive();
+	drive();
+	assert_int_equal(orders_of("ps2"), MOVES_AT_ONCE);
+	assert_int_equal(orders_of("ps3"), 1);
+	assert_false(look(list[MOVES_AT_ONCE].job).begun);
+	/* One that the registry has named is not on the way any more. */
+	does("ps2", ORDER_DONE, "");
+	drive();
+	does("ps1", ORDER_DONE, "");
+	drive();
+	drive();
+	assert_true(look(list[MOVES_AT_ONCE].job).begun);
+	assert_false(look(list[MOVES_AT_ONCE + 1].job).begun);
+}
+
+/* What was cut off between a report and what follows from it goes on. */
+static void goes_on(void **state)
+{
+	int64_t job, id = 0;
+
+	(void)state;
+	add_fleet();
+	job = begin("ps1", "ps2", false, 0);
+	drive();
+	does("ps2", ORDER_DONE, "");
+	drive();
+	assert_string_equal(open_orders("ps1"), "move-out web01 ps2 open;");
+	/* A report is acted on at once. */
+	assert_int_equal(order_each(reg, "ps1", first_id, &id, NULL), 0);
+	does("ps1", ORDER_DONE, "");
+	assert_int_equal(move_heard(reg, id, NULL), 0);
+	assert_string_equal(server_of_web01(), "ps2");
+	assert_int_equal(move_heard(reg, id + 99, NULL), 0);
+	does("ps2", ORDER_DONE, "root has segment 7");
+	drive();
+	assert_true(look(job).done);
+}
+
 static bool no = false, yes = true;
 
 #define ON_SQLITE(f)                                                           \
@@ -446,7 +628,8 @@ static bool no = false, yes = true;
 #define ALL(ON)                                                                \
 	ON(given_until_done), ON(given_once), ON(reports), ON(words),          \
 	    ON(migrates), ON(planned), ON(taken_back), ON(given_up),           \
-	    ON(by_hand), ON(unprotected)
+	    ON(by_hand), ON(unprotected), ON(cancelled_early), ON(cancelled),  \
+	    ON(cancelled_late), ON(driven), ON(goes_on)
 
 int main(void)
 {

@@ -25,8 +25,10 @@ try_pass() {
 		scan "$@" | server >/dev/null
 		;;
 	power) # the source dies while its commit is at work
+		# Without --foreground timeout kills itself, too, and nobody
+		# waits for what it has killed.
 		scan "$@" | server >lines
-		timeout -s KILL 0.0$((RANDOM % 10)) \
+		timeout --foreground -s KILL 0.0$((RANDOM % 10)) \
 			ps-scan --commit --map map <lines >/dev/null 2>&1
 		;;
 	*)

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "disk/devices.h"
+#include "disk/identity.h"
 
 static bool mounted(dev_t id, const char *mountinfo)
 {
@@ -99,6 +100,66 @@ static void partitions_and_what_is_stacked_on_them_belong_to_a_disk(void **s)
 	assert_int_equal(system(command), 0);
 }
 
+static bool is(const char *sysfs, unsigned maj, unsigned min, const char *want)
+{
+	char got[IDENTITY_SIZE];
+
+	identity_of_device(sysfs, makedev(maj, min), got);
+	return strcmp(got, want) == 0;
+}
+
+static void a_device_is_known_by_what_its_hardware_says(void **s)
+{
+	char folder[] = "/tmp/test-devices.XXXXXX", command[64], got[512];
+	char long_name[1200];
+
+	(void)s;
+	assert_non_null(mkdtemp(folder));
+	put_file(folder, "dev/block/8:0/device/wwid", "naa.5000c500a1b2c3d4\n");
+	put_file(folder, "dev/block/8:0/serial", "second to that\n");
+	/* As the kernel does it: the partition lies in the disk's folder. */
+	put_file(folder, "dev/block/8:0/sda1/partition", "1\n");
+	put_file(folder, "dev/block/8:0/sda1/start", "2048\n");
+	snprintf(got, sizeof(got), "%s/dev/block/8:1", folder);
+	assert_int_equal(symlink("8:0/sda1", got), 0);
+	put_file(folder, "dev/block/259:0/wwid", "eui.0025388b\n");
+	put_file(folder, "dev/block/254:0/serial", "  a b\xff  \n");
+	put_file(folder, "dev/block/253:0/dm/uuid", "LVM-abc\n");
+	put_file(folder, "dev/block/253:1/dm/uuid", "\n");
+	assert_true(is(folder, 8, 0, "wwid:naa.5000c500a1b2c3d4"));
+	assert_true(
+	    is(folder, 8, 1, "wwid:naa.5000c500a1b2c3d4 from sector 2048"));
+	assert_true(is(folder, 259, 0, "wwid:eui.0025388b"));
+	assert_true(is(folder, 254, 0, "serial:a b?"));
+	assert_true(is(folder, 253, 0, "dm:LVM-abc"));
+	assert_true(is(folder, 253, 1, ""));
+	assert_true(is(folder, 9, 9, ""));
+	/* Long names that differ at their end only. */
+	memset(long_name, 'x', sizeof(long_name) - 1);
+	long_name[sizeof(long_name) - 1] = '\0';
+	long_name[sizeof(long_name) - 2] = 'a';
+	put_file(folder, "dev/block/7:0/loop/backing_file", long_name);
+	identity_of_device(folder, makedev(7, 0), got);
+	assert_false(is(folder, 7, 0, ""));
+	long_name[sizeof(long_name) - 2] = 'b';
+	put_file(folder, "dev/block/7:1/loop/backing_file", long_name);
+	assert_false(is(folder, 7, 1, got));
+	snprintf(command, sizeof(command), "rm -r '%s'", folder);
+	assert_int_equal(system(command), 0);
+}
+
+static void machines_differ_in_what_both_know(void **s)
+{
+	(void)s;
+	assert_false(identity_hosts_differ("a u", "a u"));
+	assert_true(identity_hosts_differ("a u", "b u"));
+	assert_true(identity_hosts_differ("a u", "a v"));
+	assert_false(identity_hosts_differ("a u", "a -"));
+	assert_false(identity_hosts_differ("- u", "b u"));
+	assert_true(identity_hosts_differ("- u", "b v"));
+	assert_false(identity_hosts_differ("- -", "b v"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -107,6 +168,8 @@ int main(void)
 	    cmocka_unit_test(strange_lines_do_not_matter),
 	    cmocka_unit_test(
 		partitions_and_what_is_stacked_on_them_belong_to_a_disk),
+	    cmocka_unit_test(a_device_is_known_by_what_its_hardware_says),
+	    cmocka_unit_test(machines_differ_in_what_both_know),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

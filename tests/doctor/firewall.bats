@@ -114,6 +114,60 @@ nft_case() {
 	END
 }
 
+# says TEXT: the next step, and each rule is told once
+says() {
+	jq -r '.steps[0].next' out | grep -qF -- "$1" || {
+		cat out
+		return 1
+	}
+	[ "$(jq -r '.steps[0].evidence[]' out | grep -c 'dropped by')" = 1 ]
+}
+
+# A network in which host0 has an address, with firewalld's rules
+firewalld_net() {
+	net_for nft
+	inside ip link add host0 type veth peer name host1 2>/dev/null ||
+		skip "no veth here"
+	inside ip link set host0 up
+	inside ip address add 192.0.2.5/24 dev host0
+	rules=$PS_SOURCE/tests/doctor/firewalld.nft
+}
+
+@test "firewalld's own rules: the zone of the interface counts" {
+	firewalld_net
+	nft_case failed "firewalld: host0 in zone drop" <"$rules"
+	says "firewall-cmd --permanent --zone=drop --add-port=9443/tcp"
+	grep -v 'iifname "host0"' "$rules" >public.nft
+	nft_case passed "firewalld: zone public lets the port in" <public.nft
+	inside nft add rule inet firewalld filter_IN_public_deny \
+		tcp dport 9443 reject
+	verdict failed "firewalld: a rich rule rejects it"
+	says "--zone=public --remove-rich-rule="
+	grep -v 'tcp dport 9443' public.nft >closed.nft
+	nft_case failed "firewalld: as it is at first" <closed.nft
+	says "--zone=public --add-port=9443/tcp"
+	inside nft add rule inet firewalld filter_IN_public_allow \
+		ip saddr 198.51.100.0/24 tcp dport 9443 accept
+	verdict some "firewalld: a rich rule for some"
+	nft_case failed "firewalld: panic" < <(cat public.nft && echo "table inet \
+		firewalld_policy_drop { chain raw_prerouting { type filter hook \
+		prerouting priority -291; policy drop; }; }")
+	says "firewall-cmd --panic-off"
+}
+
+@test "rules beside firewalld's have their own next step" {
+	firewalld_net
+	grep -v 'iifname "host0"' "$rules" >public.nft
+	nft_case failed "a table beside" < <(cat public.nft && echo "table inet own {
+		chain in { type filter hook input priority 0; tcp dport 9443 drop; }; }")
+	says "nft insert rule inet own in tcp dport 9443 accept"
+	inside nft flush ruleset
+	command -v iptables >/dev/null || skip "iptables is not installed"
+	inside iptables -A INPUT -p tcp --dport 9443 -j DROP
+	verdict failed "iptables on nftables: told once"
+	says "iptables -t filter -I INPUT -p tcp --dport 9443 -j ACCEPT"
+}
+
 @test "iptables: what drops the port, whoever asks, and what does not" {
 	net_for iptables
 	inside iptables -A INPUT -p tcp --dport 9443 -m comment --comment \

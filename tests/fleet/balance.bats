@@ -36,6 +36,9 @@ prepare() {
 @test "a silent server's machines move, by name and with the reason" {
 	sed -i '/name: ps2/s/critical/silent/' fleet.yaml
 	ps-balance plan fleet.yaml | grep '^old .* ps2 .*ps2 is silent'
+	sed -i '/name: old,/s/}/, pinned: true}/' fleet.yaml
+	ps-balance plan fleet.yaml 2>err
+	grep -q 'old is pinned to ps2, which is silent' err
 }
 
 @test "no feasible plan: what is in the way, and what would help" {
@@ -51,6 +54,13 @@ prepare() {
 	sed -i 's/170G/1800G/' full.yaml
 	fails_with 1 ps-balance plan full.yaml
 	grep -q 'b changes .* a day: the largest server takes' err
+	! grep -q 'would make it feasible' err || false # it was room for a
+	grep -q '; without the 1 machine that has no room' out
+	# What is too large for any does not hide what would help the others.
+	echo '  - {name: c, churn: 900G}' >>full.yaml
+	fails_with 1 ps-balance plan full.yaml
+	grep -q '1 more process server of 12 cores, .* would make it feasible for all others' err
+	sed -i '$d' full.yaml
 	sed -i 's/1800G/10G/; s/100G, server: ps1/240G, server: ps1, pinned: true/' \
 		full.yaml
 	fails_with 1 ps-balance plan full.yaml

@@ -86,11 +86,15 @@ stop_one() {
 # ---- agents, and kills of anything ----
 
 declare -gA RUNS # "KIND NAME" -> process id
+FLEET_PROVIDERS=$(cd "${BASH_SOURCE[0]%/*}/../lib/providers" && pwd)
 
 # up KIND [NAME]: serve, receive, pipeline, heartbeat, agent
 up() {
 	case $1 in
-	agent) start ps-agent run -c "$T/$2.yaml" 2>>"$T/$2.err" ;;
+	agent)
+		PS_PROVIDER_DIR=$FLEET_PROVIDERS \
+			start ps-agent run -c "$T/$2.yaml" 2>>"$T/$2.err"
+		;;
 	*) "$@" ;;
 	esac
 	RUNS["$*"]=${STARTED[-1]}
@@ -111,7 +115,8 @@ fleet_up() {
 	done
 }
 
-# agent_up MACHINE SERVER: protects the disk MACHINE.img, at first there
+# agent_up MACHINE SERVER: protects the disk MACHINE.img, at first there. What
+# each point has to be is written down by its snapshot, in $T/witness.
 agent_up() {
 	local m=$1
 	truncate -s 4M "$T/$m.img"
@@ -126,7 +131,10 @@ agent_up() {
 		interval: 1
 		max-wait: 1
 		disks:
-		  - {name: d, source: $T/$m.img}
+		  - name: d
+		    source: $T/$m.img
+		    provider: witness
+		    options: {sums: $T/witness}
 	END
 	up agent "$m"
 }
@@ -168,10 +176,51 @@ listed() { # listed MACHINE...: their complete points
 	done | sort -u
 }
 
-# check_fleet MACHINE...: nobody writes any more. Everything that was taken is
-# there, restores to what its source has read, and no chain has a gap.
+# bury SERVER TO MACHINE...: it dies for good, with its cache. Who was there may lose the
+# points that only it had, and no others.
+bury() {
+	local kind m from=$1 to=$2
+	shift 2
+	for m; do
+		! is_at "$m" "$from" || BURIED+=("$m")
+	done
+	for kind in pipeline receive heartbeat; do
+		stop_one "${RUNS["$kind $from"]}"
+		unset "RUNS[$kind $from]"
+		# Something has been taken and not stored when it dies.
+		[ "$kind" != pipeline ] || [ -z "${BURIED[*]}" ] ||
+			wait_for has_unstored "$from"
+	done
+	note_points "$@"
+	cp "$T/taken" "$T/taken.bury"
+	mv "$T/$from/cache" "$T/$from/burnt"
+	balance switch "$from" "$to" --dead
+}
+BURIED=()
+has_unstored() { ! drained "$1"; }
+
+may_be_lost() { # lines "MACHINE POINT"
+	local m p
+	while read -r m p; do
+		[[ " ${BURIED[*]} " == *" $m "* ]] || return 1
+		grep -qxF "$m $p" "$T/taken.bury" || return 1
+	done
+}
+
+# is_as_witnessed MACHINE POINT: its bytes are what its snapshot was.
+is_as_witnessed() {
+	local sum
+	sum=$(restored_sum "$1" d "$2")
+	grep -qxF "$1 $2 $sum" "$T/witness" || {
+		echo "$1 $2 is $sum, and was:"
+		grep -F "$1 $2 " "$T/witness"
+		return 1
+	} >&2
+}
+
+# check_fleet MACHINE...: the fleet comes to rest, then check_points
 check_fleet() {
-	local m p s
+	local m s
 	for m; do wait_for is_whole "$m"; done
 	for m; do stop_one "${RUNS["agent $m"]}"; done
 	note_points "$@"
@@ -179,16 +228,23 @@ check_fleet() {
 		s=${s##*/}
 		[ -z "${RUNS["pipeline $s"]:-}" ] || wait_for drained "$s"
 	done
+	check_points "$@"
+}
+
+# check_points MACHINE...: nobody writes any more. Everything that was taken is
+# there (or died with its server), is what its source was, and no chain has a
+# gap or had two writers.
+check_points() {
+	local m p
 	listed "$@" >"$T/listed"
-	if [ "${LOST:-no}" = no ]; then
-		comm -23 "$T/taken" "$T/listed" >"$T/missing"
-		[ ! -s "$T/missing" ] || { cat "$T/missing" >&2; return 1; }
-		# Two writers of one disk: the vault had to refuse one.
-		! grep -h '^refused' "$T"/s*/acks || return 1
-	fi
+	[ -s "$T/taken" ] && [ -s "$T/listed" ] || return 1
+	for m; do grep "^$m " "$T/taken"; done | sort |
+		comm -23 - "$T/listed" >"$T/missing"
+	may_be_lost <"$T/missing" || { cat "$T/missing" >&2; return 1; }
+	# Two writers of one disk: the vault had to refuse one.
+	! grep -h '^refused' "$T"/s*/acks || return 1
 	while read -r m p; do
-		ps-restore "$T/vault" --machine "$m" --disk d --point "$p" \
-			-k "$T/vault.key" -q --verify-only >"$T/verified"
+		is_as_witnessed "$m" "$p" || return 1
 	done <"$T/listed"
 	ps-vault verify "$T/vault" -k "$T/vault.key" --data >/dev/null
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# heavy: several servers
+# long: several servers
 # ps-balance move, switch, apply: machines go from one server to another.
 load ../lib/common
 load ../lib/chain
@@ -12,6 +12,9 @@ prepare() {
 }
 
 sum() { sha256sum <disk.img | cut -d' ' -f 1; }
+
+open_moves() { config jobs list --open --json | jq length; }
+have_begun() { [ "$(open_moves)" -eq "$1" ]; }
 
 left_is_named() {
 	order_note s1 left |
@@ -112,7 +115,7 @@ sends() { # sends MACHINE BOOKMARK
 	serve
 	heartbeat s2
 	fails_with 75 balance move s1 s2 m --wait 1s
-	grep -q 'ps-balance resume goes on' err
+	grep -q 'ps-balance resume watches it' err
 	balance move s1 s2 m --dead >moved 2>moved.err &
 	wait_for is_at m s2
 	scribble disk.img 6
@@ -137,14 +140,122 @@ sends() { # sends MACHINE BOOKMARK
 	[ "$(ps-cache stat --json -C s1/cache | jq -r '.disks[0].held')" = true ]
 	# It cannot come back there before somebody has looked.
 	fails_with 1 balance move s2 s1 m
-	grep -q 'm stays at s2: s1: .*never stored' err
+	grep -q 'm was not moved to s1: s1: .*never stored' err
+	is_at m s2
 	sends m b4
 }
 
-@test "a plan is applied; half of one that does not fit changes nothing" {
+is_leaving() { grep -q '^leaving s2$' s1/cache/m/.moved; }
+wants_to_store() { config jobs show 1 | grep -q 'have to be stored first'; }
+has_ended() { [ "$(config jobs show "$1" --json | jq -r .state)" = "$2" ]; }
+
+@test "a move that is cancelled: the old server takes the machine again" {
+	local before
 	fleet s1 s2
+	protect m s1 d
+	pass m d disk.img s1 --bookmark b1
+	wait_for point_exists m b1
+	wait_for drained
+	stop_one "${STARTED[2]}" # nothing is stored any more
+	scribble disk.img 1
+	pass m d disk.img s1 --bookmark b2
+	balance move s1 s2 m >moved 2>moved.err &
+	wait_for wants_to_store
+	is_leaving
+	fails_with 75 pass m d disk.img s1
+	fails_with 1 config jobs failed 1
+	config jobs cancel 1 >out
+	grep -q '^s1 is asked to keep m; the job ends when it has answered$' out
+	wait_for has_ended 1 cancelled
+	[ "$(ls -A s1/cache/m)" = d ]
+	scribble disk.img 2
+	pass m d disk.img s1 --bookmark b3
+	wait "$!" && false
+	grep -q '^ps-balance: m was not moved to s2: m stays at s1$' moved.err
+	pipeline s1
+	wait_for point_exists m b3
+	[ "$(restored_sum m d b3)" = "$(sum)" ]
+	point_exists m b2
+	is_at m s1
+	# When the registry names the new one only the waiting ends.
+	balance move s1 s2 m >moved 2>moved.err &
+	wait_for is_at m s2
+	config jobs cancel 2 >out
+	grep -q '^m belongs to s2 already and stays there' out
+	fails_with 1 config jobs cancel 2
+	grep -q 'back: ps-balance move s2 s1 m' err
+	wait "$!" && false
+	wait_for settle m d s2
+	pass m d disk.img s2 --bookmark b4
+	wait_for point_exists m b4
+}
+
+# adds SERVER: a segment of another content behind the one that both have
+adds() {
+	local s=$1 n=$2
+	cp m.d.map "$s.map"
+	cp -a m.d.map.journal "$s.map.journal" 2>/dev/null || true
+	cp disk.img "$s.img"
+	scribble "$s.img" "$n"
+	ps-scan --machine m --disk d --map "$s.map" --bookmark "of-$s" "$s.img" |
+		client m "$s" --put - >"$s.put"
+}
+
+@test "two servers that both write: one is refused by the vault, and says so" {
+	local s winner loser
+	new_server s1
+	new_server s2
+	for s in s1 s2; do
+		receive "$s"
+		pipeline "$s"
+	done
+	pass m d disk.img s1 --bookmark b1
+	wait_for point_exists m b1
+	wait_for drained s1
+	wait_for settle m d s2 # seated where the vault is
+	# Neither knows of the other: both take segment 2, at one time.
+	for s in "${STARTED[1]}" "${STARTED[3]}"; do stop_one "$s"; done
+	adds s1 11
+	adds s2 12
+	grep -q '^durable' s1.put
+	grep -q '^durable' s2.put
+	pipeline s1
+	pipeline s2
+	wait_for grep -q '^refused' s1/acks s2/acks
+	wait_for [ "$(grep -l '^stored.m.d.2' s1/acks s2/acks | wc -l)" -eq 1 ]
+	winner=$(grep -l '^stored.m.d.2' s1/acks s2/acks | cut -d/ -f 1)
+	loser=$(grep -l '^refused.m.d.2' s1/acks s2/acks | cut -d/ -f 1)
+	[ "$winner" != "$loser" ]
+	point_exists m "of-$winner"
+	! point_exists m "of-$loser" || false
+	[ "$(restored_sum m d latest)" = "$(sha256sum <"$winner.img" | cut -d' ' -f 1)" ]
+	ps-vault verify vault -k vault.key --data >/dev/null
+	wait_for is_held "$loser"
+	! is_held "$winner" || false
+}
+is_held() { [ "$(ps-cache stat --json -C "$1/cache" | jq -r '.disks[0].held')" = true ]; }
+
+@test "a plan is made from the registry, and applied; half of one changes nothing" {
+	mkdir bin
+	cat >bin/ps-health <<-'END'
+		#!/bin/sh
+		echo '{"level": "warning", "figures": {"cache_size_bytes": 644245094400},
+		"disks": [{"machine": "m1", "disk": "d", "churn_bytes_per_day": 1000},
+		{"machine": "m1", "disk": "e", "churn_bytes_per_day": 500},
+		{"machine": "m2", "disk": "d", "churn_bytes_per_day": null}]}'
+	END
+	chmod +x bin/ps-health
+	PATH=$T/bin:$PATH fleet s1 s2
 	protect m1 s1 d
 	protect m2 s1 d
+	balance inventory >inventory 2>err
+	cat inventory err
+	grep -q 'of 1 machines it is not known' err
+	jq -e '.servers[0].cache == 644245094400 and .servers[1].state == "warning" and
+		.servers[0].cores == '"$(nproc --all)"'' inventory
+	[ "$(jq -c '.machines' inventory)" = '[{"name":"m1","churn":1500,"server":"s1"},{"name":"m2","churn":0,"server":"s1"}]' ]
+	balance plan --json <inventory >planned
+	jq -e '.load.left == 0' planned
 	config machine disable m1 --keep-points
 	config machine disable m2 --keep-points
 	cat >plan.json <<-END
@@ -177,26 +288,38 @@ sends() { # sends MACHINE BOOKMARK
 }
 
 @test "agents follow their machines, whatever is killed meanwhile" {
-	local i m mover all=(m1 m2 m3)
+	local i m mover newest all=(m1 m2 m3)
 	fleet_up s1 s2
 	for m in "${all[@]}"; do agent_up "$m" s1; done
 	for m in "${all[@]}"; do wait_for is_whole "$m"; done
 	RANDOM=7
 	balance switch s1 s2 >moved 2>moved.err &
 	mover=$!
+	wait_for have_begun 3
+	kill -9 "$mover" # who watches it is not needed
 	for i in 1 2 3 4 5; do
 		scribble "${all[i % 3]}.img" $((50 + i)) 2
 		kill_any
 		note_points "${all[@]}"
 	done
-	# Who drives it, too.
-	kill -9 "$mover" 2>/dev/null || true
-	wait "$mover" || true
+	for m in "${all[@]}"; do wait_for is_at "$m" s2; done
 	balance resume >>moved 2>>moved.err
-	for m in "${all[@]}"; do is_at "$m" s2; done
 	[ "$(config jobs list --json | jq 'map(select(.kind == "move" and .state == "done")) | length')" = 3 ]
 	scribble m1.img 60
 	check_fleet "${all[@]}"
 	for m in "${all[@]}"; do [ "$(ls -A "s1/cache/$m")" = .moved ]; done
 	grep -q 'the process server is s2, 127.0.0.1 port' m1.err
+	# The check would have found what it looks for.
+	cp -a vault sound
+	newest=$(find vault/m1/d -type f -name '[0-9]*' | sort | tail -n 1)
+	rm "$newest"
+	fails_with 1 check_points m1
+	grep -q '^m1 ' missing
+	cp -a sound/. vault/
+	flip_bit "$newest" $(($(stat -c %s "$newest") / 2))
+	! check_points m1 2>err || false
+	cp -a sound/. vault/
+	sed -i 's/[0-9a-f]\{8\}$/00000000/' witness
+	fails_with 1 check_points m2
+	grep -q 'and was:$' err
 }

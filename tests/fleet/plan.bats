@@ -140,6 +140,14 @@ cached_disk() {
 	jq -e '.line.achieved_rpo_seconds == 0' json
 	grep -q '^RPO with 30.0 Mbit/s: 0' text
 	jq -e '.servers | length == 1' json
+	# What the other tables say stands beside it, and is what they say.
+	report --tables 2015 --json a.csv b.csv >other || [ "$?" -eq 1 ]
+	for key in .servers .storage_accounts .retention_disks .tables \
+		'[.machines[] | [.machine, .fits, .why]]'; do
+		[ "$(jq -c ".beside | $key" json)" = "$(jq -c "$key" other)" ]
+		[ "$(jq -c ".beside | $key" other)" = "$(jq -c "$key" json)" ]
+	done
+	grep -q '^By the tables of 2015: .* (Set up protection' text
 	grep -q "^Bandwidth for an RPO of 15m.*: $(jq -r '.line.needed_bits / 1e5 | round / 10' json) Mbit/s" text
 	# Each finding and each cell of the text stands on the page.
 	sed '1,/^$/d' text | while read -r line; do

@@ -143,6 +143,7 @@ figure() { json | jq ".figures.$1"; }
 	sample
 	[ "$(churn)" = '["78188:m","78188:m/d"]' ]
 	[ "$(jq '.disks[0].changed_bytes > 2000000' json)" = true ]
+	[ "$(jq '.disks[0].churn_bytes_per_day > 2000000' json)" = true ]
 	jq -e '.alerts[] | select(.key == "78188:m/d") | .evidence |
 		test("in 15 min, limit 1.0+ KiB/s")' json
 	echo 'health: {limits: {churn: {warning: 1M}}}' >high.yaml
@@ -290,6 +291,8 @@ figure() { json | jq ".figures.$1"; }
 	fails_with 64 ps-health
 	fails_with 64 ps-health look
 	fails_with 64 ps-health sample x
+	fails_with 66 ps-health sample --state "$T/no/where"
+	grep -q 'hint: .*--state DIR' err
 	fails_with 64 ps-health ack
 	fails_with 3 ps-health check
 	grep -q 'ps-health sample makes it' err

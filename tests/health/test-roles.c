@@ -193,6 +193,14 @@ static void a_process_is_known_by_name_word_and_place(void **state)
 				 rows[i].usual && !rows[i].named);
 	}
 	assert_int_equal(runs(cwd, &q), -1);
+	/* Its environment names a place, too. */
+	make("77/cmdline", rows[0].args, rows[0].n);
+	make("77/environ", "A=b\0PS_CONFIG=ps.yaml", 22);
+	assert_int_equal(runs(dir, &q), 0);
+	q.places[0] = mine;
+	assert_int_equal(runs(dir, &q), 1);
+	make("77/environ", "PS_CONFIG=other", 16);
+	assert_int_equal(runs(dir, &q), 0);
 }
 
 static void put(struct ring *r, int64_t time, unsigned down)
@@ -273,11 +281,11 @@ static void a_heartbeat_is_expected_from_when_a_server_is_named(void **state)
 
 	(void)state;
 	assert_int_equal(gather_heartbeat_age(dir, NOW), METRIC_UNKNOWN);
-	assert_int_equal(gather_expect_heartbeat(dirfd, true, NULL), 0);
+	assert_int_equal(gather_expect(dirfd, GATHER_HEARTBEAT, true, NULL), 0);
 	touch("heartbeat.since", NOW - 901);
 	assert_int_equal(gather_heartbeat_age(dir, NOW), 901);
 	/* That it is expected is not new. */
-	assert_int_equal(gather_expect_heartbeat(dirfd, true, NULL), 0);
+	assert_int_equal(gather_expect(dirfd, GATHER_HEARTBEAT, true, NULL), 0);
 	assert_int_equal(gather_heartbeat_age(dir, NOW), 901);
 	touch("heartbeat", NOW - 900);
 	assert_int_equal(gather_heartbeat_age(dir, NOW), 900);
@@ -291,11 +299,39 @@ static void a_heartbeat_is_expected_from_when_a_server_is_named(void **state)
 	gather_services(&g, NOW, &s);
 	assert_int_equal(s.values[METRIC_HEARTBEAT_AGE], 901);
 	/* Named again later, it has its quarter of an hour again. */
-	assert_int_equal(gather_expect_heartbeat(dirfd, false, NULL), 0);
+	assert_int_equal(gather_expect(dirfd, GATHER_HEARTBEAT, false, NULL),
+			 0);
 	assert_int_equal(gather_heartbeat_age(dir, NOW), 5000);
 	assert_int_equal(gather_job("heartbeat"), GATHER_HEARTBEAT);
-	assert_int_equal(gather_job("key-kit"), GATHER_JOBS - 1);
+	assert_int_equal(gather_job("renew"), GATHER_JOBS - 1);
 	assert_int_equal(gather_job("job.prune"), -1);
+	close(dirfd);
+}
+
+static void a_job_that_never_succeeds_is_overdue(void **state)
+{
+	int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct gather g = {.proc = "/proc", .state = dir};
+	struct sample s;
+
+	(void)state;
+	gather_job_ages(&g, NOW, &s);
+	assert_int_equal(s.values[METRIC_JOB_VERIFY], METRIC_UNKNOWN);
+	assert_int_equal(gather_expect_jobs(dirfd, "receive, verify", NULL), 0);
+	touch("job.verify.since", NOW - 777);
+	assert_int_equal(gather_expect_jobs(dirfd, "receive, verify", NULL), 0);
+	gather_job_ages(&g, NOW, &s);
+	assert_int_equal(s.values[METRIC_JOB_VERIFY], 777);
+	assert_int_equal(s.values[METRIC_JOB_RENEW], METRIC_UNKNOWN);
+	touch("job.verify", NOW - 7);
+	gather_job_ages(&g, NOW, &s);
+	assert_int_equal(s.values[METRIC_JOB_VERIFY], 7);
+	/* "verify" is no part of another word; not named: not expected. */
+	assert_int_equal(unlinkat(dirfd, "job.verify", 0), 0);
+	assert_int_equal(gather_expect_jobs(dirfd, "verifyx,renew", NULL), 0);
+	gather_job_ages(&g, NOW, &s);
+	assert_int_equal(s.values[METRIC_JOB_VERIFY], METRIC_UNKNOWN);
+	assert_true(s.values[METRIC_JOB_RENEW] != METRIC_UNKNOWN);
 	close(dirfd);
 }
 
@@ -309,6 +345,7 @@ int main(void)
 	    TEST(a_unit_that_some_target_wants_starts_at_boot),
 	    TEST(a_process_is_known_by_name_word_and_place),
 	    TEST(only_what_the_role_needs_is_an_alert),
+	    TEST(a_job_that_never_succeeds_is_overdue),
 	    TEST(a_heartbeat_is_expected_from_when_a_server_is_named),
 	};
 

@@ -98,6 +98,8 @@ static void both_sides_of_each_threshold(void **state)
 	    {"drill", METRIC_JOB_DRILL, 35 * 86400 + 1, LEVEL_WARNING},
 	    {"key-kit", METRIC_JOB_KEY_KIT, 366 * 86400, LEVEL_OK},
 	    {"key-kit", METRIC_JOB_KEY_KIT, 366 * 86400 + 1, LEVEL_WARNING},
+	    {"renew", METRIC_JOB_RENEW, 2 * 86400, LEVEL_OK},
+	    {"renew", METRIC_JOB_RENEW, 2 * 86400 + 1, LEVEL_WARNING},
 	};
 	struct rules r;
 	size_t i;

@@ -7,6 +7,10 @@
  *
  *		slow MS			each read takes so long besides
  *		eio OFFSET LENGTH	reads that touch these bytes fail
+ *
+ *	BAD_DISK_SYNC	each fsync of whatever file takes so many milliseconds
+ *			besides (in an environment only: who is confined reads
+ *			no file)
  */
 #include "config.h"
 
@@ -71,4 +75,15 @@ ssize_t pread(int fd, void *buf, size_t n, off_t offset)
 		return -1;
 	}
 	return REAL(pread)(fd, buf, n, offset);
+}
+
+int fsync(int fd)
+{
+	const char *ms = getenv("BAD_DISK_SYNC");
+	long n = ms != NULL ? atol(ms) : 0;
+
+	if (n > 0)
+		nanosleep(&(struct timespec){n / 1000, n % 1000 * 1000000L},
+			  NULL);
+	return REAL(fsync)(fd);
 }

@@ -10,7 +10,7 @@ new_server() {
 	if [ ! -e "$T/vault" ]; then
 		ps-vault init "$T/vault" >/dev/null
 		ps-encrypt --new-key "$T/vault.key" >/dev/null
-		ps-receive --new-passphrase -P "$T/passphrase" >/dev/null
+		new_passphrase "$T/passphrase"
 		: >"$T/empty.yaml"
 	fi
 	mkdir -p "$T/$s"
@@ -55,7 +55,7 @@ client() {
 	local m=$1 s=$2
 	shift 2
 	[ -e "$T/$m.key" ] ||
-		cxpsclient --derive-key "$m" -P "$T/passphrase" -o "$T/$m.key"
+		machine_key "$m" "$T/passphrase" "$T/$m.key"
 	cxpsclient -i 127.0.0.1 -l "$(server_port "$s")" -P "$T/$m.key" "$@"
 }
 

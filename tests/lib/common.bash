@@ -54,15 +54,39 @@ fails_with() {
 	fi
 }
 
-# Waits until a command succeeds, at most about 20 seconds.
+# Waits until a command succeeds, at most about 20 seconds of waiting. It is
+# asked less and less often, at last five times a second: what asks takes a
+# processor from what is waited for.
 wait_for() {
-	local i
-	for ((i = 0; i < 400; i++)); do
+	local waited=0 pause=20
+	while [ "$waited" -lt 20000 ]; do
 		if "$@" >/dev/null 2>&1; then return 0; fi
-		sleep 0.05
+		sleep "0.$(printf %03d "$pause")"
+		waited=$((waited + pause))
+		pause=$((pause < 150 ? pause * 5 / 4 : 200))
 	done
 	echo "waited in vain for: $*" >&2
 	return 1
+}
+
+# new_passphrase FILE, machine_key MACHINE PASSPHRASE-FILE FILE: one passphrase
+# for all tests of a file, and each key derived from one only once. To stretch
+# it takes a tenth of a second of a processor.
+new_passphrase() {
+	local all=${BATS_FILE_TMPDIR:-$T}/passphrase-of-all
+	[ -e "$all" ] || ps-receive --new-passphrase -P "$all" >/dev/null
+	cp -p "$all" "$1"
+}
+
+machine_key() {
+	local all
+	all=$(sha256sum <"$2")
+	all=${BATS_FILE_TMPDIR:-$T}/key-of-all.${all:0:16}.$1
+	if [ ! -e "$all" ]; then
+		cxpsclient --derive-key "$1" -P "$2" -o "$all.$BASHPID"
+		mv "$all.$BASHPID" "$all"
+	fi
+	cp -p "$all" "$3"
 }
 
 # random_file FILE BYTES [SEED]: the same bytes for the same seed.

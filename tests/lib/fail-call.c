@@ -4,7 +4,8 @@
  *
  *	FAIL_CALL	fsync, close, write, linkat, renameat, unlinkat,
  *			mkdirat, or any of those; or inotify_init1, or openat
- *			(of files whose name is a number, to read)
+ *			(of files whose name is a number, to read), or pwrite
+ *			(SQLite's)
  *	FAIL_AT		N, from 1
  *	FAIL_HOW	EIO (default), ENOSPC, ENOMEM, or kill
  *
@@ -35,7 +36,7 @@ static bool wanted(const char *call)
 
 	bool any = which != NULL && strcmp(which, "any") == 0 &&
 		   strcmp(call, "inotify_init1") != 0 &&
-		   strcmp(call, "openat") != 0;
+		   strcmp(call, "openat") != 0 && strcmp(call, "pwrite") != 0;
 
 	if (which == NULL || at == NULL || (strcmp(which, call) != 0 && !any))
 		return false;
@@ -92,6 +93,11 @@ ssize_t write(int fd, const void *buf, size_t n)
 	if (is_written_file(fd) && fails("write"))
 		return -1;
 	return REAL(write)(fd, buf, n);
+}
+
+ssize_t pwrite64(int fd, const void *buf, size_t n, off64_t at)
+{
+	return fails("pwrite") ? -1 : REAL(pwrite64)(fd, buf, n, at);
 }
 
 int linkat(int from, const char *old, int to, const char *name, int flags)

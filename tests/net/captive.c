@@ -1,8 +1,10 @@
 /*
- * captive: preloaded into ps-receive, takes over the process that reads
- * "GATE: verb argument" or "WORKER: verb argument" from its peer, does there
- * what an attacker would, and answers "captive: verb: result". The process is
- * the real one, with all that it has and has not.
+ * captive: preloaded into ps-receive or ps-config serve, takes over the process
+ * that reads "GATE: verb argument" or "WORKER: verb argument" from its peer,
+ * does there what an attacker would, and answers "captive: verb: result". The
+ * desk of ps-config serve hears "DESK: verb argument" from a worker, and says
+ * the result on standard error. The process is the real one, with all that it
+ * has and has not.
  *
  *	open FILE	for reading		make FILE	a new one
  *	connect PORT	of 127.0.0.1		exec FILE
@@ -123,5 +125,17 @@ ssize_t read(int fd, void *buf, size_t n)
 	/* A worker reads its peer from descriptor 4, TLS is none of it. */
 	if (fd == 4 && ordered("WORKER: ", buf, got, out))
 		(void)!write(fd, out, strlen(out));
+	return got;
+}
+
+ssize_t recv(int fd, void *buf, size_t n, int flags)
+{
+	ssize_t (*real)(int, void *, size_t, int) =
+	    (ssize_t(*)(int, void *, size_t, int))dlsym(RTLD_NEXT, "recv");
+	ssize_t got = real(fd, buf, n, flags);
+	char out[256];
+
+	if (ordered("DESK: ", buf, got, out))
+		(void)!write(2, out, strlen(out));
 	return got;
 }

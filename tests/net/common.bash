@@ -8,7 +8,7 @@ make_server() {
 	[ -x "$PS_BUILD/tests/net/peer" ] ||
 		{ echo "tests/net/peer is not built (make check)" >&2; return 1; }
 	ps-receive --new-cert --cert cert.pem --key key.pem
-	ps-receive --new-passphrase -P pass
+	new_passphrase pass
 	ps-cache init -C cache --keep-free 0 --keep-free-initial 0
 }
 
@@ -27,8 +27,28 @@ serve() {
 	PORT=$(port_of port)
 }
 
-# client OPTION...: the client, pointed at the server.
-client() { cxpsclient -i 127.0.0.1 -l "$PORT" -y 20 -P pass "$@"; }
+# key_of MACHINE: sets KEY to the file with its key.
+key_of() {
+	KEY=$T/key.$1
+	if [ ! -e "$KEY" ]; then
+		machine_key "$1" pass "$KEY.$BASHPID"
+		mv "$KEY.$BASHPID" "$KEY"
+	fi
+}
+
+# client OPTION...: the client, pointed at the server, with the key of the
+# machine after -m; what is sent without one is web01's, all else is asked by
+# the operator.
+client() {
+	local as='*' i word=
+	for i; do
+		[ "$word" != -m ] || as=$i
+		word=$i
+		if [ "$i" = --put ] && [ "$as" = '*' ]; then as=web01; fi
+	done
+	key_of "$as"
+	cxpsclient -i 127.0.0.1 -l "$PORT" -y 20 -P "$KEY" "$@"
+}
 
 # scan MACHINE DISK BYTES [SEED [SIZE]]: a stream of segments of SIZE (1 MiB)
 # in $T/stream. Records have up to 1 MiB.
@@ -41,9 +61,19 @@ scan() {
 # segment_file SEQ: where the cache keeps a segment of web01/root.
 segment_file() { printf 'cache/web01/root/%020d' "$1"; }
 
-# raw MACHINE FILE: sends a file after the login ("-": without one) and prints
+# raw MACHINE [FILE]: sends a file after the login ("-": without one) and prints
 # the answers until the server has closed.
-raw() { peer raw 127.0.0.1 "$PORT" pass "$1" <"$2"; }
+raw() {
+	if [ "$1" = - ]; then KEY=-; else key_of "$1"; fi
+	peer raw 127.0.0.1 "$PORT" "$KEY" "$1" <"${2:-/dev/stdin}"
+}
+
+# raw_for SECONDS MACHINE: the same with standard input, for so long at most.
+raw_for() {
+	if [ "$2" = - ]; then KEY=-; else key_of "$2"; fi
+	timeout "$1" "$PS_BUILD/tests/net/peer" raw 127.0.0.1 "$PORT" "$KEY" \
+		"$2" || true
+}
 
 # True when a segment of web01/root is on its way into the cache.
 half_there() { [ -n "$(find cache/web01/root -name '.tmp*')" ]; }

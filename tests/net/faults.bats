@@ -9,7 +9,7 @@ client() {
 	local m=$1 s=$2
 	shift 2
 	[ -e "$T/$m.key" ] ||
-		cxpsclient --derive-key "$m" -P "$T/passphrase" -o "$T/$m.key"
+		machine_key "$m" "$T/passphrase" "$T/$m.key"
 	cxpsclient -i 127.0.0.1 -l "$(server_port "$s")" -P "$T/$m.key" -y 2 "$@"
 }
 

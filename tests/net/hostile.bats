@@ -46,13 +46,11 @@ logs_in() {
 	{
 		printf 'GET / HTTP/1.1\r\nX: '
 		head -c 1G /dev/zero | tr '\0' x
-	} | timeout 30 "$PS_BUILD/tests/net/peer" raw 127.0.0.1 "$PORT" pass \
-		- >answer || true
+	} | raw_for 30 - >answer
 	{
 		printf 'GET / HTTP/1.1\r\nX: '
 		head -c 1G /dev/zero | tr '\0' x
-	} | timeout 30 "$PS_BUILD/tests/net/peer" raw 127.0.0.1 "$PORT" pass \
-		web01 >answer || true
+	} | raw_for 30 web01 >answer
 	[ "$(awk -F'\t' '{ s += $7 } END { print s }' cache/.log/cxps.xfer)" \
 		-lt 1000000 ]
 	client --list
@@ -68,12 +66,12 @@ logs_in() {
 		"//v1/machines/web01" "/v1/machines/web01/disks/a%00b"; do
 		put_head "$path/segments/1" 'Content-Length: 0' \
 			'Connection: close' >request
-		peer raw 127.0.0.1 "$PORT" pass web01 <request >answer
+		raw web01 <request >answer
 		grep -qE '^HTTP/1.1 (400|403|404|405) ' answer
 	done
 	printf 'GET /v1/machines/web01/disks/a\0b HTTP/1.1\r\nHost: x\r\n\r\n' \
 		>request
-	peer raw 127.0.0.1 "$PORT" pass web01 <request >answer
+	raw web01 <request >answer
 	grep -a -q '^HTTP/1.1 400' answer
 	[ -z "$(find cache -mindepth 2 -name root -o -name 'a*')" ]
 }
@@ -85,8 +83,7 @@ lie() {
 	put_head /v1/machines/web01/disks/root/segments/1 \
 		"Content-Length: $(stat -c %s lying)" >request
 	cat lying >>request
-	timeout 20 "$PS_BUILD/tests/net/peer" raw 127.0.0.1 "$PORT" pass web01 \
-		<request >answer || true
+	raw_for 20 web01 <request >answer
 	grep -a -q '^HTTP/1.1 400' answer
 }
 
@@ -113,15 +110,31 @@ lie() {
 	grep -q 'machine web01: [0-9]* more lines' cache/.log/cxps.err
 }
 
+@test "new keys without an end are no way around the time limit" {
+	serve
+	# OpenSSL reads on behind each, and would never look at the clock.
+	(yes K || true) | timeout 10 openssl s_client -quiet -no_ign_eof \
+		-tls1_3 -connect "127.0.0.1:$PORT" >/dev/null 2>&1 ||
+		[ $? -ne 124 ]
+	wait_for grep -q 'new keys again and again' cache/.log/cxps.err
+	client --list
+}
+
 @test "a machine takes no more than its share of the connections" {
 	serve
 	local i
+	key_of web01
 	for ((i = 0; i < 66; i++)); do
 		start raw web01 /dev/null >/dev/null
 	done
 	wait_for grep -q 'web01 has 64 connections already' cache/.log/cxps.err
 	wait_for children_are 64
 	client -m web02 --list
+	# One that is only fast is told to wait, while it sends.
+	scan web01 root 8000000
+	fails_with 75 client --put stream --report report.json
+	jq -e '.state == "waiting" and .cause == "connections" and
+		.retry_after == 5' report.json
 }
 
 @test "probes of many connections have one bound" {
@@ -130,9 +143,10 @@ lie() {
 	head -c 16000000 /dev/zero >zeros
 	put_head /v1/probe/p 'Content-Length: 16000000' >request
 	cat zeros >>request
+	key_of '*'
 	for ((i = 0; i < 6; i++)); do
-		start bash -c 'exec "$0" raw 127.0.0.1 "$1" pass "*" <request' \
-			"$PS_BUILD/tests/net/peer" "$PORT" >"answer$i"
+		start bash -c 'exec "$0" raw 127.0.0.1 "$1" "$2" "*" <request' \
+			"$PS_BUILD/tests/net/peer" "$PORT" "$KEY" >"answer$i"
 	done
 	all_answered() { [ "$(cat answer? | grep -a -c '^HTTP')" -ge 6 ]; }
 	wait_for all_answered
@@ -180,8 +194,7 @@ insiders() {
 		done
 		tail -c +41 stream
 		sleep 1
-	} | timeout 20 "$PS_BUILD/tests/net/peer" raw 127.0.0.1 "$PORT" pass \
-		web01 >answer || true
+	} | raw_for 20 web01 >answer
 	grep -a -q '^durable' answer
 	wait "$CROWD"
 	[ "$(cat insiders.out)" -ge 2 ] # it had to come again
@@ -210,7 +223,7 @@ one_answer() {
 		'Content-Length: 99999999999999999999\r\n'; do
 		# shellcheck disable=SC2059 # the escapes are meant
 		printf "PUT $path HTTP/1.1\r\nHost: x\r\n$bad\r\n$inner" >request
-		peer raw 127.0.0.1 "$PORT" pass web01 <request >answer
+		raw web01 <request >answer
 		one_answer 400
 	done
 	for bad in '5;x=y\r\nhello\r\n0\r\n\r\n' '5 \r\nhello\r\n0\r\n\r\n' \
@@ -220,7 +233,7 @@ one_answer() {
 		# shellcheck disable=SC2059
 		printf "PUT $path HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n$bad$inner" \
 			>request
-		peer raw 127.0.0.1 "$PORT" pass web01 <request >answer
+		raw web01 <request >answer
 		one_answer 400
 	done
 }
@@ -281,7 +294,7 @@ one_answer() {
 measure() { hostile acks "$PORT" pass web01 "$@"; }
 
 @test "acknowledgements of an honest machine stay fast beside a crowd" {
-	local i n=60 was50 was99 p50 p99 kind seq=1 files
+	local i n=60 was50 was99 p50 p99 kind seq=1 files words
 	[ "${PS_SANITIZE:-}" != 1 ] || skip "sanitizers take time of their own"
 	serve
 	# Small segments: of 1 MiB, but it compresses well.
@@ -289,13 +302,11 @@ measure() { hostile acks "$PORT" pass web01 "$@"; }
 	ps-scan --machine web01 --disk root --map root.map \
 		--segment-size 1M root.img | ps-compress >stream
 	rm root.img
-	for ((i = 1; i <= 14 * n; i++)); do
-		ps-stream cat -s "$i" stream >"seg.$(printf %04d "$i")"
-	done
 	next() {
 		files=()
-		for ((i = 0; i < n; i++)); do
-			files+=("seg.$(printf %04d $((seq + i)))")
+		for ((i = seq; i < seq + n; i++)); do
+			files+=("seg.$(printf %04d "$i")")
+			ps-stream cat -s "$i" stream >"${files[-1]}"
 		done
 	}
 	next
@@ -308,14 +319,14 @@ measure() { hostile acks "$PORT" pass web01 "$@"; }
 	echo "alone: p50 $was50 us, p99 $was99 us" >&3
 	# beside KIND: true when it was not much slower.
 	beside() {
+		next
 		# What makes the noise must not be what is heard: this machine
 		# is attacker and attacked.
 		case $1 in
-		a*) read -r -a files <<<"$1" && insiders "${files[@]}" ;;
+		a*) read -r -a words <<<"$1" && insiders "${words[@]}" ;;
 		*) crowd "$1" 3 10000 10000 1000 ;;
 		esac
 		sleep 0.3
-		next
 		measure "$seq" "${files[@]}" >figures
 		read -r p50 p99 <figures
 		seq=$((seq + n))

@@ -67,7 +67,7 @@ prepare() { make_server; }
 	scan web01 root 1000
 	client --put stream >acks
 	scan web02 root 1000
-	client --put stream >>acks
+	client -m web02 --put stream >>acks
 	client -m web02 --list >own
 	[ "$(count_lines own web02)" -eq 2 ]
 	[ "$(count_lines own web01)" -eq 0 ]
@@ -140,11 +140,11 @@ prepare() { make_server; }
 	serve
 	local path
 	for path in / /index.html /v1/machines /v1/time /v1/probe/x; do
-		get_head "$path" | peer raw 127.0.0.1 "$PORT" pass - >answer
+		get_head "$path" | raw - >answer
 		grep -q '^HTTP/1.1 400 Bad Request' answer
 	done
 	put_head /v1/machines/m/disks/d/segments/1 'Content-Length: 3' |
-		peer raw 127.0.0.1 "$PORT" pass - >answer
+		raw - >answer
 	grep -q '^HTTP/1.1 400' answer
 }
 

@@ -186,7 +186,7 @@ nothing_left() {
 		put_head /v1/machines/web01/disks/root/segments/1 \
 			"Content-Length: $(stat -c %s stream)"
 		cat stream
-	} | peer raw 127.0.0.1 "$PORT" pass web01 >answer
+	} | raw web01 >answer
 	grep -q 'HTTP/1.1 400' answer
 	nothing_left
 }
@@ -201,7 +201,7 @@ nothing_left() {
 			put_head "/v1/machines/$path" \
 				"Content-Length: $(stat -c %s stream)"
 			cat stream
-		} | peer raw 127.0.0.1 "$PORT" pass web01 >answer
+		} | raw web01 >answer
 		grep -q 'HTTP/1.1 400' answer
 		nothing_left
 	done
@@ -215,14 +215,14 @@ nothing_left() {
 		put_head /v1/machines/web01/disks/root/segments/1 \
 			"Content-Length: $(stat -c %s stream)"
 		cat stream
-	} | peer raw 127.0.0.1 "$PORT" pass web01 >answer
+	} | raw web01 >answer
 	grep -q 'HTTP/1.1 400' answer
 }
 
 @test "a request without a length is answered 411" {
 	serve
 	put_head /v1/machines/web01/disks/root/segments/1 |
-		peer raw 127.0.0.1 "$PORT" pass web01 >answer
+		raw web01 >answer
 	grep -q 'HTTP/1.1 411' answer
 }
 
@@ -239,7 +239,7 @@ nothing_left() {
 		put_head /v1/machines/web01/disks/root/segments/2 \
 			"Content-Length: $(stat -c %s two)" 'Connection: close'
 		cat two
-	} | peer raw 127.0.0.1 "$PORT" pass web01 >answer
+	} | raw web01 >answer
 	grep -aoE $'^(durable\tweb01\troot\t[0-9]|time)' answer >order
 	printf 'durable\tweb01\troot\t1\ntime\ndurable\tweb01\troot\t2\n' |
 		cmp - order
@@ -332,7 +332,7 @@ nothing_left() {
 	cat stream >>all
 	scan web01 data 1000 3
 	cat stream >>all
-	client --put all >acks
+	client -P pass --put all >acks
 	[ "$(count_lines acks ^durable)" -eq 4 ]
 	awk -F'\t' '$4 == "PUT" {print $3, substr($5, 14, 5)}' \
 		cache/.log/cxps.xfer | sort -u >pairs

@@ -11,7 +11,7 @@ prepare() {
 		skip "no seccomp in a build with sanitizers"
 	serve_captive
 	scan web02 root 1000
-	client --put stream >/dev/null
+	client -m web02 --put stream >/dev/null
 	scan web01 root 1000
 	client --put stream >/dev/null
 }
@@ -25,7 +25,7 @@ order() {
 	[ "$1" != - ] || who=GATE
 	printf 'GET /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s: %s %s \r\n\r\n' \
 		"$who" "$2" "${3-}" |
-		timeout 20 "$PS_BUILD/tests/net/peer" raw 127.0.0.1 "$PORT" pass "$1" >got || true
+		raw_for 20 "$1" >got
 }
 
 # not_done LOGIN VERB [ARG]: the process answers that it was not let.
@@ -153,7 +153,7 @@ dies() {
 			grep -q "^Uid:.$(id -u nobody)" "/proc/$pid/status"
 	done
 	scan web03 root 1000
-	client --put stream >acks
+	client -m web03 --put stream >acks
 	grep -q ^durable acks
 	[ "$(stat -c %U cache/web03/root)" = nobody ]
 	# What only root can read stays with the keeper.

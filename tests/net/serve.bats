@@ -101,7 +101,7 @@ prepare() { make_server; }
 	serve --login-timeout 1s
 	trickle() {
 		while printf X 2>/dev/null; do sleep 0.2; done |
-			peer raw 127.0.0.1 "$PORT" pass web01
+			raw web01
 	}
 	start trickle >out
 	wait_for grep -q 'timed out' cache/.log/cxps.err
@@ -112,11 +112,11 @@ prepare() { make_server; }
 	random_file garbage 100000
 	cat garbage >/dev/tcp/127.0.0.1/"$PORT" || true
 	printf 'GET / HTTP/1.1\r\n\r\n' >/dev/tcp/127.0.0.1/"$PORT"
-	peer raw 127.0.0.1 "$PORT" pass - <garbage >answer || true
-	peer raw 127.0.0.1 "$PORT" pass web01 <garbage >answer || true
+	raw - <garbage >answer || true
+	raw web01 <garbage >answer || true
 	printf 'GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n%s\r\n\r\n' \
 		'Transfer-Encoding: chunked' |
-		peer raw 127.0.0.1 "$PORT" pass web01 >answer
+		raw web01 >answer
 	grep -q '^HTTP/1.1 400' answer
 	client --list
 	run ! grep -qE 'ended (by|with)' cache/.log/cxps.err
@@ -129,7 +129,7 @@ prepare() { make_server; }
 		/v1/machines/web01/disks/.hidden /v1/machines/-x /v1//x /v2; do
 		{ get_head "$path"; } >request
 		sed -i 's/^Host/Connection: close\r\nHost/' request
-		peer raw 127.0.0.1 "$PORT" pass '*' <request >answer
+		raw '*' <request >answer
 		grep -qE '^HTTP/1.1 (400|403|404|405) ' answer
 	done
 }

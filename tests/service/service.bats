@@ -94,7 +94,10 @@ running() { [ "$(field "$1" state)" = running ]; }
 	[ "$(field receive pid)" -eq "$pid" ]
 	touch -d '+1 second' "$R/cert"
 	pipeline=$(field pipeline pid)
+	stamp=$R$(make_var localstatedir)/lib/ps-toolkit/health/job.renew
+	rm "$stamp"
 	service run renew
+	[ -e "$stamp" ]
 	[ "$(field receive pid)" -ne "$pid" ]
 	[ "$(field pipeline pid)" -eq "$pipeline" ]
 }
@@ -161,6 +164,51 @@ running() { [ "$(field "$1" state)" = running ]; }
 	mv "$R/vault" "$R/away"
 	fails_with 66 service run verify
 	[ ! -e "$R$(make_var localstatedir)/lib/ps-toolkit/health/job.verify" ]
+}
+
+@test "the doctor starts again what ps-service has started" {
+	configure_server
+	service start receive pipeline
+	service stop pipeline
+	doctor() { ps-doctor --config "$CONF/ps.yaml" --fix --yes services; }
+	doctor >out 2>err || { cat out err; false; }
+	grep -qF "ps-service restart --root $R pipeline" err
+	running pipeline
+}
+
+@test "all vaults of the configuration are verified, whatever one of them is" {
+	configure_server
+	sed -i '/^vault:/d' "$CONF/ps.yaml"
+	ps-vault init "$R/far"
+	cat >>"$CONF/ps.yaml" <<-END
+		vaults:
+		  - {name: near, url: $R/vault}
+		  - {name: far, url: "file://$R/far"}
+	END
+	random_file disk.img 300000
+	ps-scan --machine m --disk d --map map disk.img | tee segs |
+		ps-upload -q "$R/vault" >acks
+	ps-upload -q "file://$R/far" <segs >acks
+	stamp=$R$(make_var localstatedir)/lib/ps-toolkit/health/job.verify
+	service run verify >out
+	[ "$(grep -c 'sound$' out)" -eq 2 ]
+	[ -e "$stamp" ]
+	ps-vault verify --config "$CONF/ps.yaml" --json |
+		jq -se --arg v "$R/vault" 'length == 2 and .[0].vault == $v'
+	# The second is looked at behind one that is gone, and the answer is no.
+	rm "$stamp"
+	mv "$R/vault" "$R/away"
+	fails_with 66 service run verify
+	grep -qx 'far:' out
+	grep -q 'sound$' out
+	grep -qF "$R/vault" err
+	mv "$R/away" "$R/vault"
+	truncate -s -1 "$(find "$R/far/m/d" -type f | head -n 1)"
+	fails_with 65 service run verify
+	[ ! -e "$stamp" ]
+	# What does not go over all of them asks which.
+	fails_with 64 ps-vault list --config "$CONF/ps.yaml"
+	grep -q 'has 2 vaults: name one' err
 }
 
 @test "a program that is not root can have a server of its own" {

@@ -82,7 +82,8 @@ net() {
 		#!/bin/sh
 		case $* in
 		--state) echo running ;;
-		--query-port=*) grep -qx -e "--add-port=${1#--query-port=}" log ;;
+		--get-zone-of-interface=*) cat zone 2>/dev/null || exit 2 ;;
+		--query-port=*) grep -qx -e "--add-port=${*#--query-port=}" log ;;
 		*) echo "$*" >>log ;;
 		esac
 	END
@@ -96,4 +97,9 @@ net() {
 		diff - log
 	open >out 2>err
 	[ "$(wc -l <log)" -eq 2 ]
+	# The default zone is not that of the interface.
+	echo internal >zone
+	open >out
+	printf -- '%s--add-port=9443/tcp --zone=internal\n' '' '--permanent ' |
+		diff - <(tail -n +3 log)
 }

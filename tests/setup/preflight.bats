@@ -98,6 +98,12 @@ fault() {
 	fault store "407" /VaultCredsFilePath vaultcreds \
 		/ProxySettingsFilePath proxy
 	lacks "out" s3cret-pw c3RvcmFnZS1r
+	# Each URL by itself, with the reason, and what the proxy has to do.
+	[ "$(verdict urls)" = failed ]
+	jq -r '.checks[] | select(.step == "urls") | .what, .next' out >words
+	says words "1 of 1 fail; https://account.blob.core.windows.net/: no answer: "
+	says words "407"
+	says words "pass CONNECT"
 }
 
 @test "room: less than 5 GB fails, and goes on when told to" {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# heavy: a disk of half a GiB, with a whole chain
+# heavy: measures what is read of a disk of half a GiB in use
 # ps-agent protects a plain disk in use: what ps-trace saw is all that is read,
 # and each point is the disk of its window, bit for bit.
 # shellcheck disable=SC2154 # agent is set by begin_agent
@@ -23,7 +23,7 @@ prepare() {
 
 cleanup() {
 	: >stop
-	cat s1/receive.err # shown when the test failed
+	cat s1/receive.err agent.err # shown when the test failed
 	fsfreeze -u fs 2>/dev/null || true
 	stop_all
 	untraced
@@ -143,7 +143,9 @@ point() {
 	for i in 1 2 3 4 5; do
 		begin_agent
 		sleep "0.$((i * 2))"
-		kill -9 "$agent"
+		# One ends by itself when it meets the lock of the last one,
+		# which a child has for a moment, until it is another program.
+		kill -9 "$agent" || said 'another ps-agent works'
 		wait "$agent" 2>/dev/null || true
 	done
 	bookmark

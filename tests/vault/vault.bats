@@ -21,14 +21,42 @@ store() { make-segment "$@" | ps-upload v >/dev/null; }
 	[ "$(jq .single_writer deep/er/vault/vault.json)" = false ]
 }
 
+@test "a vault has one key: a second one is told" {
+	umask 077
+	ps-encrypt --new-key key
+	ps-encrypt --new-key other
+	id() { sed -n 's/^vault \([0-9a-f]*\) .*/\1/p' "$1"; }
+	ps-vault init v -k key
+	[ "$(jq -r .key v/key.json)" = "$(id key)" ]
+	ps-vault init v -k key
+	fails_with 1 ps-vault init v -k other
+	grep -q "sealed with another key, that of the host $(hostname -s)" err
+	[ "$(jq -r .key v/key.json)" = "$(id key)" ]
+	# One that has the vault's and a newer one opens all.
+	ps-encrypt --add-key -k key
+	ps-vault init v -k key
+	store
+	ps-vault verify v -v | grep foreign && return 1
+	# Without a note a sealed segment tells it.
+	ps-vault init w
+	make-segment | ps-encrypt -k other | ps-upload w >/dev/null
+	fails_with 1 ps-vault init w -k key
+	ps-vault init w -k other
+	# A note that is none stops nobody from reading.
+	echo '{' >v/key.json
+	fails_with 65 ps-vault init v -k key
+	ps-vault list v
+}
+
 @test "what is no vault is configuration, and the hint says how" {
 	local command
 	mkdir other
 	for command in list head stat verify; do
 		fails_with 78 ps-vault "$command" other
-		grep -q 'hint: .*ps-vault init other' err
+		grep -q 'hint: .*mounted.*ps-vault init other' err
 	done
 	fails_with 66 ps-vault list nowhere
+	grep -q 'hint: .*mounted' err
 }
 
 @test "misuse is told" {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -97,6 +98,8 @@ void world_new(struct world *w, uint32_t block_size, uint64_t max_size)
 	w->blocks = seg_blocks(max_size, block_size);
 	w->record_blocks = SEG_RECORD_RAW_MAX / block_size;
 	w->states[0] = calloc(w->blocks + 1, 1);
+	w->known_digests = malloc((w->blocks + 1) * BLOCK_DIGEST_LEN);
+	w->known_seeds = calloc(w->blocks + 1, 1);
 }
 
 void world_free(struct world *w)
@@ -107,6 +110,8 @@ void world_free(struct world *w)
 		free(w->states[i]);
 		free(w->touched[i]);
 	}
+	free(w->known_digests);
+	free(w->known_seeds);
 	for (i = 0; i < w->nobjects; i++)
 		free(w->objects[i].p);
 }
@@ -140,15 +145,36 @@ void world_block(const struct world *w, uint64_t seq, uint64_t b, uint8_t *out)
 	uint64_t len = block_len(w, seq, b), i;
 	uint8_t seed = w->states[seq][b];
 
-	for (i = 0; i < len; i += 64)
-		memset(out + i,
-		       seed == 0 ? 0 : (int)(seed + b * 7 + i / 64 + 1),
+	if (seed == 0)
+		memset(out, 0, len);
+	for (i = 0; seed != 0 && i < len; i += 64)
+		memset(out + i, (int)(seed + b * 7 + i / 64 + 1),
 		       len - i < 64 ? len - i : 64);
 	if (w->tail_len != 0 && b == w->tail_block && len > w->tail_len)
 		memset(out + w->tail_len, 0, len - w->tail_len);
 }
 
-void world_digest(const struct world *w, uint64_t seq, uint8_t out[SHA256_LEN])
+/* The digest of a block that is not zero. */
+static void digest_block(struct world *w, uint64_t seq, uint64_t b,
+			 uint8_t *space, uint8_t *out)
+{
+	uint64_t len = block_len(w, seq, b);
+	bool whole =
+	    len == w->block_size && (w->tail_len == 0 || b != w->tail_block);
+	uint8_t *known = w->known_digests + b * BLOCK_DIGEST_LEN;
+
+	if (!whole || w->known_seeds[b] != w->states[seq][b]) {
+		world_block(w, seq, b, space);
+		block_digest(space, len, w->block_size, out);
+		if (!whole)
+			return;
+		memcpy(known, out, BLOCK_DIGEST_LEN);
+		w->known_seeds[b] = w->states[seq][b];
+	}
+	memcpy(out, known, BLOCK_DIGEST_LEN);
+}
+
+void world_digest(struct world *w, uint64_t seq, uint8_t out[SHA256_LEN])
 {
 	uint64_t size = w->sizes[seq], ngroups = disk_groups(size), g, b = 0;
 	uint8_t *groups = malloc((ngroups + 1) * SHA256_LEN);
@@ -161,11 +187,9 @@ void world_digest(const struct world *w, uint64_t seq, uint8_t out[SHA256_LEN])
 
 		memset(entries, 0, (size_t)n * BLOCK_DIGEST_LEN);
 		for (i = 0; i < n; i++, b++) {
-			if (w->states[seq][b] == 0)
-				continue;
-			world_block(w, seq, b, block);
-			block_digest(block, block_len(w, seq, b), w->block_size,
-				     entries + i * BLOCK_DIGEST_LEN);
+			if (w->states[seq][b] != 0)
+				digest_block(w, seq, b, block,
+					     entries + i * BLOCK_DIGEST_LEN);
 		}
 		disk_group_digest(entries, n, groups + g * SHA256_LEN);
 	}
@@ -179,19 +203,24 @@ void world_compare(const struct world *w, uint64_t seq, int fd)
 {
 	uint8_t *want = malloc(w->block_size), *got = malloc(w->block_size);
 	uint64_t b, n = seg_blocks(w->sizes[seq], w->block_size);
+	uint64_t data = 0; /* what is before is known to be a hole */
 	struct stat st;
 
 	assert_int_equal(fstat(fd, &st), 0);
 	assert_int_equal(st.st_size, w->sizes[seq]);
 	for (b = 0; b < n; b++) {
-		uint64_t len = block_len(w, seq, b);
+		uint64_t len = block_len(w, seq, b), at = b * w->block_size;
 
-		/* Holes of large disks: a sample of them will do. */
-		if (w->states[seq][b] == 0 && n > 100000 && b % 1009 != 0)
-			continue;
 		world_block(w, seq, b, want);
-		assert_int_equal(io_pread_full(fd, got, len, b * w->block_size),
-				 len);
+		if (at >= data) {
+			off_t next = lseek(fd, (off_t)at, SEEK_DATA);
+
+			data = next < 0 ? UINT64_MAX : (uint64_t)next;
+		}
+		if (at + len <= data)
+			memset(got, 0, len);
+		else
+			assert_int_equal(io_pread_full(fd, got, len, at), len);
 		if (memcmp(want, got, len) != 0)
 			fail_msg("block %llu differs", (unsigned long long)b);
 	}

@@ -27,7 +27,10 @@ struct world {
 	uint8_t *states[WORLD_SEGMENTS];  /* seed of each block; 0: zero */
 	uint8_t *touched[WORLD_SEGMENTS]; /* by segment i */
 	uint8_t digests[WORLD_SEGMENTS][SHA256_LEN];
-	uint64_t seq; /* newest */
+	/* The last digest of each whole block, and of which seed it is. */
+	uint8_t *known_digests;
+	uint8_t *known_seeds; /* 0: of none */
+	uint64_t seq;	      /* newest */
 	/* A block that was a short tail once: zero behind this length. */
 	uint64_t tail_block;
 	uint32_t tail_len; /* 0: there is none */
@@ -64,6 +67,6 @@ void world_block(const struct world *w, uint64_t seq, uint64_t b, uint8_t *out);
 /* Compares an open file (or any seekable) with the disk after seq. */
 void world_compare(const struct world *w, uint64_t seq, int fd);
 /* The disk digest after seq. */
-void world_digest(const struct world *w, uint64_t seq, uint8_t out[SHA256_LEN]);
+void world_digest(struct world *w, uint64_t seq, uint8_t out[SHA256_LEN]);
 
 #endif

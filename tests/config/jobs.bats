@@ -1,0 +1,202 @@
+#!/usr/bin/env bats
+# ps-config: what takes long is a job; who is silent; certificates in time.
+load ../lib/common
+load config
+
+prepare() {
+	command -v jq >/dev/null || skip "jq is not installed"
+	command -v sqlite3 >/dev/null || skip "sqlite3 is not installed"
+}
+
+# back SECONDS SERVER: it was heard last so long before it really was
+back() {
+	sqlite3 -cmd '.timeout 5000' config/registry.db \
+		"UPDATE servers SET contact = contact - $1 * 1000000000
+		WHERE name = '$2'"
+}
+
+# told WHAT OBJECT: so often it stands in the audit log
+told() { answer "map(select(.what == \"$1\")) | length" audit --object "$2"; }
+
+# job FILTER ID: of what is known of a job
+job() { answer "$1" jobs show "$2"; }
+
+step_is() { [ "$(job ".steps[$2].state" "$1")" = "$3" ]; }
+
+@test "refresh is a job: who was heard, who was not, what was cut off goes on" {
+	site --interval 600s
+	join ps1 >out
+	join ps2 >out
+	beating ps1
+	beating ps2
+	wait_for [ "$(answer length list)" -eq 2 ]
+	ps-config refresh --json >first.json
+	[ "$(jq -c '[.servers[] | .name, .heard]' first.json)" = \
+		'["ps1",true,"ps2",true]' ]
+	[ "$(job '[.kind, .object, .state, .result, .steps[1].note]' \
+		"$(jq .job first.json)")" = \
+		'["refresh","*","done","2 heard","2 of 2"]' ]
+	# Nobody beats for it: it waits, and whoever waits is killed.
+	end "${STARTED[-1]}"
+	start ps-config refresh ps2
+	wait_for step_is 2 1 running
+	[ "$(job '.steps[1].note' 2)" = '0 of 1; not yet: ps2' ]
+	kill -9 "${STARTED[-1]}"
+	[ "$(answer '[.[] | [.job, .state]]' jobs --open)" = '[[2,"running"]]' ]
+	beating ps2
+	[ "$(ps-config refresh ps2 --json | jq .job)" -eq 2 ]
+	[ "$(job .state 2)" = 'done' ]
+	# One that was cancelled is given up by who waits.
+	end "${STARTED[-1]}"
+	start ps-config refresh ps2
+	refresher=${STARTED[-1]}
+	wait_for step_is 3 1 running
+	ps-config jobs cancel 3 --note 'not now'
+	ps-config jobs --last 1 --json | jq -e '.[0] | .job == 3 and
+		.state == "cancelled" and .result == "not now"'
+	beating ps2
+	wait "$refresher" && false
+	[ "$(answer length jobs --open)" -eq 0 ]
+}
+
+@test "unregister is a job, and can be cancelled: the server stays" {
+	site --interval 600s
+	join ps1 --port "$(cat port)" >out
+	# Heard once, but nobody is there to take the wish.
+	beat ps1 --once
+	start ps-config unregister ps1
+	leaver=${STARTED[-1]}
+	wait_for step_is 1 1 'done'
+	[ "$(job '[.kind, .object, .state, .steps_done]' 1)" = \
+		'["unregister","ps1","running",2]' ]
+	fails_with 1 ps-config jobs 'done' 1 # it says that itself
+	[ "$(ps-config jobs cancel 1)" = 'the server stays' ]
+	wait "$leaver" && false
+	[ "$(job '[.state, .steps_done]' 1)" = '["cancelled",2]' ]
+	fails_with 1 ps-config jobs cancel 1
+	beat ps1 --once # and is not sent away
+	[ "$(answer '[.[].what]' audit --object ps1 -n 3)" = \
+		'["server-leave","job-end","server-stay"]' ]
+	# Now it goes; its farewell ends the job, whoever waits for that.
+	start ps-config unregister ps1
+	leaver=${STARTED[-1]}
+	wait_for step_is 2 1 'done'
+	kill -9 "$leaver"
+	beat ps1 --once 2>err
+	[ "$(job '[.state, .steps_done, .result]' 2)" = \
+		'["done",3,"0 machines lost it"]' ]
+	[ "$(answer length list)" -eq 0 ]
+	[ ! -e ps1/login.key ]
+	# One that fails says why, in the history, too.
+	join ps2 --port 1 >out
+	beat ps2 --once
+	fails_with 69 ps-config unregister ps2
+	[ "$(job .state 3)" = failed ]
+	job .result 3 | grep -q '127.0.0.1'
+	ps-config unregister ps2 --force --yes
+	[ "$(job '[.state, .steps_done]' 4)" = '["done",1]' ]
+}
+
+@test "a rotation is a job: it tells who has not followed, and ends with the old one" {
+	site --interval 600s
+	join ps1 >out
+	join ps2 >out
+	mv first zeroth
+	(umask 077 && ps-config passphrase rotate --overlap 1h >first)
+	[ "$(job '[.kind, .state, .steps[0].note]' 1)" = \
+		'["rotate","running","0 of 2; not yet: ps1 ps2"]' ]
+	fails_with 1 ps-config jobs cancel 1
+	grep -q 'not taken back' err
+	wait_for join ps1
+	# The server itself looks at it.
+	followed() { [ "$(job '.steps[0].note' 1)" = '1 of 2; not yet: ps2' ]; }
+	wait_for followed
+	join ps2 >out
+	ps-config passphrase status >out
+	[ "$(job '[.state, .steps[0].percent]' 1)" = '["running",100]' ]
+	# As if the hour were over.
+	sqlite3 -cmd '.timeout 5000' config/registry.db \
+		'UPDATE passphrases SET until = 1 WHERE generation = 1'
+	finished() { [ "$(job .state 1)" = 'done' ]; }
+	wait_for finished
+	[ "$(job .result 1)" = '2 servers followed' ]
+	(umask 077 && ps-config passphrase rotate >second)
+	[ "$(job '[.state, .steps[0].percent]' 2)" = '["running",0]' ]
+	# Another one takes its place.
+	ps-config passphrase rotate --overlap 0 >third
+	[ "$(job '[.state, .result]' 2)" = \
+		'["failed","generation 4 came meanwhile"]' ]
+	[ "$(job '[.state, .result]' 3)" = '["failed","not followed: ps1 ps2"]' ]
+}
+
+@test "15 minutes of silence: 806 in status, list, log and audit, until it is heard" {
+	site --interval 1s
+	join ps1 >out
+	join ps2 >out
+	beat ps1 --once
+	beat ps2 --once
+	back 840 ps1 # 14 minutes
+	[ "$(answer '[.[].state]' list)" = '["ok","ok"]' ]
+	back 62 ps1
+	[ "$(answer '[.[] | .state, .code]' list)" = '["silent",806,"ok",null]' ]
+	ps-config list | grep -q 'ps1 .*silent 806'
+	fails_with 1 ps-config status
+	grep -q '^critical *ps1 .*806: no heartbeat for 15m' out
+	wait_for grep -q "'ps1': critical (806)" serve.err
+	[ "$(told server-silent ps1)" -eq 1 ]
+	# A second server, or the same once more, does not tell it again.
+	port=$(cat port)
+	end "$SERVER"
+	serve --interval 1s -l "127.0.0.1:$port"
+	wait_for beat ps2 --once
+	[ "$(told server-silent ps1)" -eq 1 ]
+	beat ps1 --once
+	[ "$(answer '[.[].state]' list)" = '["ok","ok"]' ]
+	[ "$(told server-back ps1)" -eq 1 ]
+	answer '.[-1].detail' audit --object ps1 | grep -q 'was silent for 15m'
+	[ "$(ps-config status | grep -c 806)" -eq 0 ]
+	[ "$(told server-silent ps2)" -eq 0 ]
+}
+
+serial() { openssl x509 -in ps1/server.crt -noout -serial; }
+
+# of_ps1 FILTER: of its certificate in force
+of_ps1() { answer ".[] | select(.server == \"ps1\") | $1" cert 2>err; }
+
+@test "certificates are renewed by the heartbeat, expired ones by the passphrase" {
+	local first pin
+	site --interval 1s --valid 1h
+	join ps1 >out
+	first=$(serial)
+	pin=$(of_ps1 .pin)
+	# More than half of its hour is over: the same key gets another one.
+	beat ps1 --once
+	[ "$(serial)" = "$first" ]
+	sqlite3 -cmd '.timeout 5000' config/registry.db "UPDATE certificates SET
+		begins = begins - 2400000000000, ends = ends - 2400000000000
+		WHERE subject = 'ps1'"
+	[ "$(of_ps1 .state)" = renew ]
+	grep -q "the certificate of 'ps1' expires in 0 days" err
+	fails_with 1 ps-config status
+	grep -q 'ps1.*its certificate: renew' out
+	beat ps1 --once 2>err
+	grep -q 'the certificate was renewed' err
+	[ "$(serial)" != "$first" ]
+	[ "$(of_ps1 .pin)" = "$pin" ]
+	[ "$(answer '[.[].state] | unique' cert --all 2>err)" = \
+		'["ok","renew","replaced"]' ]
+	# One for two seconds, by hand; after that only with a proof.
+	openssl req -new -key ps1/server.key -subj /CN=x -out csr 2>/dev/null
+	ps-config cert issue ps1 --csr csr --valid 2s -o ps1/server.crt
+	first=$(serial)
+	over() { ! openssl x509 -in ps1/server.crt -noout -checkend 0; }
+	wait_for over
+	[ "$(of_ps1 .state)" = expired ]
+	fails_with 1 ps-config status
+	grep -q 'its certificate: expired' out
+	fails_with 77 ps-config cert issue ps1 --csr csr
+	ps-config register --identity ps1 --machine-id id-ps1 -P first >out
+	[ "$(serial)" != "$first" ]
+	openssl x509 -in ps1/server.crt -noout -checkend 600
+	[ "$(of_ps1 .pin)" = "$pin" ]
+}

@@ -1,0 +1,163 @@
+#!/usr/bin/env bats
+# unifiedsetup: the life of a site below two folders, by the programs that
+# register servers and run services, from the first day to the last trace.
+load ../lib/common
+load setup
+load versions
+
+prepare() {
+	command -v jq >/dev/null || skip "jq is not installed"
+	command -v ps-service >/dev/null || skip "no ps-service"
+	ps-config --dump-options | grep -q '^cmd.serve' ||
+		skip "ps-config does not serve"
+	files
+	ps-vault init vault >/dev/null
+}
+
+cleanup() {
+	local root
+	for root in site branch; do
+		[ ! -e "$T/$root" ] || ps-service stop --root "$T/$root" || true
+	done
+}
+
+runs() { # runs ROOT SERVICE: as ps-service says
+	ps-service status --root "$T/$1" --json | jq -e --arg s "$2" \
+		'.[] | select(.name == $s) | .state | . == "running" or . == "idle"'
+}
+
+site() { # the configuration server; its ports are $cs and $own
+	unifiedsetup --root site --skip-space-check /ServerMode CS \
+		/InstallLocation /data /EnvType NonVMWare /PSIP 127.0.0.1 \
+		--cs-port "$cs" /DataTransferSecurePort "$own" \
+		/VaultCredsFilePath vaultcreds --name cs1 >out ||
+		{ cat out; false; }
+}
+
+branch() { # a process server of the site; its ports are $cs and $data
+	unifiedsetup --root branch --skip-space-check /ServerMode PS \
+		/InstallLocation /data /EnvType NonVMWare /CSIP 127.0.0.1 \
+		--cs-port "$cs" /DataTransferSecurePort "$data" --name ps1 \
+		/VaultCredsFilePath vaultcreds /PassphraseFilePath pass >out ||
+		{ cat out; false; }
+}
+
+later() { # later ROOT OPTION...: what is done to an installation
+	local root=$1
+	shift
+	unifiedsetup --root "$root" "$@" >out 2>later.err ||
+		{ cat out later.err; false; }
+}
+
+server() { # server FILTER: what the site has of ps1
+	ps-config server list --config "$yaml" --json |
+		jq -e "any(.[]; .name == \"ps1\" and ($1))"
+}
+
+selftest() {
+	cxpsclient -i 127.0.0.1 -l "$data" -P pass -y 20 >selftest ||
+		{ cat selftest; false; }
+}
+
+# replicate: the disk changes, goes to the branch, and has to come back.
+replicate() {
+	n=$((${n:-0} + 1))
+	random_file change 65536 "$n"
+	dd if=change of=disk bs=65536 seek="$n" conv=notrunc status=none
+	ps-scan --machine web01 --disk root --map map disk >stream
+	cxpsclient -i 127.0.0.1 -l "$data" -P pass --put stream >acks
+	ps-scan --commit --map map <acks >/dev/null
+}
+
+stored() {
+	rm -f back
+	ps-restore vault --machine web01 --disk root -q \
+		-k "$ETC/vault.key" -o back >/dev/null 2>&1 && cmp disk back
+}
+
+@test "a site: installed twice, used, upgraded, with another proxy and passphrase, rolled back, uninstalled" {
+	local cs data own
+	cs=$(free_port)
+	own=$(free_port)
+	site
+	wait_for runs site config
+	yaml=$(find site -name ps.yaml)
+	cp -p "$(find site -name connection.passphrase)" pass
+	# Both servers store in one vault: by one key.
+	cp -p "$(dirname "$yaml")/vault.key" vault.key
+	printf 'key-file: %s\n' "$T/vault.key" >>vaultcreds
+	data=$(free_port)
+	branch
+	ETC=$T/$(dirname "$(find branch -name ps.yaml)")
+	says out "done   registration"
+	for service in receive pipeline heartbeat health; do
+		wait_for runs branch "$service"
+	done
+	wait_for server '.contact != null'
+	# Given again, nothing is said to be done that is not.
+	site
+	[ "$(grep -c '^done' out)" -eq 0 ] || { cat out; false; }
+	selftest
+	random_file disk 1048576
+	n=0 replicate
+	wait_for stored
+
+	# A newer version: the configuration server first.
+	other_version next 0.2.0
+	echo '# a remark of mine' >>"$ETC/ps.yaml"
+	cp "$ETC/ps.yaml" before.yaml
+	PATH=$T/next:$PATH
+	fails_with 78 unifiedsetup --upgrade --root branch
+	says err "upgrade the configuration server first"
+	later site --upgrade
+	says out "done   registry: tables of 0.2.0"
+	server '.version == "0.1.0"'
+	later branch --upgrade
+	server '.version == "0.2.0"'
+	diff before.yaml "$ETC/ps.yaml"
+	later branch --upgrade
+	says out "nothing has to be done"
+	wait_for runs branch receive
+	replicate
+	wait_for stored
+
+	# Later: no proxy, another passphrase.
+	later branch --set-proxy none
+	PATH=$T/next:$PATH ps-config passphrase rotate --config "$yaml" >pass2
+	chmod 600 pass2
+	echo abcdefgh12345678 >wrong
+	fails_with 77 unifiedsetup --root branch --reregister \
+		/PassphraseFilePath wrong
+	later branch --reregister /PassphraseFilePath pass2
+	says out "done   registration"
+	cmp pass2 "$ETC/connection.passphrase"
+	cp -p pass2 pass
+	wait_for selftest
+	later branch --reregister
+	says out "same   registration"
+	says out "same   receive,heartbeat"
+
+	# And back, in the opposite order.
+	PATH=${PATH//"$T/next:"/}
+	fails_with 78 unifiedsetup --upgrade --root branch
+	says err "that would be a downgrade"
+	later branch --rollback
+	server '.version == "0.1.0"'
+	later site --rollback
+	wait_for runs site config
+	wait_for runs branch receive
+
+	# Uninstalled: what the cache has goes to the vault first.
+	ps-service stop --root branch -q pipeline
+	replicate
+	fails_with 1 stored
+	later branch --uninstall --purge
+	says out "done   the cache drains: 1 segments of 1 disks"
+	says out "forgets the server 'ps1'"
+	stored
+	fails_with 1 server true
+	[ ! -e branch/data ]
+	fails_with 69 cxpsclient -i 127.0.0.1 -l "$data" -P pass -y 5
+	later site --uninstall
+	[ "$(find site -name '*.yaml')" = "" ]
+}
