@@ -12,7 +12,8 @@ other_version() {
 	[ ${#ours} -eq ${#2} ]
 	mkdir "$1"
 	for tool in "${@:3}" unifiedsetup ps-config ps-service ps-receive ps-pipeline \
-		ps-cache ps-compress ps-encrypt ps-upload ps-vault ps-health; do
+		ps-cache ps-compress ps-encrypt ps-upload ps-vault ps-health \
+		cxpsclient; do
 		LC_ALL=C sed "s/${ours//./\\.}/$2/g" "$(type -P "$tool")" \
 			>"$1/$tool"
 		chmod +x "$1/$tool"
