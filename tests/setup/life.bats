@@ -140,8 +140,14 @@ stored() {
 	PATH=$T/next:$PATH
 	fails_with 78 unifiedsetup --upgrade --root branch
 	says err "upgrade the configuration server first"
+	# An agent is the last: it is not made known by a newer version, either.
+	fails_with 78 ps-config fetch web01 --cs 127.0.0.1 --cs-port "$cs" \
+		-P source/etc/ps-toolkit/machine.key
+	says err "upgrade the configuration server first"
 	later site --upgrade
 	says out "done   registry: tables of 0.2.0"
+	ps-config fetch web01 --cs 127.0.0.1 --cs-port "$cs" \
+		-P source/etc/ps-toolkit/machine.key >out
 	server '.version == "0.1.0"'
 	later branch --upgrade
 	server '.version == "0.2.0"'
