@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "agent/agent.h"
@@ -215,10 +216,30 @@ static void on_command(void *ctx)
 
 /* ---- beginning and end ---- */
 
+#define LOCK_WAIT_NS (3 * NS_PER_S)
+#define LOCK_PAUSE_NS 20000000
+
+/*
+ * A child of an agent that was killed has its lock until it is another program.
+ * The lock is one that can be asked about without being taken: see status.c.
+ */
+static bool take_lock(int fd)
+{
+	int64_t until = mono_now_ns() + LOCK_WAIT_NS;
+
+	for (;;) {
+		struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+		if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+			return true;
+		if (mono_now_ns() > until)
+			return false;
+		nanosleep(&(struct timespec){0, LOCK_PAUSE_NS}, NULL);
+	}
+}
+
 static int open_folder(struct agent *a, struct err *e)
 {
-	/* One that can be asked about without being taken: see status.c. */
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	const char *path = a->conf->state;
 
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
@@ -230,7 +251,7 @@ static int open_folder(struct agent *a, struct err *e)
 	    openat(a->dirfd, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (a->lockfd < 0)
 		return err_sys(e, 0, "%s/lock", path);
-	if (fcntl(a->lockfd, F_OFD_SETLK, &lock) < 0)
+	if (!take_lock(a->lockfd))
 		return err_set(e, PS_TEMPFAIL,
 			       "%s: another ps-agent works with this state",
 			       path);

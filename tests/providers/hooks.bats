@@ -50,7 +50,11 @@ grown() { [ "$(rows a)" -gt "$1" ]; }
 	wait_for grown 200
 	"$HOOKS/mariadb" freeze
 	before=$(rows a)
+	# All files at one moment, as a snapshot has them: InnoDB writes behind
+	# the scenes also while no transaction can commit.
+	kill -STOP "$(cat db.pid)"
 	cp -a db copy
+	kill -CONT "$(cat db.pid)"
 	during=$(rows a)
 	[ "$before" = "$during" ]
 	"$HOOKS/mariadb" thaw

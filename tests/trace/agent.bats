@@ -143,9 +143,7 @@ point() {
 	for i in 1 2 3 4 5; do
 		begin_agent
 		sleep "0.$((i * 2))"
-		# One ends by itself when it meets the lock of the last one,
-		# which a child has for a moment, until it is another program.
-		kill -9 "$agent" || said 'another ps-agent works'
+		kill -9 "$agent"
 		wait "$agent" 2>/dev/null || true
 	done
 	bookmark
