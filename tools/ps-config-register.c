@@ -63,6 +63,21 @@ const struct action heartbeat_actions[] = {
 
 /* ---- fetch ---- */
 
+/* An agent that would be newer than its configuration server is not set up. */
+static int check_version(const struct cs_to *to, struct err *e)
+{
+	char version[CS_VERSION_SIZE];
+	struct cs cs;
+	int rc = cs_open(&cs, to, e);
+
+	if (rc == 0) {
+		cs_version(&cs, version);
+		rc = cs_judge_version(version, to->host, e);
+	}
+	cs_close(&cs);
+	return rc;
+}
+
 /* As an agent asks: with the machine's own login. */
 static int fetch(const char *machine, json_t **ret, struct err *e)
 {
@@ -76,6 +91,8 @@ static int fetch(const char *machine, json_t **ret, struct err *e)
 	to.name = secret.machine[0] != '\0' ? secret.machine : machine;
 	to.pin = ask.pin;
 	rc = login_key(&secret, to.name, key, e);
+	if (rc == 0)
+		rc = check_version(&to, e);
 	if (rc == 0)
 		rc = cs_machine(&to, machine, ret, e);
 	secret_wipe(&secret, sizeof(secret));

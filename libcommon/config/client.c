@@ -7,6 +7,7 @@
 #include <openssl/x509.h>
 
 #include "base/units.h"
+#include "base/version.h"
 #include "config/client.h"
 #include "config/x509.h"
 #include "net/tls.h"
@@ -196,6 +197,50 @@ int cs_ask(struct cs *cs, const char *method, const char *path,
 	int rc = cs_send(cs, method, path, body, e);
 
 	return rc < 0 ? rc : cs_take(cs, ret, e);
+}
+
+void cs_version(struct cs *cs, char out[CS_VERSION_SIZE])
+{
+	json_t *o = NULL;
+	struct err e = {0};
+	const char *text;
+
+	*out = '\0';
+	if (cs_ask(cs, "GET", "/v1/time", NULL, &o, &e) < 0)
+		return;
+	text = json_string_value(json_object_get(o, "version"));
+	snprintf(out, CS_VERSION_SIZE, "%s", text != NULL ? text : "");
+	json_decref(o);
+}
+
+int cs_judge_version(const char *version, const char *host, struct err *e)
+{
+	struct version theirs, ours;
+	int rc;
+
+	if (!version_parse(version_ours(), &ours))
+		return err_set(e, PS_SOFTWARE, "version %s", version_ours());
+	if (!version_parse(version, &theirs)) {
+		rc = err_set(e, PS_CONFIG,
+			     "%s: does not say its version, so it is older "
+			     "than %s",
+			     host, version_ours());
+		err_hint(e, "upgrade the configuration server first");
+		return rc;
+	}
+	if (version_in_reach(&ours, &theirs))
+		return 0;
+	rc = err_set(e, PS_CONFIG,
+		     "this is version %s, but the configuration server "
+		     "%s has %s",
+		     version_ours(), host, version);
+	err_hint(e,
+		 version_compare(&ours, &theirs) > 0
+		     ? "upgrade the configuration server first, then process "
+		       "servers, master targets, agents"
+		     : "take a release that is at most four before that of the "
+		       "configuration server");
+	return rc;
 }
 
 int cs_machine(const struct cs_to *to, const char *machine, json_t **ret,

@@ -59,6 +59,15 @@ int cs_send(struct cs *cs, const char *method, const char *path,
 	    const json_t *body, struct err *e);
 int cs_take(struct cs *cs, json_t **ret, struct err *e);
 
+/* Its version; "" when it does not say. */
+#define CS_VERSION_SIZE 32
+void cs_version(struct cs *cs, char out[CS_VERSION_SIZE]);
+/*
+ * May a program of our version work with a configuration server of this one?
+ * -PS_CONFIG: ours is newer, or too old; the hint has the order of upgrades.
+ */
+int cs_judge_version(const char *version, const char *host, struct err *e);
+
 /*
  * What a machine's agent has to know: {"machine", "state", "server": {"name",
  * "address", "port", "pin"}, "policy", "vault", "disks", "revision", ...}. The

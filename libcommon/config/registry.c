@@ -200,7 +200,10 @@ void reg_text_clean(char *out, size_t size, const char *words)
 
 	while (*words != '\0' && at < size - 1) {
 		n = control_at((const unsigned char *)words);
-		out[at++] = n > 0 ? '?' : *words;
+		if (n > 0)
+			out[at++] = '?';
+		else
+			out[at++] = *words;
 		words += n > 0 ? n : 1;
 	}
 	out[at] = '\0';

@@ -452,16 +452,17 @@ static int take_object(struct reader *rd, const json_t *it, struct err *e)
 		return 0;
 	name_table(o, table);
 	name_chain(name, table, text_of(o, chain != NULL ? "name" : "chain"));
-	rd->table = table;
 	c = ruleset_chain(rd->r, name);
 	if (c == NULL)
 		return err_sys(e, PS_TEMPFAIL, "rules");
+	rd->table = table;
 	if (chain != NULL) {
 		c->base = our_hook(&rd->r->p, chain);
 		c->drops = strcmp(text_of(chain, "policy"), "drop") == 0;
 	} else {
 		take_rule(rd, rule, table, c);
 	}
+	rd->table = NULL;
 	return 0;
 }
 

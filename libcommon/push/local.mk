@@ -6,6 +6,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/push/push.c libcommon/push/push.h \
 	libcommon/push/reason.c libcommon/push/reason.h \
 	libcommon/push/session.c libcommon/push/session.h \
+	libcommon/push/session-start.c libcommon/push/session-start.h \
 	libcommon/push/state.c libcommon/push/state.h \
 	libcommon/push/target.h
 nodist_libcommon_libpscommon_a_SOURCES += libcommon/push/target-text.c

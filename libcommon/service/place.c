@@ -140,6 +140,23 @@ static int give(const struct place *p, const char *name, const char *path,
 	return rc;
 }
 
+/*
+ * A machine with the agent alone has no ps.yaml. Nothing is named then, and
+ * the one of the system is not meant, either.
+ */
+static int give_config(const struct place *p, struct err *e)
+{
+	const char *name = SYSCONFDIR "/ps-toolkit/ps.yaml";
+	char full[PLACE_PATH];
+	int rc = place_path(p, name, full, e);
+
+	if (rc < 0 || access(full, F_OK) == 0)
+		return rc < 0 ? rc : give(p, "PS_CONFIG", name, e);
+	return setenv("PS_CONFIG", "/dev/null", 1) < 0
+		   ? err_sys(e, PS_TEMPFAIL, "PS_CONFIG")
+		   : 0;
+}
+
 int place_environment(const struct place *p, struct err *e)
 {
 	int rc;
@@ -148,7 +165,7 @@ int place_environment(const struct place *p, struct err *e)
 		return 0;
 	rc = give(p, "PS_ROOT", "", e);
 	if (rc == 0)
-		rc = give(p, "PS_CONFIG", SYSCONFDIR "/ps-toolkit/ps.yaml", e);
+		rc = give_config(p, e);
 	if (rc == 0)
 		rc = give(p, "PS_AGENT_CONFIG",
 			  SYSCONFDIR "/ps-toolkit/agent.yaml", e);

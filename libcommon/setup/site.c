@@ -68,20 +68,6 @@ static void close_way(struct way *w)
 	secret_wipe(w->key, sizeof(w->key));
 }
 
-static void take_version(struct way *w, struct site_view *ret)
-{
-	json_t *o = NULL;
-	struct err e = {0};
-	const char *text;
-
-	if (cs_ask(&w->cs, "GET", "/v1/time", NULL, &o, &e) < 0)
-		return;
-	text = json_string_value(json_object_get(o, "version"));
-	snprintf(ret->version, sizeof(ret->version), "%s",
-		 text != NULL ? text : "");
-	json_decref(o);
-}
-
 static int take_self(struct way *w, const char *name, struct site_view *ret,
 		     struct err *e)
 {
@@ -116,7 +102,7 @@ int site_look(const struct steps *s, bool known, struct site_view *ret,
 	if (rc == 0)
 		rc = cs_peer_pin(&w.cs.c, ret->pin, e);
 	if (rc == 0) {
-		take_version(&w, ret);
+		cs_version(&w.cs, ret->version);
 		rc = take_self(&w, s->name, ret, e);
 	}
 	close_way(&w);
@@ -155,32 +141,7 @@ int site_leave(const struct steps *s, struct err *e)
 
 int site_judge(const struct site_view *v, const char *host, struct err *e)
 {
-	struct version theirs, ours;
-	int rc;
-
-	if (!version_parse(version_ours(), &ours))
-		return err_set(e, PS_SOFTWARE, "version %s", version_ours());
-	if (!version_parse(v->version, &theirs)) {
-		rc = err_set(e, PS_CONFIG,
-			     "%s: does not say its version, so it is older "
-			     "than %s",
-			     host, version_ours());
-		err_hint(e, "upgrade the configuration server first");
-		return rc;
-	}
-	if (version_in_reach(&ours, &theirs))
-		return 0;
-	rc = err_set(e, PS_CONFIG,
-		     "this would become %s, but the configuration server %s "
-		     "has %s",
-		     version_ours(), host, v->version);
-	err_hint(e,
-		 version_compare(&ours, &theirs) > 0
-		     ? "upgrade the configuration server first, then process "
-		       "servers, master targets, agents"
-		     : "take a release that is at most four before that of the "
-		       "configuration server");
-	return rc;
+	return cs_judge_version(v->version, host, e);
 }
 
 static void judge_server(const json_t *one, const struct version *v,

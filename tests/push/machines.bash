@@ -5,11 +5,11 @@
 # shellcheck shell=bash
 
 # The agent's tarball of the build: with the few programs that are run here.
-agent_tarball() { # OUT KEY
+agent_tarball() { # OUT KEY [PROGRAM...]: with those programs, too
 	local tree=$BATS_FILE_TMPDIR/tree tool
 	mkdir -p "$tree"/usr/{bin,libexec/ps-toolkit,share/man,share/ps-toolkit} \
 		"$tree/lib/systemd/system"
-	for tool in ps-agent ps-config ps-service cxpsclient; do
+	for tool in ps-agent ps-config ps-service cxpsclient "${@:3}"; do
 		strip -o "$tree/usr/bin/$tool" "$PS_BUILD/tools/$tool"
 	done
 	cp "$PS_BUILD/packaging/systemd/ps-agent.service" "$tree/lib/systemd/system/"

@@ -4,19 +4,23 @@
 load ../lib/common
 load setup
 load versions
+load ../lib/style
+load ../push/machines
 
 prepare() {
 	command -v jq >/dev/null || skip "jq is not installed"
 	command -v ps-service >/dev/null || skip "no ps-service"
 	ps-config --dump-options | grep -q '^cmd.serve' ||
 		skip "ps-config does not serve"
+	need patchelf
+	need ssh-keygen
 	files
 	ps-vault init vault >/dev/null
 }
 
 cleanup() {
 	local root
-	for root in site branch; do
+	for root in site branch source; do
 		[ ! -e "$T/$root" ] || ps-service stop --root "$T/$root" || true
 	done
 }
@@ -59,14 +63,39 @@ selftest() {
 		{ cat selftest; false; }
 }
 
+# The agent on a machine of its own (below `source`), as its tarball has it.
+install_agent() {
+	ssh-keygen -q -t ed25519 -N '' -f sign
+	agent_tarball . sign ps-scan ps-compress ps-encrypt
+	tar -xJf ps-toolkit-agent-*.tar.xz
+	# This build is not configured as one for packages is.
+	mkdir -p source/etc source/usr/local
+	ln -s ../../etc source/usr/local/etc
+	ps-toolkit-agent-*/install --root source -r MS -v Physical -d /opt/asr -q
+	ps-config policy add daily --config "$yaml" >/dev/null
+	ps-config machine add web01 --policy daily --server ps1 --vault "$T/vault" \
+		--config "$yaml" >/dev/null
+	know
+	printf 'disks:\n  - {name: root, source: %s}\n' "$T/disk" \
+		>>source/etc/ps-toolkit/agent.yaml
+}
+
+# The machine is made known, by the passphrase in ./pass; an agent that has
+# disks begins with that. Here it is told when to pass.
+know() {
+	source/opt/asr/Vx/bin/UnifiedAgentConfigurator.sh --root source \
+		-i 127.0.0.1 -p "$cs" -P pass -n web01 -q
+	ps-service stop --root source -q agent
+}
+
 # replicate: the disk changes, goes to the branch, and has to come back.
 replicate() {
 	n=$((${n:-0} + 1))
 	random_file change 65536 "$n"
 	dd if=change of=disk bs=65536 seek="$n" conv=notrunc status=none
-	ps-scan --machine web01 --disk root --map map disk >stream
-	cxpsclient -i 127.0.0.1 -l "$data" -P pass --put stream >acks
-	ps-scan --commit --map map <acks >/dev/null
+	PATH=$T/source/opt/asr/bin:$PATH ps-agent once \
+		-c source/etc/ps-toolkit/agent.yaml 2>agent.err ||
+		{ cat agent.err; false; }
 }
 
 stored() {
@@ -75,7 +104,7 @@ stored() {
 		-k "$ETC/vault.key" -o back >/dev/null 2>&1 && cmp disk back
 }
 
-@test "a site: installed twice, used, upgraded, with another proxy and passphrase, rolled back, uninstalled" {
+@test "a site and an agent: installed twice, used, upgraded, with another proxy and passphrase, rolled back, uninstalled" {
 	local cs data own
 	cs=$(free_port)
 	own=$(free_port)
@@ -99,7 +128,9 @@ stored() {
 	[ "$(grep -c '^done' out)" -eq 0 ] || { cat out; false; }
 	selftest
 	random_file disk 1048576
-	n=0 replicate
+	install_agent
+	n=0
+	replicate
 	wait_for stored
 
 	# A newer version: the configuration server first.
@@ -109,8 +140,14 @@ stored() {
 	PATH=$T/next:$PATH
 	fails_with 78 unifiedsetup --upgrade --root branch
 	says err "upgrade the configuration server first"
+	# An agent is the last: it is not made known by a newer version, either.
+	fails_with 78 ps-config fetch web01 --cs 127.0.0.1 --cs-port "$cs" \
+		-P source/etc/ps-toolkit/machine.key
+	says err "upgrade the configuration server first"
 	later site --upgrade
 	says out "done   registry: tables of 0.2.0"
+	ps-config fetch web01 --cs 127.0.0.1 --cs-port "$cs" \
+		-P source/etc/ps-toolkit/machine.key >out
 	server '.version == "0.1.0"'
 	later branch --upgrade
 	server '.version == "0.2.0"'
@@ -133,6 +170,9 @@ stored() {
 	cmp pass2 "$ETC/connection.passphrase"
 	cp -p pass2 pass
 	wait_for selftest
+	know
+	replicate
+	wait_for stored
 	later branch --reregister
 	says out "same   registration"
 	says out "same   receive,heartbeat"
@@ -151,6 +191,10 @@ stored() {
 	ps-service stop --root branch -q pipeline
 	replicate
 	fails_with 1 stored
+	fails_with 1 unifiedsetup --uninstall --purge --root branch
+	says err "1 machines use this server"
+	source/opt/asr/uninstall --root source -q --purge
+	ps-config machine edit web01 --server - --config "$yaml"
 	later branch --uninstall --purge
 	says out "done   the cache drains: 1 segments of 1 disks"
 	says out "forgets the server 'ps1'"

@@ -1,0 +1,19 @@
+/*
+ * How a session's ssh begins: its command line, its process, and the pipe that
+ * a password comes from. Private to session.c.
+ */
+#ifndef PS_PUSH_SESSION_START_H
+#define PS_PUSH_SESSION_START_H
+
+#include "push/session.h"
+
+/* Starts ssh, as session_open() says; sets s->pid, in, out, err and the pipe.
+ */
+int session_start(struct session *s, const struct push_host *h,
+		  enum session_rights rights, bool bounded, const char *words,
+		  struct err *e);
+
+/* The pipe of the password goes, if there is one. */
+void session_drop_pipe(struct session *s);
+
+#endif
