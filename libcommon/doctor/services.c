@@ -166,6 +166,7 @@ struct tally {
 	unsigned asked, up, down, unknown, unboot;
 	unsigned unheard; /* of those down: systemd says that they run */
 	char names[96];	  /* of those that do not run */
+	char late[96];	  /* units of those that run and are not ready */
 	char units[96];	  /* their units, for journalctl */
 	char boot[160];	  /* units that do not start at boot */
 };
@@ -176,6 +177,12 @@ static void add_name(char *list, size_t size, const char *between,
 	size_t n = strlen(list);
 
 	snprintf(list + n, size - n, "%s%s", n > 0 ? between : "", name);
+}
+
+/* It runs, and systemd still waits until it says that it is ready. */
+static bool is_starting(const struct unit *u)
+{
+	return u->known && strcmp(u->state, "activating") == 0;
 }
 
 static void look_at(const struct doctor *d, enum service s, struct tally *t,
@@ -197,6 +204,9 @@ static void look_at(const struct doctor *d, enum service s, struct tally *t,
 			       ? ", and waits before its next try: its chain "
 				 "of programs ended"
 			       : "");
+		if (is_starting(&u))
+			add_name(t->late, sizeof(t->late), " -u ",
+				 service_unit(s));
 	} else if (up == 0) {
 		f->down |= 1u << s;
 		t->down++;
@@ -210,7 +220,7 @@ static void look_at(const struct doctor *d, enum service s, struct tally *t,
 			   s == SERVICE_RECEIVE ? "no receive.listen in ps.yaml"
 						: "its files cannot be read");
 	}
-	if (u.known && up != 1)
+	if (u.known && (up != 1 || is_starting(&u)))
 		find_shows(f, "systemd: %s.service is %s (%s, status %s)",
 			   service_unit(s), u.state, u.result, u.status);
 	t->unheard += up == 0 && u.known && strcmp(u.state, "active") == 0;
@@ -301,6 +311,12 @@ static void tell(const struct doctor *d, const struct tally *t,
 			  "again, its last words are in the log%s%s",
 			  have_systemd() ? ": journalctl -u " : "",
 			  have_systemd() ? t->units : "");
+	} else if (t->late[0] != '\0') {
+		find_failed(f, DOCTOR_LIKELY, "starting, not ready yet");
+		find_next(f,
+			  "wait; if it stays so, what it needs does not answer "
+			  "(ps-config: its database): journalctl -u %s",
+			  t->late);
 	} else if (t->unboot > 0) {
 		find_warned(f, "all run, not all start at boot");
 		find_next(f, "systemctl enable %s", t->boot);

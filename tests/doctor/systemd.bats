@@ -73,6 +73,24 @@ of() { jq -r ".steps[0]$1" out; }
 	[ "$(of '.evidence[]' | grep -c 'timer does not')" -eq 1 ]
 }
 
+# As ps-config, whose database does not answer: its process is there.
+@test "a service that runs and is not ready is a fault, and no reason to start it again" {
+	printf '%s\n' Result=success ExecMainStatus=0 LoadState=loaded \
+		ActiveState=activating UnitFileState=enabled >receive
+	command -v socat >/dev/null || skip "socat is not installed"
+	ps-cache init -C cache >/dev/null
+	booted 'socat TCP-LISTEN:9443,fork /dev/null >/dev/null 2>&1 3>&- &
+		ps-cache follow -C cache >/dev/null 2>&1 3>&- & jobs -p >pids
+		until ss -Hltn | grep -q 9443 && [ -e cache/followers/default ]; do
+			sleep 0.05
+		done' services
+	xargs kill <pids
+	[ "$(of .result)" = failed ]
+	of '.evidence[]' | grep -qx 'ps-receive runs'
+	of '.evidence[]' | grep -qx 'systemd: ps-receive.service is activating (success, status 0)'
+	of .next | grep -q 'journalctl -u ps-receive$'
+}
+
 @test "a proxy that only the service has" {
 	printf 'vault: azblob://acc/vault\nstore: {endpoint: "http://127.0.0.1:9/acc", retry-for: 1}\n' \
 		>>ps.yaml
