@@ -71,7 +71,8 @@ install_agent() {
 	# This build is not configured as one for packages is.
 	mkdir -p source/etc source/usr/local
 	ln -s ../../etc source/usr/local/etc
-	ps-toolkit-agent-*/install --root source -r MS -v Physical -d /opt/asr -q
+	mv ps-toolkit-agent-*/ unpacked
+	unpacked/install --root source -r MS -v Physical -d /opt/asr -q
 	ps-config policy add daily --config "$yaml" >/dev/null
 	ps-config machine add web01 --policy daily --server ps1 --vault "$T/vault" \
 		--config "$yaml" >/dev/null
