@@ -50,9 +50,14 @@ static bool explained(const struct chain *c, unsigned i)
 	const struct chain_stage *s = &c->stages[i];
 	const struct chain_stage *before = i > 0 ? s - 1 : NULL;
 
-	/* It may have failed by itself just before it was told. */
+	/*
+	 * It may have failed by itself just before it was told: its reader can
+	 * miss its input before the end of it is known. Nobody who was told to
+	 * end says that the answer is no.
+	 */
 	if (s->told)
-		return kind_of(code_of(s->status)) != VERDICT_STOP;
+		return kind_of(code_of(s->status)) != VERDICT_STOP &&
+		       code_of(s->status) != PS_NO;
 	return code_of(s->status) == PS_DATA && before != NULL &&
 	       (before->told || code_of(before->status) != PS_OK);
 }

@@ -68,6 +68,9 @@ static void a_held_disk_is_no_failure(void **state)
 	check(&c, VERDICT_HELD, 1, 0);
 	ended(&c, EXIT(1), 0, 0, 0, 0); /* but 1 of any other stage is */
 	check(&c, VERDICT_FEW, 1, 0);
+	/* Its reader was faster with its end. */
+	ended(&c, EXIT(1) | TOLD, EXIT(65), 0, 0, 0);
+	check(&c, VERDICT_FEW, 1, 0);
 }
 
 static void each_code_alone_has_its_kind(void **state)
