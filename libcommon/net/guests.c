@@ -21,6 +21,8 @@
 /* For whom there is no room: these are few, or one that closes makes some. */
 #define LATER_CONNECTIONS_S 5
 #define LATER_LOGINS_S 2
+/* More of them in a second are a flood, and are cut without a word. */
+#define LATER_A_SECOND 10
 
 /* ---- words ---- */
 
@@ -235,7 +237,7 @@ struct later {
  * The gate hands it through as the answer to the first request, and ends. A
  * peer that is only fast waits then; one that does not has paid at the door.
  */
-static void turn_away(struct guest *it, const struct later *l)
+static void tell_later(struct guest *it, const struct later *l)
 {
 	char date[HTTP_DATE_SIZE], text[640];
 	int n;
@@ -250,7 +252,20 @@ static void turn_away(struct guest *it, const struct later *l)
 	if (n > 0 && (size_t)n < sizeof(text))
 		(void)!send(it->relay, text, (size_t)n,
 			    MSG_DONTWAIT | MSG_NOSIGNAL);
-	close(it->relay);
+}
+
+static void turn_away(struct guests *g, struct guest *it, const struct later *l)
+{
+	int64_t now_s = mono_now_ns() / NS_PER_S;
+
+	if (g->told_s != now_s)
+		g->told = 0;
+	g->told_s = now_s;
+	if (g->told < LATER_A_SECOND) {
+		g->told++;
+		tell_later(it, l);
+	}
+	close(it->relay); /* the gate sees it, and ends */
 	it->relay = -1;
 }
 
@@ -290,7 +305,7 @@ struct guest *guests_logged_in(struct guests *g, uint64_t number,
 		return it;
 	snprintf(words, sizeof(words), "closed: %s", l.words);
 	guests_log(g, it, getpid(), words);
-	turn_away(it, &l);
+	turn_away(g, it, &l);
 	return NULL;
 }
 
