@@ -70,10 +70,10 @@ static int check_version(const struct cs_to *to, struct err *e)
 	struct cs cs;
 	int rc = cs_open(&cs, to, e);
 
-	if (rc == 0) {
-		cs_version(&cs, version);
+	if (rc == 0)
+		rc = cs_version(&cs, version, e);
+	if (rc == 0)
 		rc = cs_judge_version(version, to->host, e);
-	}
 	cs_close(&cs);
 	return rc;
 }

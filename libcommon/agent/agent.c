@@ -223,7 +223,7 @@ static void on_command(void *ctx)
  * A child of an agent that was killed has its lock until it is another program.
  * The lock is one that can be asked about without being taken: see status.c.
  */
-static bool take_lock(int fd)
+static int take_lock(int fd, const char *path, struct err *e)
 {
 	int64_t until = mono_now_ns() + LOCK_WAIT_NS;
 
@@ -231,9 +231,14 @@ static bool take_lock(int fd)
 		struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
 		if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
-			return true;
+			return 0;
+		if (errno != EAGAIN && errno != EACCES)
+			return err_sys(e, 0, "%s/lock", path);
 		if (mono_now_ns() > until)
-			return false;
+			return err_set(e, PS_TEMPFAIL,
+				       "%s: another ps-agent works with this "
+				       "state",
+				       path);
 		nanosleep(&(struct timespec){0, LOCK_PAUSE_NS}, NULL);
 	}
 }
@@ -251,10 +256,8 @@ static int open_folder(struct agent *a, struct err *e)
 	    openat(a->dirfd, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (a->lockfd < 0)
 		return err_sys(e, 0, "%s/lock", path);
-	if (!take_lock(a->lockfd))
-		return err_set(e, PS_TEMPFAIL,
-			       "%s: another ps-agent works with this state",
-			       path);
+	if (take_lock(a->lockfd, path, e) < 0)
+		return -e->code;
 	durable_sweep(a->dirfd);
 	return control_open(&a->control, a->dirfd, e);
 }

@@ -199,18 +199,19 @@ int cs_ask(struct cs *cs, const char *method, const char *path,
 	return rc < 0 ? rc : cs_take(cs, ret, e);
 }
 
-void cs_version(struct cs *cs, char out[CS_VERSION_SIZE])
+int cs_version(struct cs *cs, char out[CS_VERSION_SIZE], struct err *e)
 {
 	json_t *o = NULL;
-	struct err e = {0};
 	const char *text;
+	int rc = cs_ask(cs, "GET", "/v1/time", NULL, &o, e);
 
 	*out = '\0';
-	if (cs_ask(cs, "GET", "/v1/time", NULL, &o, &e) < 0)
-		return;
+	if (rc < 0)
+		return rc;
 	text = json_string_value(json_object_get(o, "version"));
 	snprintf(out, CS_VERSION_SIZE, "%s", text != NULL ? text : "");
 	json_decref(o);
+	return 0;
 }
 
 int cs_judge_version(const char *version, const char *host, struct err *e)

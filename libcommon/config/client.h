@@ -61,7 +61,7 @@ int cs_take(struct cs *cs, json_t **ret, struct err *e);
 
 /* Its version; "" when it does not say. */
 #define CS_VERSION_SIZE 32
-void cs_version(struct cs *cs, char out[CS_VERSION_SIZE]);
+int cs_version(struct cs *cs, char out[CS_VERSION_SIZE], struct err *e);
 /*
  * May a program of our version work with a configuration server of this one?
  * -PS_CONFIG: ours is newer, or too old; the hint has the order of upgrades.

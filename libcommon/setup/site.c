@@ -101,10 +101,10 @@ int site_look(const struct steps *s, bool known, struct site_view *ret,
 	*ret = (struct site_view){.version = ""};
 	if (rc == 0)
 		rc = cs_peer_pin(&w.cs.c, ret->pin, e);
-	if (rc == 0) {
-		cs_version(&w.cs, ret->version);
+	if (rc == 0)
+		rc = cs_version(&w.cs, ret->version, e);
+	if (rc == 0)
 		rc = take_self(&w, s->name, ret, e);
-	}
 	close_way(&w);
 	return rc;
 }
