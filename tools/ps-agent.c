@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/agent-check.h"
 #include "agent/status.h"
 #include "base/conf.h"
 #include "base/notify.h"
@@ -34,7 +35,7 @@ static const struct opt_cmd cmds[] = {
     {"resume", "go on after pause"},
     {"rescan", "read whole disks with the next pass"},
     {"accept", "go on with another disk, or machine, than before"},
-    {"check", "read the configuration, do nothing"},
+    {"check", "say everything that is wrong, do nothing"},
     {0}};
 
 static const struct opt_tool tool = {
@@ -115,6 +116,20 @@ static int status(void)
 
 	agent_conf_free(c);
 	return rc < 0 ? tool_fail(&e) : 0;
+}
+
+static void told(struct err *e)
+{
+	if (e->sys == ENOENT && strncmp(e->msg, path, strlen(path)) == 0) {
+		e->code = PS_CONFIG;
+		err_hint(e, "give it with -c FILE; see ps-agent(8)");
+	}
+	(void)tool_fail(e);
+}
+
+static int check(void)
+{
+	return agent_check(path, told);
 }
 
 static bool known(const struct agent_conf *c, const char *disk)
@@ -202,10 +217,9 @@ int main(int argc, char **argv)
 		opt_misuse("'%s': no operand expected", rest[0]);
 	else if (strcmp(what, "status") == 0)
 		rc = status();
-	else if (strcmp(what, "check") == 0) {
-		agent_conf_free(read_conf());
-		rc = 0;
-	} else
+	else if (strcmp(what, "check") == 0)
+		rc = check();
+	else
 		rc = run_agent(strcmp(what, "once") == 0);
 	return tool_finish(rc);
 }

@@ -13,12 +13,13 @@
 #include "disk/changes.h"
 #include "disk/commit.h"
 #include "disk/digestmap.h"
+#include "disk/identity.h"
 #include "disk/scan.h"
 #include "disk/status.h"
 
 static struct scan scan = {.consistency = "crash",
 			   .segment_size = SEG_DATA_DEFAULT};
-static bool do_commit, do_digest, do_status, do_adopt, do_merge;
+static bool do_commit, do_digest, do_status, do_adopt, do_merge, do_identify;
 static bool settle, restart, replace;
 static bool json;
 static const char *scrub;
@@ -76,6 +77,8 @@ static const struct opt opts[] = {
      0, 0, 0},
     {0, "digest", OPT_FLAG, NULL, &do_digest, "print the disk digest of SOURCE",
      0, 0, 0, 0, 0},
+    {0, "identify", OPT_FLAG, NULL, &do_identify,
+     "print what SOURCE is known by", 0, 0, 0, 0, 0},
     {0, "json", OPT_FLAG, NULL, &json, "with --status: as JSON", 0, 0, 0, 0, 0},
     {0},
 };
@@ -89,6 +92,7 @@ static const struct opt_tool tool = {
 	"--adopt --map FILE --machine M --disk D [--replace] <DIGESTMAP\n"
 	"--status --map FILE [--json]\n"
 	"--digest [--block-size SIZE] SOURCE\n"
+	"--identify SOURCE\n"
 	"--merge <LIST\n",
     .opts = opts,
     .operands = "file",
@@ -206,6 +210,17 @@ static int run_digest(void)
 	return PS_OK;
 }
 
+static int run_identify(void)
+{
+	struct identity id;
+	struct err e = {0};
+
+	if (identity_find(scan.source, &id, &e) < 0)
+		return tool_fail(&e);
+	printf("%s\t%s\n", id.key, id.known ? id.text : "?");
+	return PS_OK;
+}
+
 static void print_json(const struct map_status *st, const char *hex)
 {
 	const struct map_head *h = &st->head;
@@ -282,9 +297,11 @@ static void check_mode(int operands)
 {
 	bool reads = !do_commit && !do_status && !do_adopt && !do_merge;
 
-	if (do_commit + do_status + do_digest + do_adopt + do_merge > 1)
-		opt_misuse("--commit, --status, --digest, --adopt and --merge "
-			   "exclude each other");
+	if (do_commit + do_status + do_digest + do_adopt + do_merge +
+		do_identify >
+	    1)
+		opt_misuse("--commit, --status, --digest, --identify, --adopt "
+			   "and --merge exclude each other");
 	if (replace && !do_adopt)
 		opt_misuse("--replace goes with --adopt");
 	if (do_adopt && (scan.machine == NULL || scan.disk == NULL))
@@ -295,7 +312,7 @@ static void check_mode(int operands)
 		opt_misuse("--restart settles already");
 	if (json && !do_status)
 		opt_misuse("--json goes with --status");
-	if (!do_digest && !do_merge && scan.map == NULL)
+	if (!do_digest && !do_merge && !do_identify && scan.map == NULL)
 		opt_misuse("--map is missing");
 	if (operands != (reads ? 1 : 0))
 		opt_misuse(reads ? "exactly one SOURCE is needed"
@@ -336,6 +353,8 @@ int main(int argc, char **argv)
 		return tool_finish(run_digest());
 	if (do_merge)
 		return tool_finish(run_merge());
+	if (do_identify)
+		return tool_finish(run_identify());
 	check_scan();
 	return tool_finish(run_scan());
 }

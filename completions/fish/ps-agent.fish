@@ -7,7 +7,7 @@ complete -c ps-agent -f -n __fish_use_subcommand -a pause -d 'begin no pass, end
 complete -c ps-agent -f -n __fish_use_subcommand -a resume -d 'go on after pause'
 complete -c ps-agent -f -n __fish_use_subcommand -a rescan -d 'read whole disks with the next pass'
 complete -c ps-agent -f -n __fish_use_subcommand -a accept -d 'go on with another disk, or machine, than before'
-complete -c ps-agent -f -n __fish_use_subcommand -a check -d 'read the configuration, do nothing'
+complete -c ps-agent -f -n __fish_use_subcommand -a check -d 'say everything that is wrong, do nothing'
 complete -c ps-agent -s c -l agent-config -r -F -d 'the agent\'s configuration'
 complete -c ps-agent -l json -d 'status: print JSON'
 complete -c ps-agent -s h -l help -d 'print this help'

@@ -23,6 +23,7 @@ complete -c ps-scan -l replace -d 'with --adopt: in place of a map that is there
 complete -c ps-scan -l merge -d 'print the change list on standard input, merged and bounded'
 complete -c ps-scan -l status -d 'print what the map knows'
 complete -c ps-scan -l digest -d 'print the disk digest of SOURCE'
+complete -c ps-scan -l identify -d 'print what SOURCE is known by'
 complete -c ps-scan -l json -d 'with --status: as JSON'
 complete -c ps-scan -s h -l help -d 'print this help'
 complete -c ps-scan -s V -l version -d 'print the version'

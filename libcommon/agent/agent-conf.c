@@ -263,76 +263,118 @@ static int set_key(struct agent_conf *c, const char *key, struct err *e)
 	return wrong(c->file, key, "no such key", e);
 }
 
-static int need(const struct agent_conf *c, const char *value, const char *key,
-		struct err *e)
+/* ---- what belongs together ---- */
+
+/* Everything that is wrong, or the first of it. */
+struct wrongs {
+	agent_told *told; /* NULL: the first one is enough */
+	struct err *first;
+	int rc;
+};
+
+/* Takes what came out; true: it goes on. */
+static bool take(struct wrongs *w, int rc, struct err *e)
 {
-	if (value != NULL)
-		return 0;
-	return err_set(e, PS_CONFIG, "%s: '%s:' is missing", conf_path(c->file),
-		       key);
+	if (rc < 0 && w->told != NULL)
+		w->told(e);
+	if (rc < 0 && w->rc == 0) {
+		w->rc = rc;
+		if (w->first != NULL)
+			*w->first = *e;
+	}
+	return w->rc == 0 || w->told != NULL;
 }
 
-static int check_disks(struct agent_conf *c, struct err *e)
+static bool need(struct wrongs *w, const struct agent_conf *c,
+		 const char *value, const char *key)
 {
-	const char *path = conf_path(c->file);
-	unsigned i, k;
+	struct err e = {0};
+
+	/* What stands there and makes no sense was told. */
+	if (value != NULL || conf_get(c->file, key) != NULL)
+		return true;
+	return take(w,
+		    err_set(&e, PS_CONFIG, "%s: '%s:' is missing",
+			    conf_path(c->file), key),
+		    &e);
+}
+
+static bool check_name(struct wrongs *w, const struct agent_conf *c, unsigned i)
+{
+	const struct agent_disk_conf *d = &c->disks[i];
+	struct err e = {0};
+	unsigned k;
+
+	if (d->name == NULL || d->source == NULL)
+		return take(w,
+			    err_set(&e, PS_CONFIG, "%s: disk %u has no '%s:'",
+				    conf_path(c->file), i + 1,
+				    d->name == NULL ? "name" : "source"),
+			    &e);
+	/* The folder of a service is not that of who tries it by hand. */
+	if (strcmp(d->provider, "none") == 0 && *d->source != '/')
+		return take(w,
+			    err_set(&e, PS_CONFIG,
+				    "%s: disk %s: source '%s': not an absolute "
+				    "path",
+				    conf_path(c->file), d->name, d->source),
+			    &e);
+	for (k = 0; k < i; k++)
+		if (c->disks[k].name != NULL &&
+		    strcmp(c->disks[k].name, d->name) == 0)
+			return take(w,
+				    err_set(&e, PS_CONFIG,
+					    "%s: two disks have the name '%s'",
+					    conf_path(c->file), d->name),
+				    &e);
+	return true;
+}
+
+static bool check_disks(struct wrongs *w, struct agent_conf *c)
+{
+	unsigned i;
 
 	if (c->ndisks == 0)
-		return need(c, NULL, "disks", e);
+		return need(w, c, NULL, "disks");
 	for (i = 0; i < c->ndisks; i++) {
-		struct agent_disk_conf *d = &c->disks[i];
-
-		if (d->name == NULL || d->source == NULL)
-			return err_set(e, PS_CONFIG, "%s: disk %u has no '%s:'",
-				       path, i + 1,
-				       d->name == NULL ? "name" : "source");
-		for (k = 0; k < i; k++)
-			if (strcmp(c->disks[k].name, d->name) == 0)
-				return err_set(e, PS_CONFIG,
-					       "%s: two disks have the name "
-					       "'%s'",
-					       path, d->name);
-		if (d->provider == NULL)
-			d->provider = "none";
+		if (c->disks[i].provider == NULL)
+			c->disks[i].provider = "none";
+		if (!check_name(w, c, i))
+			return false;
 	}
-	return 0;
+	return true;
 }
 
-static int check(struct agent_conf *c, struct err *e)
+static bool together(struct wrongs *w, const struct agent_conf *c, bool yes,
+		     const char *words)
 {
-	const char *path = conf_path(c->file);
-	int rc = need(c, c->machine, "machine", e);
+	struct err e = {0};
 
-	if (rc == 0 && c->config_host == NULL)
-		rc = need(c, c->host, "server.host", e);
-	if (rc == 0 && c->config_host == NULL &&
-	    (c->config_key != NULL || c->config_ca != NULL ||
-	     c->config_pin != NULL))
-		rc = need(c, NULL, "config-server.address", e);
-	if (rc == 0)
-		rc = need(c, c->key_file, "server.key", e);
-	if (rc == 0)
-		rc = check_disks(c, e);
-	if (rc == 0 && (c->pre == NULL) != (c->post == NULL))
-		rc = err_set(e, PS_CONFIG,
-			     "%s: hooks.pre and hooks.post belong together",
-			     path);
-	if (rc == 0 && (c->pre == NULL) != (c->app_s == 0))
-		rc = err_set(e, PS_CONFIG,
-			     "%s: hooks and bookmarks.app belong together",
-			     path);
-	return rc;
+	return yes || take(w,
+			   err_set(&e, PS_CONFIG, "%s: %s belong together",
+				   conf_path(c->file), words),
+			   &e);
 }
 
-int agent_conf_read(struct agent_conf **ret, const char *path, struct err *e)
+static void check(struct wrongs *w, struct agent_conf *c)
 {
-	struct agent_conf *c = calloc(1, sizeof(*c));
-	const char *key;
-	size_t i;
-	int rc;
+	bool asks = c->config_host != NULL;
 
-	if (c == NULL)
-		return err_sys(e, PS_TEMPFAIL, "%s", path);
+	(void)(need(w, c, c->machine, "machine") &&
+	       (asks || need(w, c, c->host, "server.host")) &&
+	       (asks ||
+		(c->config_key == NULL && c->config_ca == NULL &&
+		 c->config_pin == NULL) ||
+		need(w, c, NULL, "config-server.address")) &&
+	       need(w, c, c->key_file, "server.key") && check_disks(w, c) &&
+	       together(w, c, (c->pre == NULL) == (c->post == NULL),
+			"hooks.pre and hooks.post") &&
+	       together(w, c, (c->pre == NULL) == (c->app_s == 0),
+			"hooks and bookmarks.app"));
+}
+
+static void set_defaults(struct agent_conf *c)
+{
 	c->port = 9443;
 	c->timeout_s = 300;
 	c->config_port = 443;
@@ -345,11 +387,41 @@ int agent_conf_read(struct agent_conf **ret, const char *path, struct err *e)
 	c->stop_s = 30;
 	c->passes = 4;
 	c->ionice = -1;
-	rc = conf_read(&c->file, path, e);
-	for (i = 0; rc == 0 && (key = conf_key(c->file, i)) != NULL; i++)
-		rc = set_key(c, key, e);
-	if (rc == 0)
-		rc = check(c, e);
+}
+
+int agent_conf_read_all(struct agent_conf **ret, const char *path,
+			agent_told *told, struct err *e)
+{
+	struct agent_conf *c = calloc(1, sizeof(*c));
+	struct wrongs w = {.told = told, .first = e};
+	struct err one = {0};
+	bool on = true;
+	const char *key;
+	size_t i;
+
+	if (c == NULL)
+		return err_sys(e, PS_TEMPFAIL, "%s", path);
+	set_defaults(c);
+	if (conf_read(&c->file, path, &one) < 0) {
+		(void)take(&w, -one.code, &one);
+		free(c);
+		return w.rc;
+	}
+	for (i = 0; on && (key = conf_key(c->file, i)) != NULL; i++) {
+		one = (struct err){0};
+		on = take(&w, set_key(c, key, &one), &one);
+	}
+	if (on)
+		check(&w, c);
+	*ret = c;
+	return w.rc;
+}
+
+int agent_conf_read(struct agent_conf **ret, const char *path, struct err *e)
+{
+	struct agent_conf *c = NULL;
+	int rc = agent_conf_read_all(&c, path, NULL, e);
+
 	if (rc < 0)
 		agent_conf_free(c);
 	else

@@ -56,6 +56,17 @@ struct agent_conf {
 
 /* -PS_CONFIG with file and line for what is wrong. */
 int agent_conf_read(struct agent_conf **ret, const char *path, struct err *e);
+
+/* Takes one thing that is wrong; it may change the words. */
+typedef void agent_told(struct err *e);
+
+/*
+ * The same, but goes on behind what is wrong and tells each. `e` is the first
+ * of them, and what could be read is there all the same, to be looked at; NULL
+ * when the file is no YAML.
+ */
+int agent_conf_read_all(struct agent_conf **ret, const char *path,
+			agent_told *told, struct err *e);
 void agent_conf_free(struct agent_conf *c);
 
 #endif

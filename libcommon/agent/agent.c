@@ -37,14 +37,32 @@ int64_t wall_of(int64_t mono)
 	return time_now_ns() + (ns > 0 ? ns : 0);
 }
 
+/* Who looks must not take what was saved last for what is. */
+static void not_saved(struct agent *a, const struct err *e)
+{
+	int trouble = e->sys != 0 ? e->sys : EIO;
+
+	a->changed = true; /* until it is */
+	if (a->trouble == trouble)
+		return;
+	a->trouble = trouble;
+	lock_tell(a->lockfd, trouble);
+	agent_say(a, NULL, "the state cannot be saved: %s", e->msg);
+}
+
 void agent_save(struct agent *a)
 {
 	struct err e = {0};
 
 	a->changed = false;
 	a->saved = mono_now_ns();
-	if (state_write(a->state, a->dirfd, &e) < 0)
-		agent_say(a, NULL, "the state cannot be saved: %s", e.msg);
+	if (state_write(a->state, a->dirfd, &e) < 0) {
+		not_saved(a, &e);
+	} else if (a->trouble != 0) {
+		a->trouble = 0;
+		lock_tell(a->lockfd, 0);
+		agent_say(a, NULL, "the state is saved again");
+	}
 }
 
 bool agent_paused(const struct agent *a, const char *disk)
@@ -216,33 +234,6 @@ static void on_command(void *ctx)
 
 /* ---- beginning and end ---- */
 
-#define LOCK_WAIT_NS (3 * NS_PER_S)
-#define LOCK_PAUSE_NS 20000000
-
-/*
- * A child of an agent that was killed has its lock until it is another program.
- * The lock is one that can be asked about without being taken: see status.c.
- */
-static int take_lock(int fd, const char *path, struct err *e)
-{
-	int64_t until = mono_now_ns() + LOCK_WAIT_NS;
-
-	for (;;) {
-		struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-
-		if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
-			return 0;
-		if (errno != EAGAIN && errno != EACCES)
-			return err_sys(e, 0, "%s/lock", path);
-		if (mono_now_ns() > until)
-			return err_set(e, PS_TEMPFAIL,
-				       "%s: another ps-agent works with this "
-				       "state",
-				       path);
-		nanosleep(&(struct timespec){0, LOCK_PAUSE_NS}, NULL);
-	}
-}
-
 static int open_folder(struct agent *a, struct err *e)
 {
 	const char *path = a->conf->state;
@@ -252,12 +243,9 @@ static int open_folder(struct agent *a, struct err *e)
 	a->dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (a->dirfd < 0)
 		return err_sys(e, 0, "%s", path);
-	a->lockfd =
-	    openat(a->dirfd, LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	a->lockfd = lock_take(a->dirfd, path, e);
 	if (a->lockfd < 0)
-		return err_sys(e, 0, "%s/lock", path);
-	if (take_lock(a->lockfd, path, e) < 0)
-		return -e->code;
+		return a->lockfd;
 	durable_sweep(a->dirfd);
 	return control_open(&a->control, a->dirfd, e);
 }

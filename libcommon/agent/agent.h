@@ -12,6 +12,7 @@
 #include "agent/control.h"
 #include "agent/disk.h"
 #include "agent/limits.h"
+#include "agent/lock.h"
 #include "agent/mark.h"
 #include "agent/state.h"
 #include "agent/task.h"
@@ -39,6 +40,7 @@ struct agent {
 	struct task thaw;  /* post hook left over by a crash */
 	int64_t saved;	   /* when the state was last written */
 	bool changed;	   /* state to be written, soon */
+	int trouble;	   /* errno of the last try; 0: it was saved */
 	bool wants_reload; /* when no pass is under way any more */
 	bool stopping, reload, hurry;
 	bool asked; /* once: what is stored was asked for at the end */

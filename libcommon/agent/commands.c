@@ -29,6 +29,13 @@ static struct plan_stage *status(const struct disk *d, struct plan *p)
 	return s;
 }
 
+void command_identify(const struct disk *d, struct plan *p)
+{
+	memset(p, 0, sizeof(*p));
+	plan_stage(p, d->agent->ps_config, "ps-scan", "--identify",
+		   d->conf->source, NULL);
+}
+
 void command_settle(const struct disk *d, struct plan *p)
 {
 	status(d, p);

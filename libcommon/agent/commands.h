@@ -10,6 +10,8 @@
 struct agent;
 struct disk;
 
+/* ps-scan --identify: which disk is behind the name? */
+void command_identify(const struct disk *d, struct plan *p);
 /* cxpsclient --status | ps-scan --commit: what was taken? */
 void command_settle(const struct disk *d, struct plan *p);
 /* The same with --restart: the next pass begins a new base. */

@@ -157,7 +157,7 @@ void disk_fail(struct disk *d, const struct task_result *result)
 		return;
 	}
 	judge(d, r, &rep);
-	if (disk_passes(d) && r->stage == 0 &&
+	if ((disk_passes(d) || d->phase == DISK_IDENTIFY) && r->stage == 0 &&
 	    (r->code == PS_IOERR || r->code == PS_NOINPUT))
 		d->st->alone = true;
 	disk_error(d, "%s%s%s%s", r->words, rep.cause[0] != '\0' ? ": " : "",

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "agent/agent-check.h"
 #include "base/durable.h"
 
 #define PROVIDERS LIBEXECDIR "/ps-toolkit/providers"
@@ -70,7 +71,7 @@ static bool make_env(struct disk *d)
 	return true;
 }
 
-static char *find_provider(const struct agent_disk_conf *conf)
+char *disk_provider_path(const struct agent_disk_conf *conf)
 {
 	const char *dir = getenv("PS_PROVIDER_DIR");
 
@@ -110,7 +111,7 @@ int disk_open(struct disk *d, struct agent *a,
 {
 	char *base;
 
-	*d = (struct disk){.agent = a, .conf = conf, .st = st};
+	*d = (struct disk){.agent = a, .conf = conf, .st = st, .lockfd = -1};
 	st->under_way_ns = 0;
 	base = join(a->conf->state, "/" FOLDER "/", conf->name);
 	d->folder = base;
@@ -119,15 +120,14 @@ int disk_open(struct disk *d, struct agent *a,
 		d->report = join(base, "/", "report.json");
 		d->changes = join(base, "/", "changes");
 		d->digests = join(base, "/", "digest-map");
-		d->provider = find_provider(conf);
+		d->provider = disk_provider_path(conf);
 	}
 	if (base == NULL || d->map == NULL || d->report == NULL ||
 	    d->changes == NULL || d->digests == NULL || d->provider == NULL ||
 	    !make_env(d))
 		return err_set(e, PS_TEMPFAIL, "out of memory");
-	if (disk_has_provider(d) && access(d->provider, X_OK) < 0)
-		return err_sys(e, PS_CONFIG, "disk %s: provider %s", conf->name,
-			       d->provider);
+	if (disk_has_provider(d) && agent_program_ok(d->provider, e) < 0)
+		return err_prefix(e, "disk %s: provider", conf->name);
 	gauge_open(&d->gauge, d->folder, NULL);
 	return make_folders(d, a->dirfd, e);
 }
@@ -138,6 +138,7 @@ void disk_close(struct disk *d)
 
 	for (i = 2; d->env != NULL && d->env[i] != NULL; i++)
 		free(d->env[i]);
+	disk_unlock(d);
 	free(d->env);
 	free(d->folder);
 	free(d->map);

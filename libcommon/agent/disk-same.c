@@ -67,11 +67,22 @@ static void learn(struct disk *d, const char *disk, const char *host)
 	agent_save(d->agent); /* before anything of it is sent */
 }
 
+/*
+ * What the kernel says now; of what it has no word for, and of names outside
+ * /dev, what was found when the round began. False: not known.
+ */
+static bool known_as(const struct disk *d, char ret[IDENTITY_SIZE])
+{
+	if (identity_of_disk(d->conf->source, ret) && *ret != '\0')
+		return true;
+	snprintf(ret, IDENTITY_SIZE, "%s", d->found);
+	return d->looked;
+}
+
 bool disk_same(struct disk *d)
 {
 	char disk[IDENTITY_SIZE], host[IDENTITY_SIZE];
 	struct disk_state *st = d->st;
-	bool there;
 
 	accept_it(d);
 	identity_of_host(host);
@@ -87,9 +98,8 @@ bool disk_same(struct disk *d)
 			      "sent; stop the other one, then: ps-agent accept "
 			      "%s",
 			      d->conf->name);
-	/* A disk that is gone is told by whoever opens it. */
-	there = identity_of_disk(d->conf->source, disk);
-	if (there && st->identity[0] != '\0' && strcmp(st->identity, disk) != 0)
+	if (known_as(d, disk) && st->identity[0] != '\0' &&
+	    strcmp(st->identity, disk) != 0)
 		return refuse(d,
 			      "%.100s is another disk (%.80s) than before "
 			      "(%.80s): nothing is sent; " MEANT "%s",

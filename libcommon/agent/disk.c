@@ -66,6 +66,7 @@ void disk_end(struct disk *d)
 	d->snapshot[0] = '\0';
 	free(d->source);
 	d->source = NULL;
+	disk_unlock(d);
 	d->st->under_way_ns = 0;
 	d->st->pending.bookmark[0] = '\0';
 	if (d->agent->server.next > next)
@@ -88,6 +89,7 @@ static void on_line(void *ctx, const char *line)
 	case DISK_CREATE:
 		disk_provider_line(d, line);
 		break;
+	case DISK_IDENTIFY:
 	case DISK_LOOK:
 		if (d->ntext + n + 2 > sizeof(d->text))
 			break;
@@ -139,6 +141,40 @@ static void ask(struct disk *d, enum disk_phase phase, uint64_t limit_s)
 	(void)unlink(d->report);
 	d->seq = 0;
 	disk_run(d, phase, limit_s);
+}
+
+/* ---- the disk itself ---- */
+
+static void identify(struct disk *d)
+{
+	d->ntext = 0;
+	d->text[0] = '\0';
+	command_identify(d, &d->task.plan);
+	disk_run(d, DISK_IDENTIFY, ASK_LIMIT_S);
+}
+
+static void identified(struct disk *d, const struct task_result *r)
+{
+	struct task_result held = {.stage = 1};
+	struct err e = {0};
+
+	/* Of a provider's source only the provider knows what it is. */
+	if (r->code != 0 && !(r->code == PS_NOINPUT && disk_has_provider(d))) {
+		disk_fail(d, r);
+		return;
+	}
+	if (disk_lock(d, d->text, &e) < 0) {
+		held.code = e.code;
+		snprintf(held.words, sizeof(held.words), "%.398s", e.msg);
+		disk_fail(d, &held);
+		return;
+	}
+	if (!disk_same(d))
+		return;
+	if (disk_has_provider(d) && (!d->traits_known || !d->swept))
+		disk_traits(d);
+	else
+		disk_settle(d);
 }
 
 /* ---- settled with the server ---- */
@@ -433,6 +469,9 @@ static void done(void *ctx, const struct task_result *r)
 	struct disk *d = ctx;
 
 	switch (d->phase) {
+	case DISK_IDENTIFY:
+		identified(d, r);
+		break;
 	case DISK_SETTLE:
 		settled(d, r);
 		break;
@@ -496,12 +535,7 @@ void disk_begin(struct disk *d, struct mark *m)
 	d->st->under_way_ns = time_now_ns();
 	d->st->next_ns = 0;
 	d->agent->changed = true;
-	if (!disk_same(d))
-		return;
-	if (disk_has_provider(d) && (!d->traits_known || !d->swept))
-		disk_traits(d);
-	else
-		disk_settle(d);
+	identify(d);
 }
 
 void disk_release(struct disk *d)

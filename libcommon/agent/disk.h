@@ -16,6 +16,7 @@ struct mark;
 
 enum disk_phase {
 	DISK_IDLE,
+	DISK_IDENTIFY, /* which one is it? */
 	DISK_TRAITS,   /* what can the provider do? */
 	DISK_LIST,     /* snapshots that a crash left over */
 	DISK_SETTLE,   /* what does the server have? */
@@ -51,6 +52,12 @@ struct disk {
 	enum disk_phase phase;
 	struct task task;
 	struct gauge gauge; /* of its passes */
+
+	/* Of the disk as it is now; see disk-lock.c. */
+	char key[IDENTITY_KEY + 16];
+	char found[IDENTITY_SIZE]; /* what it is known by */
+	bool looked;		   /* `found` is true */
+	int lockfd;		   /* -1: it is not ours */
 
 	/* Paths and words that never change; see disk_open(). */
 	char *folder, *map, *report, *changes, *digests, *provider;
@@ -96,6 +103,8 @@ int disk_open(struct disk *d, struct agent *a,
 	      const struct agent_disk_conf *conf, struct disk_state *st,
 	      struct err *e);
 void disk_close(struct disk *d);
+/* Where the program of its provider is; for free(3), NULL without memory. */
+char *disk_provider_path(const struct agent_disk_conf *conf);
 
 /* For a bookmark: runs on to DISK_READY, or fails and is idle again. */
 void disk_begin(struct disk *d, struct mark *m);
@@ -120,6 +129,14 @@ bool disk_sends(const struct disk *d);
  * (disk-same.c).
  */
 bool disk_same(struct disk *d);
+/*
+ * No other agent of this machine works on the disk from here to the end of the
+ * round, whatever its state folder is (disk-lock.c). `line` is what ps-scan
+ * --identify said. -PS_TEMPFAIL: somebody else does; -PS_CONFIG: another disk
+ * of this agent is the same one.
+ */
+int disk_lock(struct disk *d, const char *line, struct err *e);
+void disk_unlock(struct disk *d);
 /*
  * The server's head is none that the map can be brought to. Does somebody else
  * send this disk? Then the round fails.

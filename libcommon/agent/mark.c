@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "agent/agent.h"
+#include "agent/agent-check.h"
 #include "base/text.h"
 #include "base/units.h"
 
@@ -117,7 +118,7 @@ static void post_done(void *ctx, const struct task_result *r)
 	agent_save(m->agent);
 }
 
-static void hook_program(const char *name, char *out, size_t size)
+void mark_hook_path(const char *name, char *out, size_t size)
 {
 	snprintf(out, size, "%s%s", strchr(name, '/') == NULL ? HOOKS : "",
 		 name);
@@ -130,7 +131,7 @@ static void run_hook(struct mark *m, const char *name, const char *word,
 	struct task *t = &m->hook;
 
 	memset(t, 0, sizeof(*t));
-	hook_program(name, m->program, sizeof(m->program));
+	mark_hook_path(name, m->program, sizeof(m->program));
 	plan_stage(&t->plan, NULL, m->program, word, NULL);
 	snprintf(m->env_machine, sizeof(m->env_machine), "PS_MACHINE=%s",
 		 c->machine);
@@ -171,7 +172,7 @@ void mark_thaw(struct agent *a)
 		return;
 	}
 	agent_say(a, NULL, "an agent ended between the hooks: post is run");
-	hook_program(a->conf->post, program, sizeof(program));
+	mark_hook_path(a->conf->post, program, sizeof(program));
 	plan_stage(&t->plan, NULL, program, "thaw", NULL);
 	t->limit_s = a->conf->hook_timeout_s;
 	t->who = "hook";
@@ -214,6 +215,28 @@ static bool app_due(const struct mark *m)
 	       (since < 0 || since >= (int64_t)a->conf->app_s * NS_PER_S);
 }
 
+/* Both, before the first: what is held has to be let go. */
+static bool hooks_ok(struct mark *m)
+{
+	const struct agent_conf *c = m->agent->conf;
+	const char *const names[] = {c->pre, c->post};
+	char path[sizeof(m->program)];
+	struct err e = {0};
+	unsigned i;
+
+	for (i = 0; i < 2; i++) {
+		struct task_result r = {.code = PS_CONFIG};
+
+		mark_hook_path(names[i], path, sizeof(path));
+		if (agent_program_ok(path, &e) == 0)
+			continue;
+		snprintf(r.words, sizeof(r.words), "%.398s", e.msg);
+		hook_failed(m, i == 0 ? "pre" : "post", &r);
+		return false;
+	}
+	return true;
+}
+
 static bool gather(struct mark *m)
 {
 	struct agent *a = m->agent;
@@ -225,7 +248,7 @@ static bool gather(struct mark *m)
 		m->phase = MARK_SEND;
 		return true;
 	}
-	m->app = app_due(m);
+	m->app = app_due(m) && hooks_ok(m);
 	if (!m->app) {
 		begin_snapshots(m);
 		return true;

@@ -45,6 +45,9 @@ struct mark *mark_new(struct agent *a, bool group);
 bool mark_step(struct mark *m);
 void mark_free(struct mark *m);
 
+/* Where a hook of the configuration is. */
+void mark_hook_path(const char *name, char *out, size_t size);
+
 /* The post hook alone, after a crash between the two. */
 void mark_thaw(struct agent *a);
 

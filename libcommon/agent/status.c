@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <jansson.h>
 
@@ -108,11 +109,12 @@ static void print_json(const struct view *v, FILE *f)
 		view_disk(v, i, &d);
 		json_array_append_new(disks, json_disk(v, &d));
 	}
-	root = json_pack("{s:s, s:s, s:i, s:b, s:I, s:s, s:o}", "machine",
-			 c->machine, "server", host, "port", (int)port,
-			 "running", (int)v->running, "interval_seconds",
-			 (json_int_t)c->interval_s, "limits", v->state->limits,
-			 "disks", disks);
+	root = json_pack(
+	    "{s:s, s:s, s:i, s:b, s:I, s:s, s:s, s:o}", "machine", c->machine,
+	    "server", host, "port", (int)port, "running", (int)v->running,
+	    "interval_seconds", (json_int_t)c->interval_s, "limits",
+	    v->state->limits, "state_error",
+	    v->trouble != 0 ? strerror(v->trouble) : "", "disks", disks);
 	text = root != NULL ? json_dumps(root, JSON_INDENT(2)) : NULL;
 	fprintf(f, "%s\n", text != NULL ? text : "{}");
 	free(text);
@@ -200,6 +202,15 @@ static void print_text(const struct view *v, FILE *f)
 	fprintf(f, "machine %s, process server %s:%u, agent %s\n",
 		v->conf->machine, host, port,
 		v->running ? "running" : "not running");
+	if (v->trouble != 0) {
+		char text[TIME_TEXT];
+
+		format_time(v->saved_ns, text);
+		fprintf(f,
+			"THE STATE CANNOT BE SAVED (%s): what follows is of "
+			"%s\n",
+			strerror(v->trouble), text);
+	}
 	if (v->state->limits[0] != '\0')
 		fprintf(f, "%s\n", v->state->limits);
 	fprintf(f, "%-16s %-13s %-12s %-12s %s\n", "DISK", "STATE", "LAG",

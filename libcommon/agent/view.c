@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "agent/control.h"
+#include "agent/lock.h"
 #include "agent/view.h"
 #include "base/rate.h"
 #include "base/units.h"
@@ -17,19 +19,6 @@
 /* What comes so near to its limit is held to it. */
 #define BUSY 0.5 /* a server that is so for us is what we wait for */
 #define NEAR(rate, limit) ((rate) >= (limit) / 10 * 7)
-
-static bool lock_held(int dirfd)
-{
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-	int fd = openat(dirfd, LOCK_FILE, O_RDWR | O_CLOEXEC);
-	bool held;
-
-	if (fd < 0)
-		return false;
-	held = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-	close(fd);
-	return held;
-}
 
 /* ---- the pass under way ---- */
 
@@ -177,6 +166,32 @@ void view_disk(const struct view *v, unsigned i, struct disk_view *d)
 
 /* ---- all of them ---- */
 
+/*
+ * What was saved last is all that is known, and nothing can go on: a pass
+ * needs the same folder.
+ */
+static void doubt(struct view *v)
+{
+	struct stat st;
+	char since[TIME_TEXT];
+	unsigned i;
+
+	if (fstatat(v->dirfd, STATE_FILE, &st, 0) == 0)
+		v->saved_ns = (int64_t)st.st_mtim.tv_sec * NS_PER_S;
+	format_time(v->saved_ns, since);
+	for (i = 0; i < v->state->ndisks; i++) {
+		struct disk_state *d = &v->state->disks[i];
+
+		if (d->word != WORD_PAUSED)
+			d->word = WORD_STALLED;
+		d->under_way_ns = d->next_ns = 0;
+		snprintf(d->error, sizeof(d->error),
+			 "%s: the state cannot be saved since %s: %s",
+			 v->conf->state, since, strerror(v->trouble));
+		d->error_ns = v->saved_ns;
+	}
+}
+
 /* Disks of the configuration in its order, others are not shown. */
 static int load(struct view *v, struct err *e)
 {
@@ -224,10 +239,12 @@ int view_open(struct view *v, const struct agent_conf *c, struct err *e)
 		err_hint(e, "no agent has run here yet: ps-agent once");
 		return rc;
 	}
-	v->running = lock_held(v->dirfd);
+	v->running = lock_look(v->dirfd, &v->trouble);
 	rc = load(v, e);
 	if (rc < 0)
 		view_close(v);
+	else if (v->trouble != 0)
+		doubt(v);
 	return rc;
 }
 

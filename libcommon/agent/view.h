@@ -14,8 +14,10 @@ struct view {
 	const struct agent_conf *conf;
 	struct agent_state *state; /* disks in the configuration's order */
 	int dirfd;
-	bool running; /* an agent works */
-	int64_t now;  /* time_now_ns() */
+	bool running;	  /* an agent works */
+	int trouble;	  /* errno: it cannot save its state; 0: it can */
+	int64_t saved_ns; /* when it could the last time */
+	int64_t now;	  /* time_now_ns() */
 };
 
 /* One disk as it is now. */

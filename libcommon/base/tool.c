@@ -136,6 +136,9 @@ void tool_version(void)
 #ifdef HAVE_MARIADB
 	fputs(", MariaDB", stdout);
 #endif
+#ifdef HAVE_BLKID
+	fputs(", blkid", stdout);
+#endif
 #ifdef PS_SANITIZE
 	fputs(", sanitizers", stdout);
 #endif

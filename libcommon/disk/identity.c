@@ -1,20 +1,33 @@
 #include "config.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
+
+#ifdef HAVE_BLKID
+#include <blkid.h>
+#endif
 
 #include "disk/identity.h"
+
+/* Printable ASCII. */
+static void tame(char *p)
+{
+	for (; *p != '\0'; p++)
+		if (*p < 0x20 || *p > 0x7e)
+			*p = '?';
+}
 
 /* The first line of a file, without blanks at its ends; false: none. */
 static bool first_line(const char *path, char *out, size_t size)
 {
 	FILE *f = fopen(path, "re");
 	size_t skip, n;
-	char *p;
 
 	*out = '\0';
 	if (f == NULL)
@@ -27,9 +40,7 @@ static bool first_line(const char *path, char *out, size_t size)
 	n = strlen(out);
 	while (n > 0 && strchr(" \t\n", out[n - 1]) != NULL)
 		out[--n] = '\0';
-	for (p = out; *p != '\0'; p++)
-		if (*p < 0x20 || *p > 0x7e)
-			*p = '?';
+	tame(out);
 	return n > 0;
 }
 
@@ -104,6 +115,100 @@ bool identity_of_disk(const char *path, char ret[IDENTITY_SIZE])
 		identity_of_device("/sys", st.st_rdev, ret);
 	return true;
 }
+
+/* ---- by what is on it ---- */
+
+#ifdef HAVE_BLKID
+/* "gpt:UUID", "ext4:UUID" */
+static bool say_contents(blkid_probe probe, const char *kind, const char *id,
+			 char ret[IDENTITY_SIZE])
+{
+	const char *type, *text;
+
+	if (blkid_probe_lookup_value(probe, id, &text, NULL) < 0 ||
+	    *text == '\0' ||
+	    blkid_probe_lookup_value(probe, kind, &type, NULL) < 0)
+		return false;
+	snprintf(ret, IDENTITY_SIZE, "%.40s:%.200s", type, text);
+	tame(ret);
+	return true;
+}
+
+bool identity_of_contents(int fd, char ret[IDENTITY_SIZE])
+{
+	blkid_probe probe = blkid_new_probe();
+	bool read = false;
+
+	*ret = '\0';
+	if (probe != NULL && blkid_probe_set_device(probe, fd, 0, 0) == 0) {
+		blkid_probe_enable_partitions(probe, 1);
+		blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_UUID |
+							     BLKID_SUBLKS_TYPE);
+		switch (blkid_do_safeprobe(probe)) {
+		case 0:
+			read = true;
+			if (!say_contents(probe, "PTTYPE", "PTUUID", ret))
+				say_contents(probe, "TYPE", "UUID", ret);
+			break;
+		case 1:	 /* nothing */
+		case -2: /* more than one thing */
+			read = true;
+			break;
+		default:
+			break;
+		}
+	}
+	blkid_free_probe(probe);
+	return read;
+}
+#else
+bool identity_of_contents(int fd, char ret[IDENTITY_SIZE])
+{
+	(void)fd;
+	*ret = '\0';
+	return false;
+}
+#endif
+
+static void make_key(const struct stat *st, char ret[IDENTITY_KEY])
+{
+	if (S_ISBLK(st->st_mode))
+		snprintf(ret, IDENTITY_KEY, "b%u:%u", major(st->st_rdev),
+			 minor(st->st_rdev));
+	else
+		snprintf(ret, IDENTITY_KEY, "f%llu:%llu",
+			 (unsigned long long)st->st_dev,
+			 (unsigned long long)st->st_ino);
+}
+
+int identity_find(const char *path, struct identity *ret, struct err *e)
+{
+	struct stat st;
+	int fd;
+
+	*ret = (struct identity){.known = true};
+	if (stat(path, &st) < 0)
+		return err_sys(e, 0, "%s", path);
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return 0;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		int rc = err_sys(e, 0, "%s", path);
+
+		if (fd >= 0)
+			close(fd);
+		return rc;
+	}
+	make_key(&st, ret->key);
+	if (S_ISBLK(st.st_mode))
+		identity_of_device("/sys", st.st_rdev, ret->text);
+	if (ret->text[0] == '\0')
+		ret->known = identity_of_contents(fd, ret->text);
+	close(fd);
+	return 0;
+}
+
+/* ---- the machine ---- */
 
 void identity_of_host(char ret[IDENTITY_SIZE])
 {

@@ -8,6 +8,7 @@ new_agent() {
 	local spec disk provider options
 	umask 077
 	export PS_PROVIDER_DIR=$BATS_TEST_DIRNAME/../lib/providers
+	export PS_RUN_DIR=$T/run
 	machine_key m passphrase m.key
 	{
 		cat <<-END

@@ -3,7 +3,7 @@ EXTRA_DIST += tests/agent/agent.bash tests/agent/agent.bats tests/agent/cgroup.b
 	tests/agent/faults.bats tests/agent/freeze.bats \
 	tests/agent/hooks.bats tests/agent/limits.bats \
 	tests/agent/same.bats \
-	tests/agent/why.bats tests/agent/years.bats \
+	tests/agent/why.bats tests/agent/trouble.bats tests/agent/years.bats \
 	tests/lib/providers/copy tests/lib/providers/window \
 	tests/lib/providers/witness
 

@@ -115,6 +115,61 @@ moves_to() {
 	fails_with 78 agent once
 }
 
+@test "two agents with two state folders: the second says who has the disk, and loses nothing" {
+	local first
+	random_file d.img 4194304 1
+	mkdir elsewhere
+	ln -s ../d.img elsewhere/disk
+	new_agent d </dev/null
+	sed "s|^state:.*|state: $T/other|; s|source: $T/d.img|source: $T/elsewhere/disk|" \
+		agent.yaml >other.yaml
+	pipeline
+	echo slow 1000 >bad
+	export BAD_DISK_IS=$T/bad
+	BAD_DISK=/d.img LD_PRELOAD=$PS_BUILD/tests/lib/bad-disk.so \
+		start ps-agent once -c agent.yaml
+	first=${STARTED[-1]}
+	wait_for is d '.sending != null' true
+	fails_with 75 ps-agent once -c other.yaml
+	grep -q "disk: another ps-agent works on this disk (process $first, disk d of machine m, state $T/state)" err
+	rm bad
+	wait "$first"
+	# Later it is free, for the other one, too; it asks for a digest map.
+	wait_for ps-agent once -c other.yaml
+	wait_for drained
+	restored d
+	# One agent does not scan it twice either.
+	echo "  - {name: twin, source: $T/elsewhere/disk}" >>agent.yaml
+	fails_with 78 agent once
+	grep -q 'are the same disk (.*d.*twin\|are the same disk (.*twin.*d' err
+	[ -z "$(find run -name '*.lock' -size 0)" ]
+}
+
+@test "an image that was exchanged is known by what is on it, wherever it lies" {
+	new_agent d e </dev/null
+	pipeline
+	mkfs.ext4 -q -F -U 11111111-2222-3333-4444-555555555555 d.img
+	agent once
+	is d .identity ext4:11111111-2222-3333-4444-555555555555
+	is e .identity ''
+	# A restore of the same disk is the same disk.
+	cp d.img copy
+	mv copy d.img
+	agent once
+	truncate -s 8M copy
+	mkfs.ext4 -q -F copy
+	mv copy d.img
+	fails_with 78 agent once
+	grep -q "d.img is another disk (ext4:.*) than before (ext4:1111.*5)" err
+	is d .acknowledged.seq 2
+	agent once 2>/dev/null || true
+	is e .state continuous
+	agent accept d
+	agent once
+	wait_for drained
+	restored d
+}
+
 @test "of two agents that send one disk one stops, and says so" {
 	[ -n "${PS_LONG-}" ] || skip "takes a minute: PS_LONG=1"
 	random_file d.img 4194304 1
