@@ -21,8 +21,6 @@
 /* For whom there is no room: these are few, or one that closes makes some. */
 #define LATER_CONNECTIONS_S 5
 #define LATER_LOGINS_S 2
-/* More of them in a second are a flood, and are cut without a word. */
-#define LATER_A_SECOND 10
 
 /* ---- words ---- */
 
@@ -256,15 +254,8 @@ static void tell_later(struct guest *it, const struct later *l)
 
 static void turn_away(struct guests *g, struct guest *it, const struct later *l)
 {
-	int64_t now_s = mono_now_ns() / NS_PER_S;
-
-	if (g->told_s != now_s)
-		g->told = 0;
-	g->told_s = now_s;
-	if (g->told < LATER_A_SECOND) {
-		g->told++;
+	if (door_tell(g->door, it->machine, mono_now_ns()))
 		tell_later(it, l);
-	}
 	close(it->relay); /* the gate sees it, and ends */
 	it->relay = -1;
 }
@@ -368,8 +359,11 @@ void guests_event(struct guests *g, uint64_t data)
 	bool worker = data % 2 == 1;
 	struct helper *h = worker ? &it->worker : &it->gate;
 	struct channel_msg m;
-	int rc = channel_hear(h->fd, &m);
+	int rc;
 
+	if (h->fd < 0) /* its process has ended since */
+		return;
+	rc = channel_hear(h->fd, &m);
 	if (rc < 0 || (rc > 0 && m.kind >= CHANNEL_END_HOLDER && !worker) ||
 	    (rc > 0 && m.kind > CHANNEL_PROBES)) {
 		close_channel(h);

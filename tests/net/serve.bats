@@ -64,6 +64,15 @@ prepare() { make_server; }
 	[ "$SECONDS" -lt 5 ]
 }
 
+@test "who has ended is not read from" {
+	strace -qq -o /dev/null true || skip "strace cannot trace here"
+	[ "${PS_SANITIZE:-}" != 1 ] || skip "sanitizers and strace exclude each other"
+	strace -f -qq -e trace=recvfrom -o trace ps-receive --stdio -C cache \
+		--cert cert.pem --key key.pem -P pass </dev/null >out
+	grep -q 'recvfrom([0-9]' trace # it was seen
+	run ! grep 'recvfrom(-1' trace
+}
+
 @test "SIGTERM waits only a little for a peer that hangs in a segment" {
 	serve
 	scan web01 root 4000000 1 8M
