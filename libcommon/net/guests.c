@@ -144,13 +144,8 @@ void guests_hear(struct guests *g, struct guest *it, struct helper *h, int fd)
 
 static void end_guest(struct guests *g, struct guest *it)
 {
-	char words[160];
-
-	snprintf(words, sizeof(words),
-		 "all places for strangers taken: process %d, not logged in, "
-		 "ended",
-		 (int)it->gate.pid);
-	guests_log(g, it, getpid(), words);
+	guests_log(g, it, it->gate.pid,
+		   "all places for strangers taken: not logged in, ended");
 	kill(it->gate.pid, SIGKILL);
 	while (waitpid(it->gate.pid, NULL, 0) < 0 && errno == EINTR)
 		;
@@ -390,26 +385,24 @@ static void tell_end(struct guests *g, const struct guest *it, pid_t pid,
 	char words[128] = "";
 
 	if (ended && !server_stopping(g->srv))
-		snprintf(
-		    words, sizeof(words),
-		    "connection process %d was ended from outside: another "
-		    "may have taken its disk",
-		    (int)pid);
+		snprintf(words, sizeof(words),
+			 "connection process was ended from outside: another "
+			 "may have taken its disk");
 	else if (ended)
 		return;
 	else if (WIFSIGNALED(status))
 		snprintf(words, sizeof(words),
-			 "connection process %d ended by signal %d%s", (int)pid,
+			 "connection process ended by signal %d%s",
 			 WTERMSIG(status),
 			 WTERMSIG(status) == SIGSYS
 			     ? " (a system call that it may not use)"
 			     : "");
 	else if (WIFEXITED(status) && WEXITSTATUS(status) != PS_OK)
 		snprintf(words, sizeof(words),
-			 "connection process %d ended with code %d", (int)pid,
+			 "connection process ended with code %d",
 			 WEXITSTATUS(status));
-	if (words[0] != '\0')
-		guests_log(g, it, getpid(), words);
+	if (words[0] != '\0') /* its number is a column of the log */
+		guests_log(g, it, pid, words);
 }
 
 /* Its last words may still be on the way. */
