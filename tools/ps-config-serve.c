@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/notify.h"
+#include "base/tool.h"
 #include "config/serve.h"
 #include "ps-config.h"
 
@@ -11,7 +12,7 @@ static int ready(unsigned port, struct err *e)
 {
 	/* Whoever waits for the port would wait for ever. */
 	if (printf("%u\n", port) < 0 || fflush(stdout) != 0)
-		return err_sys(e, 0, "standard output");
+		return tool_no_output(e);
 	notify_state("READY=1");
 	return 0;
 }

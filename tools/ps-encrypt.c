@@ -86,7 +86,7 @@ static int write_key_file(const struct keyring *k, const char *path,
 	free(text);
 	close(fd);
 	if (rc == -PS_NO) {
-		rc = err_set(e, PS_USAGE,
+		rc = err_set(e, PS_CANTCREAT,
 			     "%s: exists, and a key is never "
 			     "overwritten",
 			     path);

@@ -95,7 +95,7 @@ static int make_passphrase(const char *path, struct err *e)
 		rc = durable_write_path(path, text, n, 0600, DURABLE_CREATE, e);
 	}
 	if (rc == -PS_NO)
-		rc = err_set(e, PS_NO, "%s: is there already", path);
+		rc = err_set(e, PS_CANTCREAT, "%s: is there already", path);
 	secret_wipe(text, sizeof(text));
 	return rc;
 }
@@ -210,7 +210,7 @@ static int run(struct err *e)
 	} else if (rc == 0) {
 		/* Whoever waits for the port would wait for ever. */
 		if (printf("%u\n", port) < 0 || fflush(stdout) != 0)
-			rc = err_sys(e, 0, "standard output");
+			rc = tool_no_output(e);
 		if (rc == 0) {
 			notify_state("READY=1");
 			rc = server_run(&s, fd, e);

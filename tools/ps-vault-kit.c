@@ -70,7 +70,7 @@ static int put_page(const char *path, const char *page, size_t n, struct err *e)
 			   : 0;
 	rc = durable_write_path(path, page, n, 0600, DURABLE_CREATE, e);
 	if (rc == -PS_NO) {
-		rc = err_set(e, PS_USAGE,
+		rc = err_set(e, PS_CANTCREAT,
 			     "%s: exists, and nothing is overwritten here",
 			     path);
 		err_hint(e, "another name, or: shred -u %s", path);

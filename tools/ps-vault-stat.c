@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/tool.h"
 #include "base/units.h"
 #include "ps-vault.h"
+#include "segment/ack.h"
 #include "vault/tails.h"
 
 struct job {
@@ -30,7 +32,7 @@ static int head_disk(void *ctx, const char *machine, const char *disk,
 {
 	struct job *j = ctx;
 	struct ack a = {.level = ACK_STORED, .head = true};
-	char hex[SHA256_HEX];
+	char hex[SHA256_HEX], line[ACK_LINE_SIZE];
 	int rc;
 
 	if (j->r->disk != NULL && strcmp(disk, j->r->disk) != 0)
@@ -41,8 +43,10 @@ static int head_disk(void *ctx, const char *machine, const char *disk,
 	j->disks++;
 	snprintf(a.machine, sizeof(a.machine), "%s", machine);
 	snprintf(a.disk, sizeof(a.disk), "%s", disk);
-	if (j->list == NULL)
-		return ack_print(stdout, &a, e);
+	if (j->list == NULL) {
+		ack_format(&a, line);
+		return fputs(line, stdout) < 0 ? tool_no_output(e) : 0;
+	}
 	hex_encode(a.digest, SHA256_LEN, hex);
 	return add_json(j->list,
 			json_pack("{s:s, s:s, s:I, s:s}", "machine", machine,

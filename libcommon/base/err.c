@@ -93,6 +93,8 @@ int err_code_of(int errnum)
 		return PS_NOINPUT;
 	case EINVAL:
 		return PS_USAGE;
+	case EEXIST:
+		return PS_CANTCREAT;
 	case ENOSPC: /* room may come back */
 	case EDQUOT:
 	case EPIPE: /* the reader went away; so do we, and start again */

@@ -26,6 +26,7 @@ enum ps_exit {
 	PS_UNAVAILABLE = 69, /* a peer cannot be reached: retry later */
 	PS_SOFTWARE = 70,    /* a fault of this program */
 	PS_STORAGE = 71,     /* stable storage did not confirm a write */
+	PS_CANTCREAT = 73,   /* the output is there already and is left alone */
 	PS_IOERR = 74,	     /* input/output error */
 	PS_TEMPFAIL = 75,    /* temporary: the same call may succeed later */
 	PS_PROTOCOL = 76,    /* the peer does not speak our protocol */

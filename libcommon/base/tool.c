@@ -69,10 +69,14 @@ void tool_note(const char *fmt, ...)
 	va_end(ap);
 }
 
+/* The reason (errno) that was given last. */
+static int told;
+
 int tool_fail(const struct err *e)
 {
 	char hint[sizeof(e->hint) + 8];
 
+	told = e->sys;
 	print_line(e->msg);
 	if (e->hint[0] != '\0') {
 		snprintf(hint, sizeof(hint), "hint: %s", e->hint);
@@ -102,6 +106,16 @@ void tool_die_errno(int code, const char *fmt, ...)
 	exit(code != 0 ? code : err_code_of(sys));
 }
 
+static int output_code(int sys)
+{
+	return sys == EPIPE ? PS_TEMPFAIL : PS_IOERR;
+}
+
+int tool_no_output(struct err *e)
+{
+	return err_sys(e, output_code(errno), "standard output");
+}
+
 int tool_finish(int code)
 {
 	bool failed = ferror(stdout) != 0;
@@ -113,12 +127,13 @@ int tool_finish(int code)
 	errno = 0;
 	failed |= fflush(stdout) != 0;
 	if (failed || fclose(stdout) != 0) {
-		int sys = errno != 0 ? errno : EIO;
+		int sys = errno != 0 ? errno : told != 0 ? told : EIO;
 
-		fprintf(stderr, "%s: standard output: %s\n", tool_name,
-			strerror(sys));
+		if (sys != told)
+			fprintf(stderr, "%s: standard output: %s\n", tool_name,
+				strerror(sys));
 		if (code == PS_OK || code == PS_NO)
-			code = sys == EPIPE ? PS_TEMPFAIL : PS_IOERR;
+			code = output_code(sys);
 	}
 	return code;
 }

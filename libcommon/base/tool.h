@@ -23,8 +23,15 @@ _Noreturn void tool_die_errno(int code, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
 /*
+ * Records that an answer could not be written to standard output (errno):
+ * -PS_IOERR, or -PS_TEMPFAIL when the reader went away.
+ */
+int tool_no_output(struct err *e);
+
+/*
  * Last call of main(): flushes and closes standard output; when that fails
- * (/dev/full) the result is not `code` but an error. Returns the exit code.
+ * (/dev/full) the result is not `code` but an error, which is said unless
+ * tool_fail() has given the same reason before. Returns the exit code.
  */
 int tool_finish(int code);
 

@@ -17,6 +17,8 @@
 #include "net/tls.h"
 
 #define LINGER_NS (2 * NS_PER_S)
+/* More than is under way at 1 Gbit/s and 100 ms. */
+#define LINGER_BYTES (16 * 1024 * 1024)
 
 static int set_nonblock(int fd)
 {
@@ -291,6 +293,7 @@ void conn_close(struct conn *c)
 void conn_linger(struct conn *c)
 {
 	int64_t end = mono_now_ns() + LINGER_NS, left;
+	size_t dropped = 0;
 	char drop[16384];
 
 	if (c->broken || c->plain)
@@ -298,7 +301,7 @@ void conn_linger(struct conn *c)
 	SSL_shutdown(c->ssl);
 	c->broken = true; /* nothing more is sent */
 	shutdown(c->wfd, SHUT_WR);
-	while ((left = end - mono_now_ns()) > 0) {
+	while ((left = end - mono_now_ns()) > 0 && dropped < LINGER_BYTES) {
 		struct pollfd p = {c->rfd, POLLIN, 0};
 		ssize_t got;
 
@@ -307,6 +310,7 @@ void conn_linger(struct conn *c)
 		got = read(c->rfd, drop, sizeof(drop));
 		if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
 			break;
+		dropped += got > 0 ? (size_t)got : 0;
 	}
 }
 

@@ -79,8 +79,8 @@ int conn_connect(struct conn *c, const char *host, struct err *e);
 void conn_close(struct conn *c);
 /*
  * Sends what there is, then reads and drops what the peer still sends, for
- * at most two seconds: a close with unread bytes would make the peer's
- * kernel throw away our last answer.
+ * at most two seconds and 16 MiB: a close with unread bytes would make the
+ * peer's kernel throw away our last answer.
  */
 void conn_linger(struct conn *c);
 

@@ -11,7 +11,7 @@
 
 #define WAYS 8
 #define SETS (DOOR_PAST_MAX / WAYS) /* 230 KiB */
-#define MACHINES 2048		    /* two that meet in one place share it */
+#define MACHINES 2048 /* 64 KiB; two that meet in one place share it */
 
 /* Connections that may come now, and how fast there are more. */
 struct bucket {
@@ -31,7 +31,9 @@ struct door {
 	struct bucket fresh;
 	bool news;
 	struct address sets[SETS][WAYS];
-	struct bucket machines[MACHINES];
+	struct machine {
+		struct bucket logins, told;
+	} machines[MACHINES];
 };
 
 void door_key(const struct sockaddr_storage *a, struct door_key *ret)
@@ -177,16 +179,26 @@ void door_remember(struct door *d, const struct door_past *p, int64_t now)
 	d->news = news;
 }
 
+static struct machine *machine_of(struct door *d, const char *name)
+{
+	return &d->machines[crc32c(d->seed, name, strlen(name)) % MACHINES];
+}
+
+/* A place that was never used has all that may be saved up. */
+static bool take_saved(struct bucket *b, double rate, double most, int64_t now)
+{
+	if (b->at == 0)
+		*b = (struct bucket){most, now};
+	return take(b, rate, most, now);
+}
+
 bool door_login(struct door *d, const struct door_key *k, const char *machine,
 		int64_t now)
 {
-	struct bucket *b =
-	    &d->machines[crc32c(d->seed, machine, strlen(machine)) % MACHINES];
 	struct address *a = find(d, k);
 
-	if (b->at == 0)
-		*b = (struct bucket){DOOR_BURST_MACHINE, now};
-	if (take(b, DOOR_RATE_MACHINE, DOOR_BURST_MACHINE, now))
+	if (take_saved(&machine_of(d, machine)->logins, DOOR_RATE_MACHINE,
+		       DOOR_BURST_MACHINE, now))
 		return true;
 	if (a != NULL)
 		a->bucket.tokens -= DOOR_CHARGE;
@@ -196,6 +208,12 @@ bool door_login(struct door *d, const struct door_key *k, const char *machine,
 	if (a != NULL && a->bucket.tokens < -DOOR_RATE_KNOWN)
 		a->bucket.tokens = -DOOR_RATE_KNOWN;
 	return false;
+}
+
+bool door_tell(struct door *d, const char *machine, int64_t now)
+{
+	return take_saved(&machine_of(d, machine)->told, DOOR_RATE_TOLD,
+			  DOOR_BURST_TOLD, now);
 }
 
 static bool is_known(struct door *d, const struct door_key *k)

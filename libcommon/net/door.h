@@ -26,6 +26,8 @@
 #define DOOR_RATE_MACHINE 20   /* logins of one machine a second, */
 #define DOOR_BURST_MACHINE 100 /* after so many: some for each of its disks */
 #define DOOR_CHARGE 10	       /* one more counts like so many connections */
+#define DOOR_RATE_TOLD 2       /* answers "come later" to one machine, */
+#define DOOR_BURST_TOLD 10     /* after so many */
 #define DOOR_RATE_NEW 50       /* of all new ones together */
 #define DOOR_BURST_NEW 100
 
@@ -48,6 +50,11 @@ bool door_may(struct door *d, const struct door_key *k, int64_t now);
  */
 bool door_login(struct door *d, const struct door_key *k, const char *machine,
 		int64_t now);
+/*
+ * May a machine that has logged in and is not served be told so? Else it is
+ * cut without a word: whoever does not hear takes no answer from others.
+ */
+bool door_tell(struct door *d, const char *machine, int64_t now);
 /* Somebody has logged in from there. */
 void door_known(struct door *d, const struct door_key *k, int64_t now);
 

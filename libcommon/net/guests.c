@@ -21,8 +21,6 @@
 /* For whom there is no room: these are few, or one that closes makes some. */
 #define LATER_CONNECTIONS_S 5
 #define LATER_LOGINS_S 2
-/* More of them in a second are a flood, and are cut without a word. */
-#define LATER_A_SECOND 10
 
 /* ---- words ---- */
 
@@ -146,13 +144,8 @@ void guests_hear(struct guests *g, struct guest *it, struct helper *h, int fd)
 
 static void end_guest(struct guests *g, struct guest *it)
 {
-	char words[160];
-
-	snprintf(words, sizeof(words),
-		 "all places for strangers taken: process %d, not logged in, "
-		 "ended",
-		 (int)it->gate.pid);
-	guests_log(g, it, getpid(), words);
+	guests_log(g, it, it->gate.pid,
+		   "all places for strangers taken: not logged in, ended");
 	kill(it->gate.pid, SIGKILL);
 	while (waitpid(it->gate.pid, NULL, 0) < 0 && errno == EINTR)
 		;
@@ -256,15 +249,8 @@ static void tell_later(struct guest *it, const struct later *l)
 
 static void turn_away(struct guests *g, struct guest *it, const struct later *l)
 {
-	int64_t now_s = mono_now_ns() / NS_PER_S;
-
-	if (g->told_s != now_s)
-		g->told = 0;
-	g->told_s = now_s;
-	if (g->told < LATER_A_SECOND) {
-		g->told++;
+	if (door_tell(g->door, it->machine, mono_now_ns()))
 		tell_later(it, l);
-	}
 	close(it->relay); /* the gate sees it, and ends */
 	it->relay = -1;
 }
@@ -368,8 +354,11 @@ void guests_event(struct guests *g, uint64_t data)
 	bool worker = data % 2 == 1;
 	struct helper *h = worker ? &it->worker : &it->gate;
 	struct channel_msg m;
-	int rc = channel_hear(h->fd, &m);
+	int rc;
 
+	if (h->fd < 0) /* its process has ended since */
+		return;
+	rc = channel_hear(h->fd, &m);
 	if (rc < 0 || (rc > 0 && m.kind >= CHANNEL_END_HOLDER && !worker) ||
 	    (rc > 0 && m.kind > CHANNEL_PROBES)) {
 		close_channel(h);
@@ -396,26 +385,24 @@ static void tell_end(struct guests *g, const struct guest *it, pid_t pid,
 	char words[128] = "";
 
 	if (ended && !server_stopping(g->srv))
-		snprintf(
-		    words, sizeof(words),
-		    "connection process %d was ended from outside: another "
-		    "may have taken its disk",
-		    (int)pid);
+		snprintf(words, sizeof(words),
+			 "connection process was ended from outside: another "
+			 "may have taken its disk");
 	else if (ended)
 		return;
 	else if (WIFSIGNALED(status))
 		snprintf(words, sizeof(words),
-			 "connection process %d ended by signal %d%s", (int)pid,
+			 "connection process ended by signal %d%s",
 			 WTERMSIG(status),
 			 WTERMSIG(status) == SIGSYS
 			     ? " (a system call that it may not use)"
 			     : "");
 	else if (WIFEXITED(status) && WEXITSTATUS(status) != PS_OK)
 		snprintf(words, sizeof(words),
-			 "connection process %d ended with code %d", (int)pid,
+			 "connection process ended with code %d",
 			 WEXITSTATUS(status));
-	if (words[0] != '\0')
-		guests_log(g, it, getpid(), words);
+	if (words[0] != '\0') /* its number is a column of the log */
+		guests_log(g, it, pid, words);
 }
 
 /* Its last words may still be on the way. */

@@ -49,9 +49,7 @@ struct guests {
 	int64_t look_next; /* at the cache */
 	int64_t save_next; /* who is known */
 	int64_t cert_next; /* look at the certificate */
-	int64_t told_s;	   /* the second in which so many were told to wait */
-	unsigned told;
-	struct stat cert; /* as it was read */
+	struct stat cert;  /* as it was read */
 	int epoll, null;
 	struct door *door;
 	struct hush *hush;

@@ -119,12 +119,20 @@ void netlog_put_err(const struct netlog *l, pid_t pid, const char *peer,
 
 void netlog_err(const struct netlog *l, const char *peer, const char *fmt, ...)
 {
-	char words[1024];
+	size_t n = peer != NULL ? strlen(peer) : 0;
+	char text[1024], *words = text;
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(words, sizeof(words), fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	/*
+	 * Messages of a connection name it, too. Its port would make every one
+	 * of them another line to those who count (hush.h).
+	 */
+	if (n > 0 && strncmp(words, peer, n) == 0 &&
+	    strncmp(words + n, ": ", 2) == 0)
+		words += n + 2;
 	if (l->channel > 0)
 		channel_say(l->channel, CHANNEL_ERR, words);
 	else

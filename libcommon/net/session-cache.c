@@ -188,6 +188,18 @@ static bool is_part(const struct session *s, int i, const char *word)
 	return i < s->nparts && strcmp(s->part[i], word) == 0;
 }
 
+/*
+ * Somebody with a login tries what none of ours would. The words are always
+ * the same, so that they are one line a minute.
+ */
+static void refuse(struct session *s, unsigned status, const char *words)
+{
+	netlog_err(&s->srv->log, s->peer,
+		   "the login '%s' is answered %u: %s; cxps.xfer has the path",
+		   s->machine, status, words);
+	session_say(s, status, "%s", words);
+}
+
 static void machines(struct session *s)
 {
 	bool get = strcmp(s->head.method, "GET") == 0;
@@ -196,9 +208,9 @@ static void machines(struct session *s)
 	bool all = strcmp(s->machine, LOGIN_OPERATOR) == 0;
 
 	if (machine != NULL && !name_ok(machine))
-		session_say(s, 400, "not the name of a machine");
+		refuse(s, 400, "not the name of a machine");
 	else if (machine != NULL && !session_may(s, machine, put))
-		session_say(s, 403, "not for the login '%s'", s->machine);
+		refuse(s, 403, "not for this login");
 	else if (s->nparts <= 3 && get)
 		session_list(s, machine != NULL ? machine
 				: all		? NULL
@@ -206,7 +218,7 @@ static void machines(struct session *s)
 	else if (machine == NULL || s->nparts < 5 || !is_part(s, 3, "disks"))
 		session_say(s, 404, "no such place");
 	else if (!name_ok(s->part[4]))
-		session_say(s, 400, "not the name of a disk");
+		refuse(s, 400, "not the name of a disk");
 	else if (get && !all && answer_moved(s, machine))
 		return;
 	else if (s->nparts == 5 && get)

@@ -91,7 +91,7 @@ void session_answer(struct session *s, const struct answer *a)
 	}
 	if (rc < 0) {
 		s->end = true;
-		netlog_err(&s->srv->log, s->peer, "answer not sent: %s", e.msg);
+		netlog_err(&s->srv->log, s->peer, "%s: answer not sent", e.msg);
 	}
 	log_request(s, a->status);
 }
@@ -113,7 +113,7 @@ void session_stream(struct session *s, uint64_t len, session_send_fn *send,
 		rc = send(ctx, &s->conn, &e);
 	if (rc < 0) {
 		s->end = true;
-		netlog_err(&s->srv->log, s->peer, "answer not sent: %s", e.msg);
+		netlog_err(&s->srv->log, s->peer, "%s: answer not sent", e.msg);
 	}
 	log_request(s, a.status);
 }

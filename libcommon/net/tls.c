@@ -205,7 +205,7 @@ static int write_pem(const char *path, BIO *pem, mode_t mode, struct err *e)
 	    durable_write_path(path, data, (size_t)n, mode, DURABLE_CREATE, e);
 
 	if (rc == -PS_NO)
-		rc = err_set(e, PS_NO, "%s: is there already", path);
+		rc = err_set(e, PS_CANTCREAT, "%s: is there already", path);
 	return rc;
 }
 
@@ -222,7 +222,7 @@ int tls_new_cert(const char *cert, const char *key, struct err *e)
 	    PEM_write_bio_X509(cp, x) != 1)
 		rc = tls_err(e, PS_SOFTWARE, "new certificate");
 	else if (access(cert, F_OK) == 0) /* before a key is made for it */
-		rc = err_set(e, PS_NO, "%s: is there already", cert);
+		rc = err_set(e, PS_CANTCREAT, "%s: is there already", cert);
 	else
 		rc = write_pem(key, kp, 0600, e);
 	if (rc == 0)

@@ -425,6 +425,7 @@ int vault_creds_template(const char *path, int64_t now, struct err *e)
 	format_time((now + EXPIRES_S) * NS_PER_S, when);
 	n = snprintf(text, sizeof(text), template, when);
 	rc = durable_write_path(path, text, (size_t)n, 0600, DURABLE_CREATE, e);
-	return rc == -PS_NO ? err_set(e, PS_NO, "%s: is there already", path)
-			    : rc;
+	return rc == -PS_NO
+		   ? err_set(e, PS_CANTCREAT, "%s: is there already", path)
+		   : rc;
 }

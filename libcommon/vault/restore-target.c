@@ -112,7 +112,7 @@ static int open_device(struct target *t, dev_t dev, struct err *e)
 
 	t->kind = TARGET_DEVICE;
 	if (rc == 0 && !t->force) {
-		rc = err_set(e, PS_USAGE, "%s: it is a device", t->path);
+		rc = err_set(e, PS_CANTCREAT, "%s: it is a device", t->path);
 		err_hint(e, "--force overwrites it");
 	}
 	if (rc < 0)
@@ -173,7 +173,8 @@ static int open_existing_file(struct target *t, const struct stat *st,
 	int rc;
 
 	if (!t->force) {
-		rc = err_set(e, PS_USAGE, "%s: it is there already", t->path);
+		rc = err_set(e, PS_CANTCREAT, "%s: it is there already",
+			     t->path);
 		err_hint(e, "--force replaces it");
 		return rc;
 	}
@@ -417,7 +418,7 @@ static int commit_file(struct target *t, struct err *e)
 
 	t->fd = -1;
 	if (rc == -PS_NO)
-		return err_set(e, PS_USAGE, "%s: someone else made it",
+		return err_set(e, PS_CANTCREAT, "%s: someone else made it",
 			       t->path);
 	return rc;
 }

@@ -36,7 +36,7 @@ prepare() { make_server; }
 
 @test "an existing key file is not written over" {
 	echo precious >web01.key
-	fails_with 74 cxpsclient --derive-key web01 -P pass -o web01.key
+	fails_with 73 cxpsclient --derive-key web01 -P pass -o web01.key
 	grep -q precious web01.key
 }
 
@@ -183,10 +183,10 @@ prepare() { make_server; }
 
 @test "new certificates and passphrases replace nothing" {
 	cp key.pem key.old
-	fails_with 1 ps-receive --new-cert --cert new.pem --key key.pem
+	fails_with 73 ps-receive --new-cert --cert new.pem --key key.pem
 	[ ! -e new.pem ]
-	fails_with 1 ps-receive --new-cert --cert cert.pem --key new.key
+	fails_with 73 ps-receive --new-cert --cert cert.pem --key new.key
 	[ ! -e new.key ]
-	fails_with 1 ps-receive --new-passphrase -P pass
+	fails_with 73 ps-receive --new-passphrase -P pass
 	cmp key.pem key.old
 }

@@ -26,6 +26,24 @@ prepare() { make_server; }
 	grep -q 'ended by signal 6' cache/.log/cxps.err
 }
 
+@test "what happens to a machine again and again is one line of the log" {
+	local i
+	serve
+	key_of web01
+	for i in 1 2 3; do
+		start peer raw 127.0.0.1 "$PORT" "$KEY" web01 >one
+		wait_for children_are 1
+		pkill -9 -P "${STARTED[-1]}" || kill -9 "${STARTED[-1]}"
+		wait_for children_are 0
+	done
+	kill "$SERVER"
+	wait "$SERVER"
+	[ "$(count_lines cache/.log/cxps.err 'the connection was cut')" -eq 1 ]
+	grep -q 'machine web01: 2 more lines' cache/.log/cxps.err
+	# The address is a column, and not in the words.
+	run ! grep -E $'\t(127.0.0.1:[0-9]+)\t\1' cache/.log/cxps.err
+}
+
 @test "more connections than allowed are closed, and served again later" {
 	serve --max-connections 1
 	start raw web01 /dev/null >one
@@ -62,6 +80,15 @@ prepare() { make_server; }
 	kill "$SERVER"
 	wait "$SERVER"
 	[ "$SECONDS" -lt 5 ]
+}
+
+@test "who has ended is not read from" {
+	strace -qq -o /dev/null true || skip "strace cannot trace here"
+	[ "${PS_SANITIZE:-}" != 1 ] || skip "sanitizers and strace exclude each other"
+	strace -f -qq -e trace=recvfrom -o trace ps-receive --stdio -C cache \
+		--cert cert.pem --key key.pem -P pass </dev/null >out
+	grep -q 'recvfrom([0-9]' trace # it was seen
+	run ! grep 'recvfrom(-1' trace
 }
 
 @test "SIGTERM waits only a little for a peer that hangs in a segment" {

@@ -144,6 +144,43 @@ static void test_machine(void **state)
 	door_close(d);
 }
 
+static unsigned tell_to(struct door *d, const char *machine, unsigned n,
+			int64_t now)
+{
+	unsigned told = 0;
+
+	while (n-- > 0)
+		told += door_tell(d, machine, now);
+	return told;
+}
+
+/* What one machine does not hear is not missing to another. */
+static void test_tell(void **state)
+{
+	int64_t now = 1000 * NS_PER_S;
+	unsigned i, sum = 0, all = 0;
+	struct door *d;
+	char name[16];
+
+	(void)state;
+	assert_int_equal(door_open(&d, NULL), 0);
+	for (i = 0; i < 100; i++) {
+		sum += tell_to(d, "evil", 100, now);
+		now += NS_PER_S / 100;
+	}
+	assert_true(sum > 0 && sum <= DOOR_BURST_TOLD + DOOR_RATE_TOLD);
+	assert_int_equal(tell_to(d, "evil", 100, now + 10 * NS_PER_S),
+			 DOOR_BURST_TOLD);
+	/* Two names may meet in one place of the table: not many do. */
+	for (i = 0; i < 20; i++) {
+		snprintf(name, sizeof(name), "good%u", i);
+		all += tell_to(d, name, DOOR_BURST_TOLD, now);
+	}
+	assert_true(all >= 17 * DOOR_BURST_TOLD);
+	assert_true(door_login(d, &(struct door_key){{1}}, "evil", now));
+	door_close(d);
+}
+
 static void test_victim(void **state)
 {
 	struct door_key keys[4] = {key_of(1), key_of(2), key_of(3), key_of(4)};
@@ -231,9 +268,10 @@ static void test_hush(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_key),	   cmocka_unit_test(test_rate),
-	    cmocka_unit_test(test_past),   cmocka_unit_test(test_machine),
-	    cmocka_unit_test(test_victim), cmocka_unit_test(test_hush),
+	    cmocka_unit_test(test_key),	 cmocka_unit_test(test_rate),
+	    cmocka_unit_test(test_past), cmocka_unit_test(test_machine),
+	    cmocka_unit_test(test_tell), cmocka_unit_test(test_victim),
+	    cmocka_unit_test(test_hush),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,7 +96,7 @@ prepare() {
 @test "a new key file is for its owner alone and is never overwritten" {
 	[ "$(stat -c %a k)" = 600 ]
 	cp k before
-	fails_with 64 ps-encrypt --new-key k
+	fails_with 73 ps-encrypt --new-key k
 	grep -q -- '--add-key' err
 	cmp k before
 	[ "$(find . -name '.tmp*' | wc -l)" -eq 0 ]
@@ -144,7 +144,7 @@ prepare() {
 	ps-encrypt --derive web01 -k k >k.web
 	grep -q '^machine=web01 ' k.web
 	fails_with 64 script -qec "ps-encrypt --derive web01 -k k" /dev/null
-	fails_with 64 ps-encrypt --derive web01 -k k -o k.web
+	fails_with 73 ps-encrypt --derive web01 -k k -o k.web
 	fails_with 64 ps-encrypt --derive ../web01 -k k
 	# shellcheck disable=SC2317 # called by fails_with
 	full() { ps-encrypt --derive web01 -k k >/dev/full; }

@@ -73,7 +73,7 @@ wrong() {
 	unifiedsetup --write-template new
 	[ "$(stat -c %a new)" = 600 ]
 	v new >out
-	fails_with 1 unifiedsetup --write-template new
+	fails_with 73 unifiedsetup --write-template new
 	says err 'is there already'
 	bad() { # CODE ID LINE WORDS, the file on standard input
 		cat >bad

@@ -165,7 +165,7 @@ json() { # KEY FILE
 	three_points
 	echo precious >img
 	chmod 640 img
-	fails_with 64 R -o img
+	fails_with 73 R -o img
 	[ "$(cat img)" = precious ]
 	R -o img --force
 	cmp img ref.root.3

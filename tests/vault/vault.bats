@@ -269,13 +269,14 @@ store() { make-segment "$@" | ps-upload v >/dev/null; }
 			code=0
 			# shellcheck disable=SC2086
 			ps-vault $command v $json >/dev/full 2>err || code=$?
-			[ "$code" -eq 74 ] || [ "$code" -eq 75 ]
-			grep -q "^ps-vault: " err
+			[ "$code" -eq 74 ]
+			[ "$(grep -c "^ps-vault: .*No space left" err)" -eq 1 ]
 		done
 	done
 	code=0
 	ps-vault head v >/dev/full 2>err || code=$?
-	[ "$code" -eq 74 ] || [ "$code" -eq 75 ]
+	[ "$code" -eq 74 ]
+	[ "$(wc -l <err)" -eq 1 ]
 }
 
 @test "a damaged object does not end the list" {
