@@ -182,9 +182,11 @@ static int check_key(struct reg *r, bool make, struct err *e)
 static int check_schema(struct reg *r, bool make, struct err *e)
 {
 	unsigned version = 0;
-	int rc = make ? schema_migrate(r->db, schema_texts, schema_newest, e)
+	int rc = make ? schema_check_foreign(r->db, e)
 		      : schema_version(r->db, &version, e);
 
+	if (rc == 0 && make)
+		rc = schema_migrate(r->db, schema_texts, schema_newest, e);
 	if (rc < 0 || make || version == schema_newest)
 		return rc;
 	if (version > schema_newest)
