@@ -70,6 +70,8 @@ failed_step() {
 		--pin sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
 	failed_step register 64 join ps1 --address 'a b'
 	fails_with 64 join ps_1
+	fails_with 64 join "$(printf 'a%.0s' {1..64})" --identity x
+	grep -q 'more than 63 characters' err
 	[ "$(answer length list)" -eq 0 ]
 	join ps1 >out
 	# The name of another machine, the machine of another name, a copied folder.
