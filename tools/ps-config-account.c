@@ -111,12 +111,26 @@ static int cmd_delete(struct reg *r, char **operands, struct err *e)
 	return account_delete(r, operands[0], e);
 }
 
+static int secret_json(const char *name, const char *secret, struct err *e)
+{
+	json_t *o = json_pack("{s:s, s:s}", "name", name, "secret", secret);
+
+	if (o == NULL)
+		return err_set(e, PS_DATA,
+			       "account '%s': its secret is no UTF-8, as JSON "
+			       "wants it",
+			       name);
+	return print_json(o, e);
+}
+
 static int cmd_secret(struct reg *r, char **operands, struct err *e)
 {
 	char secret[ACCOUNT_SECRET_SIZE];
 	int rc = account_secret(r, operands[0], secret, e);
 
-	if (rc == 0)
+	if (rc == 0 && ask.json)
+		rc = secret_json(operands[0], secret, e);
+	else if (rc == 0)
 		puts(secret);
 	secret_wipe(secret, sizeof(secret));
 	return rc;

@@ -23,6 +23,16 @@ static int write_to(struct reg *r, int fd, const char *name, uint64_t *rows,
 	return rc;
 }
 
+static int tell(const char *path, uint64_t rows, struct err *e)
+{
+	if (ask.json)
+		return print_json(json_pack("{s:s, s:I}", "file", path, "rows",
+					    (json_int_t)rows),
+				  e);
+	tool_note("%llu rows", (unsigned long long)rows);
+	return 0;
+}
+
 /* The file has its name only when all of it is on stable storage. */
 static int cmd_backup(struct reg *r, char **operands, struct err *e)
 {
@@ -45,9 +55,7 @@ static int cmd_backup(struct reg *r, char **operands, struct err *e)
 			durable_abort(&d);
 	}
 	close(dir);
-	if (rc == 0)
-		tool_note("%llu rows", (unsigned long long)rows);
-	return rc;
+	return rc < 0 ? rc : tell(path, rows, e);
 }
 
 static int cmd_restore(struct reg *r, char **operands, struct err *e)
@@ -55,9 +63,7 @@ static int cmd_restore(struct reg *r, char **operands, struct err *e)
 	uint64_t rows = 0;
 	int rc = backup_restore(r, operands[0], ask.replace, &rows, e);
 
-	if (rc == 0)
-		tool_note("%llu rows", (unsigned long long)rows);
-	return rc;
+	return rc < 0 ? rc : tell(operands[0], rows, e);
 }
 
 const struct action backup_actions[] = {

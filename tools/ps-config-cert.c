@@ -69,21 +69,11 @@ static int cmd_issue(struct reg *r, char **operands, struct err *e)
 	return rc < 0 ? rc : put_pem(pem, e);
 }
 
-static int cmd_authority(struct reg *r, char **operands, struct err *e)
+/* Tells who looks at certificates of one whose end is near. */
+static void warn_end(const struct reg_cert *c)
 {
-	char pem[CA_PEM_SIZE];
-	int rc = ca_certificate(r, pem, e);
-
-	(void)operands;
-	return rc < 0 ? rc : put_pem(pem, e);
-}
-
-static int give(void *ctx, const struct reg_cert *c, struct err *e)
-{
-	struct listing *l = ctx;
 	int64_t now = time_now_ns();
 	const char *state = cert_state(c, now);
-	char ends[40];
 
 	if (strcmp(state, "renew") == 0)
 		tool_warn("the certificate of '%s' expires in %lld days",
@@ -91,6 +81,38 @@ static int give(void *ctx, const struct reg_cert *c, struct err *e)
 			  (long long)((c->ends - now) / NS_PER_S / 86400));
 	else if (strcmp(state, "expired") == 0)
 		tool_warn("the certificate of '%s' has expired", c->subject);
+}
+
+static int cmd_authority(struct reg *r, char **operands, struct err *e)
+{
+	char pem[CA_PEM_SIZE];
+	struct reg_cert c;
+	int rc = ca_certificate(r, pem, e);
+
+	(void)operands;
+	if (rc == 0)
+		rc = ca_look(r, &c, e);
+	if (rc < 0)
+		return rc;
+	warn_end(&c);
+	if (!ask.json || ask.output != NULL)
+		return put_pem(pem, e);
+	return print_json(
+	    json_pack("{s:s, s:I, s:s, s:o, s:o, s:s, s:s}", "serial", c.serial,
+		      "generation", (json_int_t)c.authority, "state",
+		      cert_state(&c, time_now_ns()), "begins",
+		      json_when(c.begins), "ends", json_when(c.ends), "pin",
+		      c.pin, "pem", pem),
+	    e);
+}
+
+static int give(void *ctx, const struct reg_cert *c, struct err *e)
+{
+	struct listing *l = ctx;
+	const char *state = cert_state(c, time_now_ns());
+	char ends[40];
+
+	warn_end(c);
 	if (!listing_line(l, "SERVER            STATE     ENDS"
 			     "                  SERIAL"
 			     "                            NAMES"))
@@ -111,9 +133,15 @@ static int give(void *ctx, const struct reg_cert *c, struct err *e)
 
 static int cmd_list(struct reg *r, char **operands, struct err *e)
 {
+	struct reg_cert authority;
 	struct listing l;
+	int rc = ca_look(r, &authority, e);
 
 	(void)operands;
+	if (rc == 0)
+		warn_end(&authority);
+	else if (rc != -PS_NO) /* there may be none yet */
+		return rc;
 	listing_begin(&l);
 	return listing_end(&l, cert_each(r, !ask.all, give, &l, e), e);
 }

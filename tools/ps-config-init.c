@@ -14,6 +14,8 @@ static int cmd_init(struct reg *r, char **operands, struct err *e)
 
 	(void)operands;
 	if (rc == 0)
+		rc = ca_renew(r, CA_CERT_S, e);
+	if (rc == 0)
 		tool_note("%s is ready", sql_where(r->db));
 	return rc;
 }

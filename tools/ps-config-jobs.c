@@ -122,6 +122,11 @@ static int cmd_cancel(struct reg *r, char **operands, struct err *e)
 	char words[JOB_WORDS_SIZE];
 	int rc = job_cancel(r, operand_id(operands[0]), ask.note, words, e);
 
+	if (rc == 0 && ask.json)
+		return print_json(json_pack("{s:I, s:o}", "job",
+					    (json_int_t)operand_id(operands[0]),
+					    "words", json_word(words)),
+				  e);
 	if (rc == 0 && words[0] != '\0')
 		puts(words);
 	return rc;

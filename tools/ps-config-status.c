@@ -81,6 +81,18 @@ static void print_sum(const char *what, const json_t *list)
 	       count(list, STATUS_CRITICAL), count(list, STATUS_WARNING));
 }
 
+/* Said when something is wrong with it only. */
+static void print_authority(const json_t *a)
+{
+	const char *level = text_of(a, "level");
+
+	if (a == NULL || json_is_null(a) || strcmp(level, STATUS_OK) == 0)
+		return;
+	printf("%-8s  the certificate of the site's authority: %s, ends %s; "
+	       "ps-config serve or init renews it\n",
+	       level, text_of(a, "state"), text_of(a, "ends"));
+}
+
 static int cmd_status(struct reg *r, char **operands, struct err *e)
 {
 	const json_t *servers, *machines;
@@ -97,6 +109,7 @@ static int cmd_status(struct reg *r, char **operands, struct err *e)
 	} else {
 		servers = json_object_get(all, "servers");
 		machines = json_object_get(all, "machines");
+		print_authority(json_object_get(all, "authority"));
 		print_sum("servers", servers);
 		print_list(servers,
 			   "LEVEL     SERVER            ROLE  HEARD AGO   "

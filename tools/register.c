@@ -14,8 +14,12 @@
 
 #define WAIT_NS (60 * NS_PER_S)
 
-static void take(char *to, size_t size, const char *from)
+/* A name that was cut to fit would be another server's. */
+static void take(const char *option, char *to, size_t size, const char *from)
 {
+	if (from != NULL && strlen(from) >= size)
+		opt_misuse("--%s: has more than %zu characters", option,
+			   size - 1);
 	if (from != NULL)
 		snprintf(to, size, "%s", from);
 }
@@ -99,13 +103,14 @@ int register_here(const struct register_ask *ask, struct err *e)
 	struct identity *id = &j.id;
 	int rc;
 
-	take(id->name, sizeof(id->name), ask->name);
-	take(id->role, sizeof(id->role), ask->role);
-	take(id->address, sizeof(id->address), ask->address);
-	take(id->alt, sizeof(id->alt), ask->alt);
-	take(id->machine_id, sizeof(id->machine_id), ask->machine_id);
-	take(id->cs_host, sizeof(id->cs_host), ask->cs);
-	take(id->cs_port, sizeof(id->cs_port), ask->cs_port);
+	take("name", id->name, sizeof(id->name), ask->name);
+	take("role", id->role, sizeof(id->role), ask->role);
+	take("address", id->address, sizeof(id->address), ask->address);
+	take("alt", id->alt, sizeof(id->alt), ask->alt);
+	take("machine-id", id->machine_id, sizeof(id->machine_id),
+	     ask->machine_id);
+	take("cs", id->cs_host, sizeof(id->cs_host), ask->cs);
+	take("cs-port", id->cs_port, sizeof(id->cs_port), ask->cs_port);
 	if (ask->port != UINT64_MAX)
 		id->port = (int64_t)ask->port;
 	ask_missing(&j, passphrase);

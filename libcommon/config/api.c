@@ -317,7 +317,7 @@ static bool do_heartbeat(struct reg *r, const struct api_ask *q,
 	struct reg_server s;
 	char pem[CA_PEM_SIZE];
 	json_t *orders = NULL;
-	bool renew;
+	int renew = 0;
 	int rc = server_get(r, q->login, &s, e);
 
 	if (rc == -PS_NO) {
@@ -335,14 +335,15 @@ static bool do_heartbeat(struct reg *r, const struct api_ask *q,
 		rc = hear_orders(r, q, o, a, e);
 	if (rc == 0)
 		rc = ca_latest(r, q->login, &c, pem, e);
+	if (rc == 0 && c.serial[0] != '\0')
+		rc = renew = ca_outdated(r, &c, e);
 	orders = json_array();
-	if (rc == 0)
+	if (rc >= 0)
 		rc = order_each(r, q->login, give_order, orders, e);
 	if (rc < 0) {
 		json_decref(orders);
 		return failed(a, e);
 	}
-	renew = c.serial[0] != '\0' && cert_due(&c, time_now_ns());
 	return good(a, json_pack("{s:o, s:I, s:b, s:b, s:b, s:o}", "time",
 				 json_when(time_now_ns()), "interval",
 				 (json_int_t)q->interval, "refresh", 0, "renew",

@@ -143,6 +143,8 @@ struct reading {
 	FILE *f;
 	const char *path;
 	bool replace;
+	bool replaced; /* there was something */
+	char made[TIME_TEXT];
 	char *line;
 	size_t cap;
 	uint64_t rows;
@@ -163,14 +165,14 @@ static ssize_t next_line(struct reading *b, struct err *e)
 	return n;
 }
 
-static int check_head(struct reg *r, const struct reading *b, struct err *e)
+static int check_head(struct reg *r, struct reading *b, struct err *e)
 {
-	const char *format = "", *key_id = "";
+	const char *format = "", *key_id = "", *made = "";
 	json_t *j = json_loads(b->line, 0, NULL);
 	int schema = 0, rc = 0;
 
-	if (json_unpack(j, "{s:s, s:i, s:s}", "format", &format, "schema",
-			&schema, "key_id", &key_id) < 0 ||
+	if (json_unpack(j, "{s:s, s:i, s:s, s:s}", "format", &format, "schema",
+			&schema, "key_id", &key_id, "made", &made) < 0 ||
 	    strcmp(format, FORMAT) != 0)
 		rc = damaged(b, e);
 	else if (schema != (int)schema_newest)
@@ -184,6 +186,7 @@ static int check_head(struct reg *r, const struct reading *b, struct err *e)
 		err_hint(e, "put the config.key that belongs to it into the "
 			    "folder first");
 	}
+	reg_text_clean(b->made, sizeof(b->made), made);
 	json_decref(j);
 	return rc;
 }
@@ -324,7 +327,7 @@ static int enter_line(struct reg *r, struct reading *b, struct entering *x,
 }
 
 /* What init makes by itself does not count. */
-static int check_empty(struct reg *r, struct err *e)
+static int check_empty(struct reg *r, struct reading *b, struct err *e)
 {
 	int64_t n = 0;
 	int rc = sql_number(
@@ -335,7 +338,8 @@ static int check_empty(struct reg *r, struct err *e)
 	    "COUNT(*) FROM jobs)",
 	    SQL_NO_ARGS, 0, &n, e);
 
-	if (rc < 0 || n == 0)
+	b->replaced = n > 0;
+	if (rc < 0 || n == 0 || b->replace)
 		return rc;
 	rc = err_set(e, PS_NO, "%s: is not empty", sql_where(r->db));
 	err_hint(e, "to forget what is in it: --replace");
@@ -362,7 +366,7 @@ static int enter(struct reg *r, void *ctx, struct err *e)
 {
 	struct reading *b = ctx;
 	struct entering *x = malloc(sizeof(*x));
-	int rc = b->replace ? 0 : check_empty(r, e);
+	int rc = check_empty(r, b, e);
 	ssize_t n = 0;
 
 	if (x == NULL)
@@ -381,9 +385,11 @@ static int enter(struct reg *r, void *ctx, struct err *e)
 	free(x);
 	if (rc == 0 && n < 0)
 		rc = (int)n;
-	return rc < 0 ? rc
-		      : reg_audit(r, "restore", "registry", e, "%llu rows",
-				  (unsigned long long)b->rows);
+	return rc < 0
+		   ? rc
+		   : reg_audit(r, "restore", "registry", e, "%llu rows of %s%s",
+			       (unsigned long long)b->rows, b->made,
+			       b->replaced ? ", in place of others" : "");
 }
 
 int backup_restore(struct reg *r, const char *path, bool replace,

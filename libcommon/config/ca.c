@@ -4,152 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/secret.h"
 #include "base/units.h"
+#include "config/authority.h"
+#include "config/ca.h"
 #include "config/passphrase.h"
 #include "config/servers.h"
 #include "config/x509.h"
 #include "net/tls.h"
 
-#define KEY_MAX 512
 #define ALT_SIZE sizeof(((struct reg_cert *)0)->alt)
 #define DAY_NS (86400 * NS_PER_S)
-
-static void seal_name(int64_t generation, char out[64])
-{
-	snprintf(out, 64, "authority %lld", (long long)generation);
-}
-
-/* ---- the authority ---- */
-
-struct authority {
-	struct reg *reg;
-	int64_t generation; /* 0: there is none */
-	X509 *cert;
-	EVP_PKEY *key;
-};
-
-static void drop_authority(struct authority *a)
-{
-	X509_free(a->cert);
-	EVP_PKEY_free(a->key);
-}
-
-static int open_authority(void *ctx, const struct sql_row *row, struct err *e)
-{
-	struct authority *a = ctx;
-	const struct sql_value *sealed = &row->values[2];
-	uint8_t der[KEY_MAX];
-	char of[64];
-	size_t n = 0;
-	int rc;
-
-	a->generation = sql_get_int(row, 0);
-	if (sealed->type != SQL_BLOB || sealed->n > KEY_MAX + SEAL_OVERHEAD)
-		return err_set(e, PS_DATA, "authority: damaged key");
-	seal_name(a->generation, of);
-	rc = seal_open(&a->reg->seal, of, sealed->p, sealed->n, der, &n, e);
-	if (rc == 0)
-		rc = x509_key_from_der(&a->key, der, n, e);
-	secret_wipe(der, sizeof(der));
-	return rc < 0 ? rc : x509_from_pem(&a->cert, sql_get_text(row, 1), e);
-}
-
-static int get_authority(struct reg *r, struct authority *a, struct err *e)
-{
-	int rc;
-
-	*a = (struct authority){.reg = r};
-	rc = sql_each(r->db,
-		      "SELECT generation, pem, sealed FROM authorities "
-		      "ORDER BY generation DESC LIMIT 1",
-		      SQL_NO_ARGS, open_authority, a, e);
-	if (rc == 0 && a->generation == 0) {
-		rc = err_set(e, PS_NO, "there is no authority yet");
-		err_hint(e, "to make one: ps-config init");
-	}
-	if (rc < 0)
-		drop_authority(a);
-	return rc;
-}
-
-/* What is stored of a new one. */
-struct new_authority {
-	char pem[CA_PEM_SIZE];
-	uint8_t sealed[KEY_MAX + SEAL_OVERHEAD];
-	size_t n;
-};
-
-static int store_authority(struct reg *r, void *ctx, struct err *e)
-{
-	const struct new_authority *a = ctx;
-	int64_t n;
-	int rc = sql_number(r->db, "SELECT COUNT(*) FROM authorities",
-			    SQL_NO_ARGS, 0, &n, e);
-
-	if (rc < 0 || n > 0)
-		return rc; /* another was quicker */
-	rc = reg_run(r,
-		     "INSERT INTO authorities (generation, pem, sealed, made) "
-		     "VALUES (1, ?, ?, ?)",
-		     SQL_ARGS(sql_text(a->pem), sql_blob(a->sealed, a->n),
-			      sql_int(time_now_ns())),
-		     e);
-	return rc < 0 ? rc : reg_audit(r, "authority-new", "authority", e, "-");
-}
-
-static int make_authority(struct reg *r, struct new_authority *a, struct err *e)
-{
-	struct x509_want w = {.subject = "ps-config authority",
-			      .key = EVP_EC_gen("P-256"),
-			      .valid_s = CA_S};
-	uint8_t der[KEY_MAX];
-	X509 *x = NULL;
-	char of[64];
-	int rc, n = 0;
-
-	w.issuer_key = w.key;
-	if (w.key == NULL)
-		return tls_err(e, PS_SOFTWARE, "new key");
-	rc = x509_make(&x, &w, e);
-	if (rc == 0)
-		rc = x509_to_pem(x, a->pem, e);
-	if (rc == 0)
-		rc = n = x509_key_to_der(w.key, der, sizeof(der), e);
-	seal_name(1, of);
-	if (rc >= 0)
-		rc = seal_close(&r->seal, of, der, (size_t)n, a->sealed, e);
-	a->n = (size_t)n + SEAL_OVERHEAD;
-	secret_wipe(der, sizeof(der));
-	EVP_PKEY_free(w.key);
-	X509_free(x);
-	return rc;
-}
-
-int ca_init(struct reg *r, struct err *e)
-{
-	struct new_authority a;
-	int64_t n;
-	int rc = sql_number(r->db, "SELECT COUNT(*) FROM authorities",
-			    SQL_NO_ARGS, 0, &n, e);
-
-	if (rc < 0 || n > 0)
-		return rc;
-	rc = make_authority(r, &a, e);
-	return rc < 0 ? rc : reg_change(r, store_authority, &a, e);
-}
-
-int ca_certificate(struct reg *r, char pem[CA_PEM_SIZE], struct err *e)
-{
-	struct authority a;
-	int rc = get_authority(r, &a, e);
-
-	if (rc < 0)
-		return rc;
-	rc = x509_to_pem(a.cert, pem, e);
-	drop_authority(&a);
-	return rc;
-}
 
 /* ---- names ---- */
 
@@ -246,7 +110,7 @@ int ca_check_names(struct reg *r, const struct reg_server *s, const char *more,
 /* ---- certificates ---- */
 
 #define COLUMNS                                                                \
-	"SELECT serial, subject, alt, begins, ends, pin, replaced "            \
+	"SELECT serial, subject, alt, begins, ends, pin, replaced, authority " \
 	"FROM certificates "
 
 static void take(struct reg_cert *c, const struct sql_row *row)
@@ -258,6 +122,7 @@ static void take(struct reg_cert *c, const struct sql_row *row)
 	c->ends = sql_get_int(row, 4);
 	sql_copy_text(row, 5, c->pin, sizeof(c->pin));
 	sql_copy_text(row, 6, c->replaced, sizeof(c->replaced));
+	c->authority = sql_get_int(row, 7);
 }
 
 const char *cert_state(const struct reg_cert *c, int64_t now_ns)
@@ -392,8 +257,10 @@ static int certify(struct reg *r, const struct ca_request *q, const char *alt,
 	struct issuing i = {q, &c, pem, 0};
 	struct authority a = {0};
 	X509 *x = NULL;
-	int rc = get_authority(r, &a, e);
+	int rc = ca_renew(r, q->valid_s, e);
 
+	if (rc == 0)
+		rc = authority_get(r, &a, e);
 	if (rc < 0)
 		return rc;
 	w.issuer = a.cert;
@@ -410,7 +277,7 @@ static int certify(struct reg *r, const struct ca_request *q, const char *alt,
 		rc = reg_change(r, store_cert, &i, e);
 	}
 	X509_free(x);
-	drop_authority(&a);
+	authority_drop(&a);
 	return rc;
 }
 
@@ -425,7 +292,7 @@ static int take_latest(void *ctx, const struct sql_row *row, struct err *e)
 
 	(void)e;
 	take(&l->c, row);
-	sql_copy_text(row, 7, l->pem, CA_PEM_SIZE);
+	sql_copy_text(row, 8, l->pem, CA_PEM_SIZE);
 	return 0;
 }
 
@@ -436,7 +303,8 @@ int ca_latest(struct reg *r, const char *subject, struct reg_cert *ret,
 	int rc = sql_each(
 	    r->db,
 	    "SELECT serial, subject, alt, begins, ends, pin, replaced, "
-	    "pem FROM certificates WHERE subject = ? AND replaced IS "
+	    "authority, pem FROM certificates WHERE subject = ? AND replaced "
+	    "IS "
 	    "NULL",
 	    SQL_ARGS(sql_text(subject)), take_latest, &l, e);
 
@@ -453,9 +321,11 @@ static int has_already(struct reg *r, const struct ca_request *q,
 	X509 *x = NULL;
 	int rc = ca_latest(r, q->server, &c, pem, e);
 
-	if (rc < 0 || c.serial[0] == '\0' || strcmp(c.alt, alt) != 0 ||
-	    cert_due(&c, time_now_ns()))
+	if (rc < 0 || c.serial[0] == '\0' || strcmp(c.alt, alt) != 0)
 		return rc;
+	rc = ca_outdated(r, &c, e);
+	if (rc != 0)
+		return rc < 0 ? rc : 0;
 	rc = x509_from_pem(&x, pem, e);
 	if (rc == 0)
 		rc = EVP_PKEY_eq(X509_get0_pubkey(x), key) == 1;

@@ -19,11 +19,21 @@
 #define CA_S (3650 * 86400LL)	      /* the authority's own time */
 #define CA_CERT_S (3 * 365 * 86400LL) /* as published */
 #define CA_WARN_DAYS 60
+#define CA_SUBJECT "ps-config authority"
 #define CA_PEM_SIZE 8192
 #define CA_PIN_SIZE 64 /* "sha256//" and base64, as curl takes it */
 
 /* Makes the authority if there is none. */
 int ca_init(struct reg *r, struct err *e);
+
+/*
+ * Renews its certificate when one that is made now for cert_s would be cut
+ * off by its end within CA_WARN_DAYS, in the second half of its time; for
+ * another CA_S, on the same name and key: what either has signed is good with
+ * the other, so those who have only one of them go on. Several processes may do
+ * so at once.
+ */
+int ca_renew(struct reg *r, uint64_t cert_s, struct err *e);
 
 /* Its certificate in PEM. -PS_NO: there is none. */
 int ca_certificate(struct reg *r, char pem[CA_PEM_SIZE], struct err *e);
@@ -35,7 +45,11 @@ struct reg_cert {
 	int64_t begins, ends;	  /* ns */
 	char pin[CA_PIN_SIZE];	  /* of its public key */
 	char replaced[NAME_SIZE]; /* serial of the next one; "" none */
+	int64_t authority;	  /* generation of the one that signed it */
 };
+
+/* What is to be said of the authority's own; its generation in `authority`. */
+int ca_look(struct reg *r, struct reg_cert *ret, struct err *e);
 
 /* "ok", "renew" (within CA_WARN_DAYS), "expired", "replaced" */
 const char *cert_state(const struct reg_cert *c, int64_t now_ns);
@@ -44,6 +58,11 @@ const char *cert_state(const struct reg_cert *c, int64_t now_ns);
  * was made for less than twice that, after half of its time.
  */
 bool cert_due(const struct reg_cert *c, int64_t now_ns);
+/*
+ * The same, or the authority has a newer certificate than the one that its
+ * owner got with this: 1; 0: it will do.
+ */
+int ca_outdated(struct reg *r, const struct reg_cert *c, struct err *e);
 
 struct ca_request {
 	const char *server; /* in the registry */

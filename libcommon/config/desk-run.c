@@ -343,6 +343,20 @@ static int drive(struct desk_self *d, bool held, struct err *e)
 	return rc;
 }
 
+/* The authority's certificate, and our own unless somebody gave us one. */
+static int renew(struct desk_self *d, struct err *e)
+{
+	int rc = ca_renew(d->reg, d->place->cert_s, e);
+
+	if (rc == 0 && d->place->cert == NULL)
+		rc = own_cert(d->reg, d->place, d->pin, e);
+	if (rc < 0 && rc != -PS_TEMPFAIL) {
+		tool_warn("certificates: %s", e->msg);
+		rc = 0;
+	}
+	return rc;
+}
+
 /* What goes on without being asked for; what fails is tried again. */
 static void tick(struct desk_self *d)
 {
@@ -366,9 +380,9 @@ static void tick(struct desk_self *d)
 		d->roots_next = now + ROOTS_NS;
 		rc = tell_roots(d, &e);
 	}
-	if (rc == 0 && now >= d->cert_next && d->place->cert == NULL) {
+	if (rc == 0 && now >= d->cert_next) {
 		d->cert_next = now + CERT_NS;
-		rc = own_cert(d->reg, d->place, d->pin, &e);
+		rc = renew(d, &e);
 	}
 	if (rc == 0 && now >= d->silent_next) {
 		d->silent_next = now + SILENT_NS;
@@ -435,6 +449,8 @@ static int begin(struct desk_self *d, struct err *e)
 	if (rc == -PS_NOPERM && p->user->name[0] != '\0')
 		err_hint(e, "chown -R %s %s, or --user root", p->user->name,
 			 p->where->dir);
+	if (rc == 0)
+		rc = ca_renew(d->reg, p->cert_s, e);
 	if (rc == 0)
 		rc = own_cert(d->reg, p, d->pin, e);
 	if (rc == 0) {

@@ -40,9 +40,11 @@ int job_cancel(struct reg *r, int64_t job, const char *note,
 	int rc = kind_of(r, job, &k, e);
 
 	words[0] = '\0';
+	if (rc == 0 && note != NULL)
+		rc = reg_text_check("the note", note, JOB_WORDS_SIZE, e);
 	if (rc < 0)
 		return rc;
-	return k->cancel != NULL ? k->cancel(r, job, words, e)
+	return k->cancel != NULL ? k->cancel(r, job, note, words, e)
 				 : job_end(r, job, "cancelled", note, e);
 }
 

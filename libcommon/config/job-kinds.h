@@ -15,13 +15,14 @@
 
 /*
  * Takes back what a job has begun, and ends it, together or not at all;
- * `words` tell what that means. When others have to act first (an order that
+ * `words` tell what that means, `note` (or NULL) is of who wants it, for the
+ * job's result (job_note_here()). When others have to act first (an order that
  * outlives its job), the job may end later, by its owner. -PS_NO: it has
  * ended, is too far, or is nothing that can be taken back; it goes on then.
  * Who waits for the job sees its end, or is told when it says how far it is
  * (job_progress(): -PS_NO).
  */
-typedef int job_cancel_fn(struct reg *r, int64_t job,
+typedef int job_cancel_fn(struct reg *r, int64_t job, const char *note,
 			  char words[JOB_WORDS_SIZE], struct err *e);
 
 /* `note` may be NULL. */

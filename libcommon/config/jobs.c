@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/units.h"
@@ -134,12 +135,28 @@ int job_progress(struct reg *r, int64_t id, int64_t n, int64_t percent,
 					: reg_change(r, progress, &c, e);
 }
 
+int job_note_here(struct reg *r, int64_t id, const char *note, struct err *e)
+{
+	if (note == NULL)
+		return 0;
+	return reg_run(r, "UPDATE jobs SET result = ? WHERE id = ?",
+		       SQL_ARGS(sql_text(note), sql_int(id)), e);
+}
+
 int job_end_here(struct reg *r, int64_t id, const char *state,
 		 const char *result, struct err *e)
 {
+	char both[sizeof(((struct reg_job *)0)->result)];
 	struct reg_job j;
 	int rc = get_open(r, id, &j, e);
 
+	if (rc == 0 && result != NULL && j.result[0] != '\0' &&
+	    strcmp(state, "cancelled") == 0) {
+		snprintf(both, sizeof(both), "%.500s; %.500s", result,
+			 j.result);
+		reg_text_cut(both);
+		result = both;
+	}
 	if (rc == 0)
 		rc = reg_run(r,
 			     "UPDATE jobs SET state = ?, result = ?, ended = ? "

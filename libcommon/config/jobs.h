@@ -56,6 +56,12 @@ int job_end(struct reg *r, int64_t id, const char *state, const char *result,
 int job_end_here(struct reg *r, int64_t id, const char *state,
 		 const char *result, struct err *e);
 
+/*
+ * Why somebody wants the end of a job, for its result when it is cancelled;
+ * within reg_change(). NULL: nothing is said.
+ */
+int job_note_here(struct reg *r, int64_t id, const char *note, struct err *e);
+
 /* Is a job of this kind for this object not ended? Its id, or 0. */
 int job_open(struct reg *r, const char *kind, const char *object,
 	     int64_t *ret_id, struct err *e);

@@ -6,7 +6,7 @@
 #include "config/leaving.h"
 
 struct leaving {
-	const char *server, *why, *end;
+	const char *server, *why, *end, *note;
 	int64_t job, machines;
 };
 
@@ -92,6 +92,8 @@ static int stay(struct reg *r, void *ctx, struct err *e)
 	int rc = job_get(r, l->job, &j, e);
 
 	if (rc == 0)
+		rc = job_note_here(r, l->job, l->note, e);
+	if (rc == 0)
 		rc = job_end_here(r, l->job, l->end, l->why, e);
 	if (rc == 0)
 		rc = contact_wish(r, j.object, &wish, e);
@@ -109,10 +111,11 @@ int leave_fail(struct reg *r, const char *server, int64_t job, const char *why,
 	return reg_change(r, stay, &l, e);
 }
 
-int leave_cancel(struct reg *r, int64_t job, char words[JOB_WORDS_SIZE],
-		 struct err *e)
+int leave_cancel(struct reg *r, int64_t job, const char *note,
+		 char words[JOB_WORDS_SIZE], struct err *e)
 {
-	struct leaving l = {.why = "it stays", .end = "cancelled", .job = job};
+	struct leaving l = {
+	    .why = "it stays", .end = "cancelled", .note = note, .job = job};
 
 	snprintf(words, JOB_WORDS_SIZE, "the server stays");
 	return reg_change(r, stay, &l, e);

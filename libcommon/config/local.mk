@@ -1,6 +1,7 @@
 # Sources of the room config: the registry of the configuration server.
 libcommon_libpscommon_a_SOURCES += \
 	libcommon/config/accounts.c libcommon/config/accounts.h \
+	libcommon/config/authority.c libcommon/config/authority.h \
 	libcommon/config/backup.c libcommon/config/backup.h \
 	libcommon/config/ca.c libcommon/config/ca.h \
 	libcommon/config/x509.c libcommon/config/x509.h \

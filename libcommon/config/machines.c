@@ -46,14 +46,37 @@ static int check_role(struct reg *r, const char *name, const char *role,
 	return rc;
 }
 
+/* A copy of a machine has its id, too: its changes are another disk's. */
+static int no_clone(struct reg *r, const struct reg_machine *m, struct err *e)
+{
+	int64_t n = 0;
+	int rc;
+
+	if (m->machine_id[0] == '\0')
+		return 0;
+	rc = sql_number(r->db,
+			"SELECT COUNT(*) FROM machines WHERE machine_id = ? "
+			"AND name <> ?",
+			SQL_ARGS(sql_text(m->machine_id), sql_text(m->name)), 0,
+			&n, e);
+	if (rc < 0 || n == 0)
+		return rc;
+	rc = err_set(e, PS_NO,
+		     "machine '%s': its machine id is that of another one",
+		     m->name);
+	err_hint(e, "a cloned machine needs an id of its own "
+		    "(systemd-machine-id-setup)");
+	return rc;
+}
+
 /* What it refers to has to be there. */
 static int check_others(struct reg *r, const struct reg_machine *m,
 			struct err *e)
 {
 	struct reg_policy p;
-	int rc = 0;
+	int rc = no_clone(r, m, e);
 
-	if (m->policy[0] != '\0')
+	if (rc == 0 && m->policy[0] != '\0')
 		rc = policy_get(r, m->policy, &p, e);
 	if (rc == 0 && m->server[0] != '\0')
 		rc = check_role(r, m->server, SERVER_PS, e);
@@ -221,13 +244,42 @@ int machine_add(struct reg *r, const struct reg_machine *m, struct err *e)
 	return rc < 0 ? rc : reg_change(r, add, (void *)m, e);
 }
 
+/* What a protected machine cannot be without; NULL: it has all of it. */
+static const char *lack_of(const struct reg_machine *m)
+{
+	return m->policy[0] == '\0'   ? "policy"
+	       : m->server[0] == '\0' ? "process server"
+	       : m->vault[0] == '\0'  ? "vault"
+	       : m->disks == 0	      ? "disk"
+				      : NULL;
+}
+
 static int change(struct reg *r, void *ctx, struct err *e)
 {
 	const struct reg_machine *m = ctx;
 	struct reg_machine old;
 	int rc = machine_get(r, m->name, &old, e);
 
-	return rc < 0 ? rc : store(r, m, "machine-edit", e);
+	if (rc < 0)
+		return rc;
+	/* Its server may have been moved under the caller's hands. */
+	if (old.changed != m->changed)
+		return err_set(e, PS_TEMPFAIL,
+			       "machine '%s': was changed by somebody else "
+			       "just now",
+			       m->name);
+	/* Without a server it is when that was given up: ps-config status. */
+	if (strcmp(old.state, MACHINE_ENABLED) == 0 &&
+	    (m->policy[0] == '\0' || m->vault[0] == '\0')) {
+		rc =
+		    err_set(e, PS_CONFIG,
+			    "machine '%s': is protected, and needs a %s "
+			    "(78253)",
+			    m->name, m->policy[0] == '\0' ? "policy" : "vault");
+		err_hint(e, "ps-config machine disable first");
+		return rc;
+	}
+	return store(r, m, "machine-edit", e);
 }
 
 int machine_change(struct reg *r, const struct reg_machine *m, struct err *e)
@@ -278,11 +330,7 @@ static int enable(struct reg *r, void *ctx, struct err *e)
 	if (strcmp(m.state, MACHINE_ENABLED) == 0)
 		return err_set(e, PS_NO, "machine '%s': is enabled already",
 			       name);
-	lacks = m.policy[0] == '\0'   ? "policy"
-		: m.server[0] == '\0' ? "process server"
-		: m.vault[0] == '\0'  ? "vault"
-		: m.disks == 0	      ? "disk"
-				      : NULL;
+	lacks = lack_of(&m);
 	if (lacks != NULL)
 		return err_set(e, PS_CONFIG,
 			       "machine '%s': cannot be protected: it has no "
@@ -428,13 +476,24 @@ int machine_disk_put(struct reg *r, const char *machine,
 static int disk_drop(struct reg *r, void *ctx, struct err *e)
 {
 	const struct disk_change *d = ctx;
-	int64_t rc =
-	    sql_run(r->db, "DELETE FROM disks WHERE machine = ? AND name = ?",
-		    SQL_ARGS(sql_text(d->machine), sql_text(d->name)), e);
+	struct reg_machine m;
+	int64_t rc = machine_get(r, d->machine, &m, e);
+
+	if (rc < 0)
+		return (int)rc;
+	rc = sql_run(r->db, "DELETE FROM disks WHERE machine = ? AND name = ?",
+		     SQL_ARGS(sql_text(d->machine), sql_text(d->name)), e);
 
 	if (rc == 0)
 		return err_set(e, PS_NO, "machine '%s': has no disk '%s'",
 			       d->machine, d->name);
+	if (rc > 0 && m.disks == 1 && strcmp(m.state, MACHINE_ENABLED) == 0) {
+		rc = err_set(e, PS_CONFIG,
+			     "machine '%s': is protected, and '%s' is its last "
+			     "disk (78253)",
+			     d->machine, d->name);
+		err_hint(e, "ps-config machine disable first");
+	}
 	return rc < 0
 		   ? (int)rc
 		   : reg_audit(r, "disk-delete", d->machine, e, "%s", d->name);

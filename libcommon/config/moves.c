@@ -224,6 +224,7 @@ int move_look(struct reg *r, int64_t job, struct move_at *ret, struct err *e)
 
 struct cancelling {
 	int64_t job;
+	const char *note;
 	char *words;
 };
 
@@ -274,6 +275,9 @@ static int cancel(struct reg *r, void *ctx, struct err *e)
 				 m.from, m.machine);
 		return rc;
 	}
+	rc = job_note_here(r, c->job, c->note, e);
+	if (rc < 0)
+		return rc;
 	if (strcmp(machine.server, m.to) == 0) {
 		snprintf(c->words, 1024,
 			 "%s belongs to %s already and stays there; its coming "
@@ -290,9 +294,10 @@ static int cancel(struct reg *r, void *ctx, struct err *e)
 	return rc < 0 ? rc : cancel_now(r, c, e);
 }
 
-int move_cancel(struct reg *r, int64_t job, char words[1024], struct err *e)
+int move_cancel(struct reg *r, int64_t job, const char *note, char words[1024],
+		struct err *e)
 {
-	struct cancelling c = {job, words};
+	struct cancelling c = {job, note, words};
 
 	return reg_change(r, cancel, &c, e);
 }

@@ -52,9 +52,11 @@ int move_look(struct reg *r, int64_t job, struct move_at *ret, struct err *e);
  * Takes a move back, if that can be; `words`: what that means. Before its old
  * server was asked to let go the job is cancelled at once; then, when that
  * server has said that the machine stays; when the registry names the new one
- * already, it stays there. -PS_NO: it has ended, or is too far for that.
+ * already, it stays there. `note` (or NULL) comes into the job's result.
+ * -PS_NO: it has ended, or is too far for that.
  */
-int move_cancel(struct reg *r, int64_t job, char words[1024], struct err *e);
+int move_cancel(struct reg *r, int64_t job, const char *note, char words[1024],
+		struct err *e);
 
 int move_get(struct reg *r, int64_t job, struct reg_move *ret, struct err *e);
 /* Those that have not ended, oldest first. */

@@ -158,6 +158,23 @@ static int take_text(void *ctx, const struct sql_row *row, struct err *e)
 	return 0;
 }
 
+/* Makes the key file, unless this registry has had one. */
+static int make_key(struct reg *r, const char *path, struct err *e)
+{
+	char id[SEAL_ID_SIZE] = "";
+	int rc = sql_each(r->db, "SELECT key_id FROM state", SQL_NO_ARGS,
+			  take_text, id, e);
+
+	if (rc < 0 || id[0] == '\0')
+		return rc < 0 ? rc : seal_load(&r->seal, path, true, e);
+	rc = err_set(e, PS_CONFIG,
+		     "%s: is sealed with a key file that is not here: %s",
+		     sql_where(r->db), path);
+	err_hint(e, "put a copy of that file there, from where you keep it or "
+		    "from the server that made it");
+	return rc;
+}
+
 /* The first server names its key file; the others must have the same. */
 static int check_key(struct reg *r, bool make, struct err *e)
 {
@@ -182,13 +199,18 @@ static int check_key(struct reg *r, bool make, struct err *e)
 static int check_schema(struct reg *r, bool make, struct err *e)
 {
 	unsigned version = 0;
-	int rc = make ? schema_migrate(r->db, schema_texts, schema_newest, e)
+	int rc = make ? schema_check_foreign(r->db, e)
 		      : schema_version(r->db, &version, e);
 
+	if (rc == 0 && make)
+		rc = schema_migrate(r->db, schema_texts, schema_newest, e);
 	if (rc < 0 || make || version == schema_newest)
 		return rc;
 	if (version > schema_newest)
 		return schema_migrate(r->db, schema_texts, schema_newest, e);
+	if (version == 0)
+		return err_set(e, PS_NOINPUT, "%s: there is no registry in it",
+			       sql_where(r->db));
 	rc = err_set(e, PS_CONFIG, "%s: has tables of version %u, not %u",
 		     sql_where(r->db), version, schema_newest);
 	err_hint(e, "make a backup with the old program, then: ps-config init");
@@ -200,17 +222,21 @@ static int open_it(struct reg **ret, const struct reg_where *w, bool make,
 {
 	struct reg *r = calloc(1, sizeof(*r));
 	char path[PATH_SIZE];
+	bool new_key;
 	int rc;
 
 	if (r == NULL)
 		return err_sys(e, PS_TEMPFAIL, "registry");
 	snprintf(r->who, sizeof(r->who), "%s", who);
 	snprintf(path, sizeof(path), "%s/config.key", w->dir);
-	rc = seal_load(&r->seal, path, make && !w->need_key, e);
-	if (rc == 0)
+	rc = seal_load(&r->seal, path, false, e);
+	new_key = rc == -PS_NOINPUT && make && !w->need_key;
+	if (rc == 0 || new_key)
 		rc = open_database(r, w, make, e);
 	if (rc == 0)
 		rc = check_schema(r, make, e);
+	if (rc == 0 && new_key)
+		rc = make_key(r, path, e);
 	if (rc == 0)
 		rc = check_key(r, make, e);
 	if (rc < 0)

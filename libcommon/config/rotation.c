@@ -31,14 +31,15 @@ int rotation_begin_here(struct reg *r, int64_t generation, struct err *e)
 		      : job_add_here(r, JOB_ROTATE, OBJECT, steps, &job, e);
 }
 
-int rotation_cancel(struct reg *r, int64_t job, char words[JOB_WORDS_SIZE],
-		    struct err *e)
+int rotation_cancel(struct reg *r, int64_t job, const char *note,
+		    char words[JOB_WORDS_SIZE], struct err *e)
 {
 	int rc =
 	    err_set(e, PS_NO, "job %lld: a new passphrase is not taken back",
 		    (long long)job);
 
 	(void)r;
+	(void)note;
 	(void)words;
 	err_hint(e, "ps-config passphrase rotate makes another one");
 	return rc;

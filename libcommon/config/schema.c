@@ -188,6 +188,29 @@ static int has_schema(struct sql *s, int64_t *ret, struct err *e)
 			  SQL_NO_ARGS, 0, ret, e);
 }
 
+int schema_check_foreign(struct sql *s, struct err *e)
+{
+	int64_t tables = 0, ours = 0;
+	/* In this order: whoever makes ours now makes schema_at first. */
+	int rc =
+	    sql_number(s,
+		       sql_is_mariadb(s) ? "SELECT COUNT(*) FROM "
+					   "information_schema.tables WHERE "
+					   "table_schema = DATABASE()"
+					 : "SELECT COUNT(*) FROM sqlite_schema",
+		       SQL_NO_ARGS, 0, &tables, e);
+
+	if (rc == 0)
+		rc = has_schema(s, &ours, e);
+	if (rc < 0 || tables == 0 || ours > 0)
+		return rc;
+	rc = err_set(e, PS_CONFIG, "%s: has tables of something else",
+		     sql_where(s));
+	err_hint(e, sql_is_mariadb(s) ? "take another one: --database-name"
+				      : "take another folder: --dir");
+	return rc;
+}
+
 int schema_version(struct sql *s, unsigned *ret, struct err *e)
 {
 	int64_t n;

@@ -19,6 +19,12 @@ extern const char *const schema_tables[]; /* NULL behind the last */
 int schema_version(struct sql *s, unsigned *ret, struct err *e);
 
 /*
+ * -PS_CONFIG: the database has tables, but of somebody else: ours would mix
+ * with them.
+ */
+int schema_check_foreign(struct sql *s, struct err *e);
+
+/*
  * Brings the database to version `n` of `texts`. Several processes may do so
  * at once. With SQLite all versions come or none; with MariaDB what was cut
  * off is finished the next time. -PS_CONFIG: the database is newer than that.

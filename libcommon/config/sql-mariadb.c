@@ -81,9 +81,27 @@ static int code_of(unsigned number)
 	}
 }
 
-static int failed(struct sql *s, unsigned number, const char *words,
+/*
+ * Who hangs or ends while TLS begins is told as an error of TLS, with the
+ * connection's own in words alone; but that one is away, and does TLS well.
+ */
+static unsigned real_error(unsigned number, const char *words)
+{
+	static const int away[] = {ETIMEDOUT, ECONNRESET, EPIPE};
+	size_t i;
+
+	if (number != CR_SSL_CONNECTION_ERROR)
+		return number;
+	for (i = 0; i < sizeof(away) / sizeof(away[0]); i++)
+		if (strstr(words, strerror(away[i])) != NULL)
+			return CR_SERVER_LOST;
+	return number;
+}
+
+static int failed(struct sql *s, unsigned told, const char *words,
 		  struct err *e)
 {
+	unsigned number = real_error(told, words);
 	int rc =
 	    err_set(e, code_of(number), "%s: %s (%u)", s->where, words, number);
 

@@ -58,6 +58,10 @@ static int failed(struct sql *s, int result, struct err *e)
 		err_hint(e, "another process was writing for %u s", s->wait_s);
 	else if (code == PS_TEMPFAIL)
 		err_hint(e, "nothing was changed; make room, then try again");
+	else if ((result & 0xff) == SQLITE_CORRUPT ||
+		 (result & 0xff) == SQLITE_NOTADB)
+		err_hint(e, "put it and what is named after it aside, then: "
+			    "ps-config restore BACKUP");
 	if (e != NULL)
 		e->sys = (result & 0xff) == SQLITE_FULL ? ENOSPC : sys;
 	return rc;

@@ -21,7 +21,7 @@ struct looking {
 	json_t *policies; /* name -> RPO in seconds */
 	json_t *words;	  /* server -> what it says of its machines */
 	json_t *states;	  /* server -> "ok", "silent", "never" */
-	json_t *servers, *machines;
+	json_t *servers, *machines, *authority;
 	int level; /* the worst: 0 ok, 1 warning, 2 critical */
 };
 
@@ -53,6 +53,32 @@ static int add_policy(void *ctx, const struct reg_policy *p, struct err *e)
 				   json_integer(p->rpo_s)) < 0
 		   ? no_memory(e)
 		   : 0;
+}
+
+/*
+ * The authority's own certificate is renewed long before its end, unless
+ * nobody runs ps-config serve; all others end with it.
+ */
+static int add_authority(struct reg *r, struct looking *l, struct err *e)
+{
+	struct reg_cert c;
+	const char *state;
+	int rc = ca_look(r, &c, e), level = 0;
+
+	if (rc == -PS_NO) {
+		l->authority = json_null();
+		return 0;
+	}
+	if (rc < 0)
+		return rc;
+	state = cert_state(&c, l->now);
+	if (strcmp(state, "ok") != 0)
+		level = strcmp(state, "expired") == 0 ? 2 : 1;
+	if (level > l->level)
+		l->level = level;
+	l->authority = json_pack("{s:s, s:s, s:o}", "level", levels[level],
+				 "state", state, "ends", json_when(c.ends));
+	return l->authority != NULL ? 0 : no_memory(e);
 }
 
 /* ---- servers ---- */
@@ -281,17 +307,21 @@ int status_make(struct reg *r, int64_t now_ns, json_t **ret, struct err *e)
 	int rc = cert_each(r, true, add_cert, &l, e);
 
 	if (rc == 0)
+		rc = add_authority(r, &l, e);
+	if (rc == 0)
 		rc = policy_each(r, add_policy, &l, e);
 	if (rc == 0)
 		rc = contact_each(r, add_server, &l, e);
 	if (rc == 0)
 		rc = machine_each(r, add_machine, &l, e);
 	if (rc == 0) {
-		all = json_pack("{s:o, s:s, s:O, s:O}", "time",
+		all = json_pack("{s:o, s:s, s:O, s:O, s:O}", "time",
 				json_when(now_ns), "level", levels[l.level],
-				"servers", l.servers, "machines", l.machines);
+				"authority", l.authority, "servers", l.servers,
+				"machines", l.machines);
 		rc = all != NULL ? 0 : no_memory(e);
 	}
+	json_decref(l.authority);
 	json_decref(l.certs);
 	json_decref(l.policies);
 	json_decref(l.words);

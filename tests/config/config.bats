@@ -29,6 +29,35 @@ passphrase_works() { # passphrase_works FILE: at a server with the first one
 		tr '\n' ' ')" = '700 600 600 ' ]
 }
 
+@test "a database of something else is left alone; a lost key file is not replaced" {
+	command -v sqlite3 >/dev/null || skip "sqlite3 is not installed"
+	registry
+	mkdir other
+	cp -p config/config.key other
+	use "$T/other"
+	(umask 077 && : >other/registry.db)
+	fails_with 66 ps-config status
+	grep -q 'no registry in it' err
+	sqlite3 other/registry.db 'CREATE TABLE servers (x)'
+	fails_with 78 ps-config init
+	grep -q 'tables of something else' err
+	[ "$(sqlite3 other/registry.db .tables | xargs)" = servers ]
+	registry
+	mv config/config.key kept
+	fails_with 66 ps-config status
+	fails_with 78 ps-config init
+	grep -q 'key file that is not here: .*/config.key' err
+	[ ! -e config/config.key ]
+	mv kept config/config.key
+	ps-config init
+	# What became of it is told, and what to do.
+	ps-config status >out
+	rm -f config/registry.db-*
+	head -c 9000 /dev/zero | tr '\0' x >config/registry.db
+	fails_with 65 ps-config status
+	grep -q 'ps-config restore' err
+}
+
 @test "misuse is told, and what would be right" {
 	registry
 	fails_with 64 ps-config policy add
@@ -55,6 +84,17 @@ passphrase_works() { # passphrase_works FILE: at a server with the first one
 		'["enabled","ps1","grün",42949672960]' ]
 	fails_with 64 ps-config machine disable web01
 	fails_with 1 ps-config machine delete web01
+	# What is protected keeps what that needs.
+	fails_with 78 ps-config machine edit web01 --policy -
+	grep -q 'is protected, and needs a policy (78253)' err
+	fails_with 78 ps-config machine edit web01 --vault -
+	fails_with 78 ps-config machine disk-delete web01 root
+	[ "$(answer '[.policy, .vault, (.disks | length)]' machine show web01)" = \
+		'["gold","s3://bucket/site",1]' ]
+	# Nor is it two machines.
+	ps-config machine edit web01 --machine-id one
+	fails_with 1 ps-config machine add web02 --machine-id one
+	grep -q 'its machine id is that of another one' err
 	ps-config machine disable web01 --keep-points
 	ps-config machine edit web01 --recovered-network -
 	[ "$(answer .recovered.network machine show web01)" = null ]

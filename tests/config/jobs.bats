@@ -70,7 +70,8 @@ step_is() { [ "$(job ".steps[$2].state" "$1")" = "$3" ]; }
 	[ "$(job '[.kind, .object, .state, .steps_done]' 1)" = \
 		'["unregister","ps1","running",2]' ]
 	fails_with 1 ps-config jobs 'done' 1 # it says that itself
-	[ "$(ps-config jobs cancel 1)" = 'the server stays' ]
+	[ "$(ps-config jobs cancel 1 --note 'after all')" = 'the server stays' ]
+	[ "$(job .result 1)" = 'it stays; after all' ]
 	wait "$leaver" && false
 	[ "$(job '[.state, .steps_done]' 1)" = '["cancelled",2]' ]
 	fails_with 1 ps-config jobs cancel 1
@@ -199,4 +200,74 @@ of_ps1() { answer ".[] | select(.server == \"ps1\") | $1" cert 2>err; }
 	[ "$(serial)" != "$first" ]
 	openssl x509 -in ps1/server.crt -noout -checkend 600
 	[ "$(of_ps1 .pin)" = "$pin" ]
+}
+
+authority() { openssl x509 -in "$1/authority.crt" -noout "${@:2}"; }
+
+# From here on the configuration server has another key of its own.
+lose_own_key() { # PORT
+	end "$SERVER"
+	rm config/server.key config/serve/server.crt
+	serve -l "127.0.0.1:$1"
+}
+
+@test "the authority is renewed on the same key, and servers follow by their heartbeats" {
+	local first port
+	command -v faketime >/dev/null || skip "faketime is not installed"
+	# It has 1250 days left: no certificate of three years is cut off yet.
+	use "$T/config"
+	faketime -f -2400d ps-config init
+	(umask 077 && ps-config passphrase new >first)
+	serve
+	join ps1 >out
+	join ps2 >out
+	first=$(authority ps1 -serial)
+	port=$(cat port)
+	beat ps1 --once 2>err
+	[ ! -s err ]
+	[ "$(answer .generation cert authority)" -eq 1 ]
+	end "$SERVER"
+	serve -l "127.0.0.1:$port" --valid 1300d
+	[ "$(answer '[.generation, .state]' cert authority)" = '[2,"ok"]' ]
+	[ "$(told authority-renew authority)" -eq 1 ]
+	authority ps1 -checkend $((1260 * 86400)) && false
+	beat ps1 --once 2>err
+	grep -q 'the certificate was renewed' err
+	[ "$(authority ps1 -serial)" != "$first" ]
+	authority ps1 -checkend $((3600 * 86400))
+	openssl x509 -in ps1/server.crt -noout -checkend $((1290 * 86400))
+	# Both chains are good for what was signed before and after.
+	openssl verify -CAfile ps2/authority.crt ps1/server.crt >out
+	openssl verify -CAfile ps1/authority.crt ps2/server.crt >out
+	beat ps1 --once 2>err
+	[ ! -s err ]
+	# Who has only the old one believes a server that has another key now.
+	lose_own_key "$port"
+	beat ps1 --once
+	beat ps2 --once 2>err
+	grep -q 'the certificate was renewed' err
+	cmp ps1/authority.crt ps2/authority.crt
+}
+
+@test "an authority whose end is near is told; an expired one comes back" {
+	command -v faketime >/dev/null || skip "faketime is not installed"
+	use "$T/config"
+	faketime -f -3600d ps-config init
+	fails_with 1 ps-config status
+	grep -q "^warning .*authority: renew, ends" out
+	[ "$(ps-config status --json | jq -c '.level, .authority.state' |
+		paste -sd' ')" = '"warning" "renew"' ]
+	ps-config cert 2>err
+	grep -q "'ps-config authority' expires in 49 days\|expires in 50 days" err
+	rm -r config
+	faketime -f -3660d ps-config init
+	fails_with 1 ps-config status
+	grep -q "^critical .*authority: expired" out
+	(umask 077 && ps-config passphrase new >first)
+	serve
+	join ps1 >out
+	openssl verify -CAfile ps1/authority.crt ps1/server.crt >out
+	[ "$(answer .authority.state status || true)" = ok ]
+	ps-config init
+	[ "$(answer .generation cert authority)" -eq 2 ]
 }

@@ -70,6 +70,8 @@ failed_step() {
 		--pin sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
 	failed_step register 64 join ps1 --address 'a b'
 	fails_with 64 join ps_1
+	fails_with 64 join "$(printf 'a%.0s' {1..64})" --identity x
+	grep -q 'more than 63 characters' err
 	[ "$(answer length list)" -eq 0 ]
 	join ps1 >out
 	# The name of another machine, the machine of another name, a copied folder.
@@ -266,6 +268,19 @@ END
 		--cs-port "$(cat port)" -P web01.key
 	fails_with 1 ps-config fetch web03 --cs 127.0.0.1 \
 		--cs-port "$(cat port)" -P first
+	# Who knows the passphrase, but is no configuration server; and nobody.
+	ps-cache init -C cache >/dev/null
+	ps-receive --new-cert --cert cert --key key
+	start ps-receive -l 127.0.0.1:0 -C cache --cert cert --key key \
+		-P first >receiver 2>receive.err
+	wait_for [ -s receiver ]
+	fails_with 76 ps-config fetch web01 --cs 127.0.0.1 \
+		--cs-port "$(sed 's/.*://' receiver)" -P web01.key
+	grep -q 'no configuration server' err
+	end "$SERVER"
+	fails_with 69 ps-config fetch web01 --cs 127.0.0.1 \
+		--cs-port "$(cat port)" -P web01.key
+	[ ! -s out ]
 }
 
 @test "our own certificate: made once, made anew when it is not good" {

@@ -59,7 +59,7 @@ static void cancel_all(struct reg *r)
 
 	assert_int_equal(job_open(r, JOB_MOVE, "web01", &job, NULL), 0);
 	if (job != 0)
-		(void)move_cancel(r, job, words, NULL);
+		(void)move_cancel(r, job, NULL, words, NULL);
 }
 
 static struct reg_move wanted;

@@ -452,8 +452,9 @@ static void cancelled_early(void **state)
 	add_fleet();
 	job = begin("ps1", "ps2", false, 0);
 	step(job);
-	assert_int_equal(move_cancel(reg, job, words, &e), 0);
+	assert_int_equal(move_cancel(reg, job, "not now", words, &e), 0);
 	assert_non_null(strstr(words, "web01 stays at ps1"));
+	assert_non_null(strstr(look(job).note, "had changed; not now"));
 	assert_true(look(job).ended && !look(job).done);
 	assert_string_equal(open_orders("ps2"), "");
 	/* Who was just taking a step does no harm. */
@@ -461,8 +462,8 @@ static void cancelled_early(void **state)
 	assert_int_equal(order_add(reg, "ps1", ORDER_MOVE_OUT, "web01", "ps2",
 				   job, &(int64_t){0}, &e),
 			 -PS_NO);
-	assert_int_equal(move_cancel(reg, job, words, &e), -PS_NO);
-	assert_int_equal(move_cancel(reg, job + 1, words, &e), -PS_NO);
+	assert_int_equal(move_cancel(reg, job, NULL, words, &e), -PS_NO);
+	assert_int_equal(move_cancel(reg, job + 1, NULL, words, &e), -PS_NO);
 	begin("ps1", "ps3", false, 0);
 }
 
@@ -480,16 +481,17 @@ static void cancelled(void **state)
 	does("ps2", ORDER_DONE, "");
 	step(job);
 	does("ps1", ORDER_RUNNING, "3 segments");
-	assert_int_equal(move_cancel(reg, job, words, &e), 0);
+	assert_int_equal(move_cancel(reg, job, "too busy", words, &e), 0);
 	assert_non_null(strstr(words, "ps1 is asked to keep web01"));
 	assert_string_equal(open_orders("ps1"), "");
 	step(job);
 	assert_string_equal(open_orders("ps1"), "stay web01 ps2 open;");
-	assert_int_equal(move_cancel(reg, job, words, &e), 0); /* once more */
+	assert_int_equal(move_cancel(reg, job, NULL, words, &e),
+			 0); /* once more */
 	assert_false(look(job).ended);
 	does("ps1", ORDER_DONE, "it stays");
 	assert_true(step(job).ended);
-	assert_string_equal(look(job).note, "web01 stays at ps1");
+	assert_string_equal(look(job).note, "web01 stays at ps1; too busy");
 	assert_string_equal(server_of_web01(), "ps1");
 }
 
@@ -506,18 +508,18 @@ static void cancelled_late(void **state)
 	step(job);
 	does("ps2", ORDER_DONE, "");
 	step(job);
-	assert_int_equal(move_cancel(reg, job, words, &e), 0);
+	assert_int_equal(move_cancel(reg, job, NULL, words, &e), 0);
 	step(job);
 	does("ps1", ORDER_FAILED, "has moved to ps2 already");
 	step(job);
 	assert_string_equal(open_orders("ps1"), "move-out web01 ps2 open;");
 	does("ps1", ORDER_DONE, "all of it is stored");
-	assert_int_equal(move_cancel(reg, job, words, &e), -PS_NO);
+	assert_int_equal(move_cancel(reg, job, NULL, words, &e), -PS_NO);
 	assert_non_null(strstr(e.msg, "ps1 has let go already"));
 	step(job);
 	assert_string_equal(server_of_web01(), "ps2");
 	/* It belongs to ps2: only the waiting ends. */
-	assert_int_equal(move_cancel(reg, job, words, &e), 0);
+	assert_int_equal(move_cancel(reg, job, NULL, words, &e), 0);
 	assert_non_null(strstr(words, "belongs to ps2 already"));
 	assert_true(look(job).ended);
 	assert_string_equal(open_orders("ps2"), "");
