@@ -36,6 +36,7 @@ struct one {
 struct work {
 	struct reg *r;
 	struct one *list;
+	json_t *servers; /* what they told, for --json */
 	size_t n, cap, done, failed;
 	int64_t revision; /* of the registry when it was looked at; -1: never */
 	bool warned;
@@ -351,8 +352,9 @@ static int show_json(const struct work *w, struct err *e)
 
 	for (i = 0; i < w->n; i++)
 		json_array_append_new(list, json_one(&w->list[i]));
-	return print_json(json_pack("{s:o, s:I, s:I, s:I}", "moves", list,
-				    "done", (json_int_t)w->done, "failed",
+	return print_json(json_pack("{s:O, s:o, s:I, s:I, s:I}", "servers",
+				    w->servers, "moves", list, "done",
+				    (json_int_t)w->done, "failed",
 				    (json_int_t)w->failed, "open",
 				    (json_int_t)(w->n - w->done - w->failed)),
 			  e);
@@ -393,15 +395,17 @@ static bool is_machine(void *ctx, const char *name)
 	return false;
 }
 
-/* For people, before anything is changed. */
+/* Before anything is changed. */
 static int show_before(struct work *w, struct err *e)
 {
 	int rc;
 
-	if (ask.json || opt_quiet || w->n == 0)
+	if (ask.json)
+		w->servers = json_array();
+	if (w->n == 0 || (opt_quiet && !ask.json))
 		return 0;
-	rc = show_servers(w->r, is_server, w, e);
-	if (rc == 0 && w->list[0].m.dead)
+	rc = show_servers(w->r, is_server, w, w->servers, e);
+	if (rc == 0 && !ask.json && w->list[0].m.dead)
 		rc = show_last_word(w->r, w->list[0].m.from, is_machine, w, e);
 	return rc;
 }
@@ -450,6 +454,7 @@ static int open_registry(struct work *w, struct err *e)
 static int finish(struct work *w, int rc)
 {
 	reg_close(w->r);
+	json_decref(w->servers);
 	free(w->list);
 	return rc;
 }

@@ -351,11 +351,18 @@ static int explain(const struct fleet *f, const struct balance *b,
 	if (b->left > large || b->pinned)
 		rc = balance_wanted(&rest, o, &size, &n, e);
 	free(rest.machines);
-	if (rc < 0 || n == 0)
+	if (rc < 0 || (b->left == large && !b->pinned))
 		return rc;
 	s = &sizes_process[size];
 	format_size(s->memory, memory, sizeof(memory));
 	format_size(s->cache, cache, sizeof(cache));
+	if (n == 0) {
+		tool_warn("not even %d more process servers of %u cores, %s "
+			  "memory and %s cache would make it feasible%s",
+			  BALANCE_MORE_MAX, s->cores, memory, cache,
+			  large > 0 ? " for all others" : "");
+		return 0;
+	}
 	tool_warn(
 	    "%u more process server%s of %u cores, %s memory and %s cache "
 	    "would make it feasible%s",

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "config/registry.h"
 
 /* The options of the commands that move machines. */
@@ -25,9 +27,12 @@ int run_apply(int n, char **words, struct err *e);  /* [PLAN] */
 int run_resume(int n, char **words, struct err *e);
 int run_inventory(int n, char **words, struct err *e);
 
-/* Free space, memory and churn of the servers that are meant. */
+/*
+ * Free space, memory and churn of the servers that are meant: printed for
+ * people, or appended to `list`.
+ */
 int show_servers(struct reg *r, bool (*wanted)(void *ctx, const char *server),
-		 void *ctx, struct err *e);
+		 void *ctx, json_t *list, struct err *e);
 /* What a server had of these machines when it was heard last. */
 int show_last_word(struct reg *r, const char *server,
 		   bool (*wanted)(void *ctx, const char *machine), void *ctx,

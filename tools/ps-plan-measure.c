@@ -79,6 +79,10 @@ static int sample_until(struct way *w, const struct measure *m, FILE *out,
 	int64_t begun = mono_now_ns(), next = begun;
 	int rc = w->sample(w, NULL, e);
 
+	if (rc == 0 && m->header)
+		profile_header(out);
+	if (rc == 0 && fflush(out) != 0)
+		rc = err_sys(e, 0, "writing samples");
 	while (rc == 0) {
 		next += (int64_t)m->interval * NS_PER_S;
 		if (!sleep_until(w, next))
@@ -198,7 +202,7 @@ int measure_here(struct profile *p, const struct measure *m, FILE *out,
 
 struct sent {
 	char machine[NAME_SIZE], disk[NAME_SIZE];
-	uint64_t changed;
+	uint64_t changed, size;
 	int64_t since;	  /* seconds; of its last pass, else when first seen */
 	bool seen, begun; /* begun: by a pass, what comes next is whole */
 };
@@ -211,18 +215,26 @@ struct passes {
 	FILE *out;
 };
 
-static void agent_row(FILE *out, int64_t now, const char *machine,
-		      const char *disk, int64_t seconds, uint64_t bytes)
-{
-	char time[TIME_TEXT];
+/* One disk, up to `now`; `size` 0: not known. */
+struct agent_row {
+	const char *machine, *disk;
+	uint64_t size, bytes;
+	int64_t now, seconds;
+};
 
-	format_time(now * NS_PER_S, time);
-	fprintf(out, "%s,%s,%s,,%" PRId64 ",,,%" PRIu64 ",%s\n", time, machine,
-		disk,
-		seconds < 1	  ? 1
-		: seconds > DAY_S ? DAY_S
-				  : seconds,
-		bytes, churn_by_name(CHURN_AGENTS));
+static void put_row(FILE *out, const struct agent_row *r)
+{
+	char time[TIME_TEXT], size[24] = "";
+
+	format_time(r->now * NS_PER_S, time);
+	if (r->size > 0)
+		snprintf(size, sizeof(size), "%" PRIu64, r->size);
+	fprintf(out, "%s,%s,%s,%s,%" PRId64 ",,,%" PRIu64 ",%s\n", time,
+		r->machine, r->disk, size,
+		r->seconds < 1	     ? 1
+		: r->seconds > DAY_S ? DAY_S
+				     : r->seconds,
+		r->bytes, churn_by_name(CHURN_AGENTS));
 }
 
 static struct sent *find_sent(struct passes *p, const char *machine,
@@ -254,19 +266,23 @@ static struct sent *find_sent(struct passes *p, const char *machine,
 /* What came since the last time; false: nothing is to be noted. */
 static bool compare(const struct passes *p, struct sent *d, uint64_t changed)
 {
-	int64_t quiet = p->now - d->since;
+	struct agent_row row = {.machine = d->machine,
+				.disk = d->disk,
+				.size = d->size,
+				.now = p->now,
+				.seconds = p->now - d->since};
 
 	if (!d->seen || changed < d->changed) {
 		d->seen = true; /* or it was set back: begin anew */
 		d->begun = false;
 	} else if (changed > d->changed) {
 		/* The begin of the first pass is not known. */
+		row.bytes = changed - d->changed;
 		if (d->begun)
-			agent_row(p->out, p->now, d->machine, d->disk, quiet,
-				  changed - d->changed);
+			put_row(p->out, &row);
 		d->begun = true;
-	} else if (quiet >= DAY_S) {
-		agent_row(p->out, p->now, d->machine, d->disk, DAY_S, 0);
+	} else if (row.seconds >= DAY_S) {
+		put_row(p->out, &row);
 	} else {
 		return false;
 	}
@@ -284,6 +300,7 @@ static int look_at_disk(void *ctx, const struct cache_disk_view *v,
 	d = find_sent(p, v->machine, v->disk, e);
 	if (d == NULL)
 		return -PS_TEMPFAIL;
+	d->size = v->tally.size;
 	if (compare(p, d, v->tally.changed)) {
 		d->changed = v->tally.changed;
 		d->since = p->now;
@@ -326,6 +343,8 @@ int measure_cache(const char *cache, const struct measure *m, FILE *out,
 static int history_of(void *ctx, const struct disk_record *r, struct err *e)
 {
 	int64_t last = r->seen / 60, before = -1, first = -1, newest = -1;
+	struct agent_row row = {
+	    .machine = r->machine, .disk = r->disk, .size = r->size};
 	struct disk_minute m;
 	FILE *out = ctx;
 
@@ -340,22 +359,56 @@ static int history_of(void *ctx, const struct disk_record *r, struct err *e)
 		newest = i;
 		if (m.changed == 0)
 			continue;
+		row.now = (i + 1) * 60;
+		row.seconds = (i - before) * 60;
+		row.bytes = m.changed;
 		if (before >= 0)
-			agent_row(out, (i + 1) * 60, r->machine, r->disk,
-				  (i - before) * 60, m.changed);
+			put_row(out, &row);
 		before = i;
 	}
 	/* Nothing came: it did not change, or its agent is silent. */
+	row.now = (newest + 1) * 60;
+	row.seconds = (newest - first + 1) * 60;
+	row.bytes = 0;
 	if (before < 0 && newest > first)
-		agent_row(out, (newest + 1) * 60, r->machine, r->disk,
-			  (newest - first + 1) * 60, 0);
+		put_row(out, &row);
 	return 0;
 }
 
-int measure_history(const char *state, FILE *out, struct err *e)
+/* All rows, or none when there are no two passes of any disk. */
+static int put_history(const char *state, const struct disks *d, bool header,
+		       FILE *out, struct err *e)
+{
+	int64_t since = time_now_ns() / NS_PER_S - DISK_MINUTES * 60;
+	char *rows = NULL;
+	size_t n = 0;
+	FILE *f = open_memstream(&rows, &n);
+	int rc;
+
+	if (f == NULL)
+		return err_sys(e, PS_TEMPFAIL, "%s", state);
+	rc = disks_each(d, since, history_of, f, e);
+	if (fclose(f) != 0 && rc == 0)
+		rc = err_sys(e, PS_TEMPFAIL, "%s", state);
+	if (rc == 0 && n == 0) {
+		rc = err_set(e, PS_DATA,
+			     "%s: no two passes of a disk in the last four "
+			     "hours",
+			     state);
+		err_hint(e, "does ps-health sample run each minute, and do "
+			    "agents send?");
+	}
+	if (rc == 0 && header)
+		profile_header(out);
+	if (rc == 0 && fwrite(rows, 1, n, out) != n)
+		rc = err_sys(e, 0, "writing samples");
+	free(rows);
+	return rc;
+}
+
+int measure_history(const char *state, bool header, FILE *out, struct err *e)
 {
 	int fd = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
-	int64_t since = time_now_ns() / NS_PER_S - DISK_MINUTES * 60;
 	struct disks d;
 	char aside[64];
 
@@ -366,7 +419,7 @@ int measure_history(const char *state, FILE *out, struct err *e)
 	}
 	rc = disks_open(&d, fd, false, aside, sizeof(aside), e);
 	if (rc == 0) {
-		rc = disks_each(&d, since, history_of, out, e);
+		rc = put_history(state, &d, header, out, e);
 		disks_close(&d);
 	}
 	close(fd);

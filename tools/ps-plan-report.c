@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "base/units.h"
+#include "fleet/balance.h"
 #include "ps-plan.h"
 
 #define MIB (1024.0 * 1024)
@@ -15,7 +16,10 @@
 
 static void size_text(double bytes, char out[32])
 {
-	format_size(bytes < 0 ? 0 : (uint64_t)bytes, out, 32);
+	format_size(bytes < 0	      ? 0
+		    : bytes >= 0x1p64 ? UINT64_MAX
+				      : (uint64_t)bytes,
+		    out, 32);
 }
 
 void plan_cells(const struct machine_sizing *m, const struct machine_churn *c,
@@ -105,6 +109,14 @@ static void print_line(const struct sizing *s, const struct sizing_opts *o,
 		o->bandwidth / 1e6, all, p95, p90);
 }
 
+/* What a sum of sizes leaves out. */
+static void print_unsized(const struct sizing *s, FILE *f)
+{
+	if (s->unsized > 0)
+		fprintf(f, ", and %zu disk%s whose size is not known",
+			s->unsized, s->unsized == 1 ? "" : "s");
+}
+
 static void print_initial(const struct sizing *s, const struct sizing_opts *o,
 			  FILE *f)
 {
@@ -128,11 +140,69 @@ static void print_initial(const struct sizing *s, const struct sizing_opts *o,
 		fprintf(f, "; with %.1f Mbit/s: %s", o->bandwidth / 1e6,
 			s->initial_seconds < 0 ? "never" : takes);
 	}
+	print_unsized(s, f);
 	fputc('\n', f);
 }
 
-static void print_servers(const struct sizing *s, const struct sizing_opts *o,
-			  FILE *f)
+/* Who does not even fit the largest server alone; NULL: everybody does. */
+static const struct machine_churn *too_large(const struct sizing *s,
+					     const struct churn *c,
+					     const struct sizing_opts *o)
+{
+	double most =
+	    (double)o->tables->process[SIZES - 1].churn * (1 - o->headroom);
+
+	for (size_t i = 0; i < c->nmachines; i++)
+		if (s->machines[i].day > most)
+			return &c->machines[i];
+	return NULL;
+}
+
+static void print_no_servers(const struct sizing *s, const struct churn *c,
+			     const struct sizing_opts *o, FILE *f)
+{
+	const struct server_size *size = &o->tables->process[SIZES - 1];
+	const struct machine_churn *m = too_large(s, c, o);
+	char churn[32];
+
+	size_text((double)size->churn * (1 - o->headroom), churn);
+	if (m != NULL)
+		fprintf(f,
+			"Process servers: none is large enough, %s changes "
+			"more in a day than the %s that the largest takes with "
+			"%.0f %% headroom\n",
+			m->name, churn, 100 * o->headroom);
+	else
+		fprintf(f,
+			"Process servers: more than %d of the largest (%u "
+			"cores), plan for less machines at a time\n",
+			BALANCE_MORE_MAX, size->cores);
+}
+
+static void print_config(const struct sizing *s, const struct sizing_opts *o,
+			 FILE *f)
+{
+	const struct server_size *own =
+	    s->config < 0 ? NULL : &o->tables->config[s->config];
+	const struct server_size *alone = &o->tables->config_alone;
+	char memory[32], cache[32];
+
+	fputs("Configuration server: ", f);
+	if (own != NULL) {
+		size_text((double)own->memory, memory);
+		size_text((double)own->cache, cache);
+		fprintf(f,
+			"%u cores, %s memory and %s cache are enough for a "
+			"process server on the same machine; ",
+			own->cores, memory, cache);
+	}
+	size_text((double)alone->memory, memory);
+	fprintf(f, "alone %u with %u cores, %s memory (up to %u machines)\n",
+		s->configs, alone->cores, memory, alone->machines);
+}
+
+static void print_servers(const struct sizing *s, const struct churn *c,
+			  const struct sizing_opts *o, FILE *f)
 {
 	const struct server_size *size;
 	char memory[32], cache[32];
@@ -161,8 +231,7 @@ static void print_servers(const struct sizing *s, const struct sizing_opts *o,
 		fputc('\n', f);
 	}
 	if (n == 0)
-		fprintf(f, "Process servers: a machine changes more than the "
-			   "largest takes\n");
+		print_no_servers(s, c, o, f);
 }
 
 static void print_rooms(const struct sizing *s, const struct sizing_opts *o,
@@ -175,9 +244,9 @@ static void print_rooms(const struct sizing *s, const struct sizing_opts *o,
 	fprintf(f, "Cache to bridge %s without the vault: %s\n", time, text);
 	size_text(s->vault, text);
 	format_duration(o->retention, time, sizeof(time));
-	fprintf(f, "Vault with points of %s: %s%s\n", time, text,
-		s->size == 0 ? ", and the disks, whose sizes are not known"
-			     : "");
+	fprintf(f, "Vault with points of %s: %s", time, text);
+	print_unsized(s, f);
+	fputc('\n', f);
 	size_text(s->retention, text);
 	fprintf(f, "Retention volume of a master target: %s on %u disk%s\n",
 		text, s->retention_disks, s->retention_disks == 1 ? "" : "s");
@@ -228,9 +297,21 @@ void plan_findings(const struct sizing *s, const struct churn *c,
 		s->peak / MIB);
 	print_line(s, o, f);
 	print_initial(s, o, f);
-	print_servers(s, o, f);
+	print_servers(s, c, o, f);
+	print_config(s, o, f);
 	print_rooms(s, o, f);
 	print_beside(b, f);
+	if (s->guessed > 0)
+		fprintf(f,
+			"Of %zu machine%s writes were not counted: each is "
+			"taken for %d KiB\n",
+			s->guessed, s->guessed == 1 ? "" : "s",
+			CHURN_WRITE / 1024);
+	if (s->overlap > 0)
+		fprintf(f,
+			"Rows of %zu disk%s overlap: are the same samples "
+			"there twice? They count twice.\n",
+			s->overlap, s->overlap == 1 ? "" : "s");
 	if (s->seconds < 30 * 60)
 		fputs("This is too short to plan with: measure for a week or "
 		      "more.\n",
@@ -285,15 +366,16 @@ static json_t *json_machines(const struct sizing *s, const struct churn *c)
 
 		json_array_append_new(
 		    list,
-		    json_pack("{s:s, s:I, s:f, s:f, s:f, s:f, s:b, s:s, s:s, "
-			      "s:o}",
+		    json_pack("{s:s, s:I, s:f, s:f, s:f, s:f, s:b, s:b, s:s, "
+			      "s:s, s:o}",
 			      "machine", c->machines[i].name, "size_bytes",
 			      (json_int_t)m->size, "bytes_per_second", m->rate,
 			      "peak_bytes_per_second", m->peak, "bytes_per_day",
-			      m->day, "writes_per_second", m->writes, "fits",
-			      m->why[0] == '\0', "why", m->why, "measured_by",
-			      one ? churn_by_name(by) : "mixed", "disks",
-			      json_disks(m, &c->machines[i])));
+			      m->day, "writes_per_second", m->writes,
+			      "writes_counted", c->machines[i].guessed == 0,
+			      "fits", m->why[0] == '\0', "why", m->why,
+			      "measured_by", one ? churn_by_name(by) : "mixed",
+			      "disks", json_disks(m, &c->machines[i])));
 	}
 	return list;
 }
@@ -317,11 +399,30 @@ static json_t *json_servers(const struct sizing *s, const struct sizing_opts *o)
 	return list;
 }
 
+static json_t *json_config(const struct sizing *s, const struct sizing_opts *o)
+{
+	const struct server_size *own =
+	    s->config < 0 ? NULL : &o->tables->config[s->config];
+	const struct server_size *alone = &o->tables->config_alone;
+	json_t *with = json_null();
+
+	if (own != NULL)
+		with = json_pack("{s:i, s:I, s:I}", "cores", (int)own->cores,
+				 "memory_bytes", (json_int_t)own->memory,
+				 "cache_bytes", (json_int_t)own->cache);
+	return json_pack("{s:o, s:{s:I, s:i, s:I}}", "with_process_server",
+			 with, "alone", "count", (json_int_t)s->configs,
+			 "cores", (int)alone->cores, "memory_bytes",
+			 (json_int_t)alone->memory);
+}
+
 static json_t *json_line(const struct sizing *s, const struct sizing_opts *o)
 {
-	json_t *line = json_pack("{s:f, s:f, s:f, s:f}", "rpo_seconds", o->rpo,
-				 "needed_bits", s->need_all, "needed_bits_90",
-				 s->need_90, "initial_bits", s->initial_bits);
+	bool sized = s->size > 0;
+	json_t *line = json_pack(
+	    "{s:f, s:f, s:f, s:o}", "rpo_seconds", o->rpo, "needed_bits",
+	    s->need_all, "needed_bits_90", s->need_90, "initial_bits",
+	    sized ? json_real(s->initial_bits) : json_null());
 
 	if (o->bandwidth <= 0)
 		return line;
@@ -333,7 +434,7 @@ static json_t *json_line(const struct sizing *s, const struct sizing_opts *o)
 	json_object_set_new(line, "achieved_rpo_seconds_90",
 			    seconds_or_null(s->rpo_90));
 	json_object_set_new(line, "initial_seconds",
-			    seconds_or_null(s->initial_seconds));
+			    seconds_or_null(sized ? s->initial_seconds : -1));
 	return line;
 }
 
@@ -359,10 +460,11 @@ static json_t *json_beside(const struct plan_beside *b, const struct churn *c)
 		    json_pack("{s:s, s:b, s:s}", "machine", c->machines[i].name,
 			      "fits", m->why[0] == '\0', "why", m->why));
 	}
-	return json_pack("{s:o, s:o, s:i, s:i, s:o}", "machines", list,
-			 "servers", json_servers(&b->s, &b->o),
-			 "retention_disks", (int)b->s.retention_disks,
-			 "storage_accounts", (int)b->s.accounts, "tables",
+	return json_pack("{s:o, s:o, s:o, s:I, s:I, s:o}", "machines", list,
+			 "servers", json_servers(&b->s, &b->o), "config_server",
+			 json_config(&b->s, &b->o), "retention_disks",
+			 (json_int_t)b->s.retention_disks, "storage_accounts",
+			 (json_int_t)b->s.accounts, "tables",
 			 json_tables(b->o.tables));
 }
 
@@ -371,16 +473,18 @@ void plan_json(const struct sizing *s, const struct churn *c,
 	       FILE *f)
 {
 	json_t *root = json_pack(
-	    "{s:o, s:f, s:I, s:{s:f, s:f, s:f, s:f, s:f}, s:o, s:o, s:f, s:f, "
-	    "s:f, s:i, s:i, s:o, s:o}",
+	    "{s:o, s:f, s:I, s:I, s:I, s:{s:f, s:f, s:f, s:f, s:f}, s:o, s:o, "
+	    "s:o, s:f, s:f, s:f, s:I, s:I, s:o, s:o}",
 	    "machines", json_machines(s, c), "measured_seconds", s->seconds,
-	    "size_bytes", (json_int_t)s->size, "churn", "bytes_per_day", s->day,
-	    "mean_bytes_per_second", s->mean, "bytes_per_second", s->rate,
-	    "peak_bytes_per_second", s->peak, "writes_per_second", s->writes,
-	    "line", json_line(s, o), "servers", json_servers(s, o),
+	    "size_bytes", (json_int_t)s->size, "disks_without_size",
+	    (json_int_t)s->unsized, "disks_overlapping", (json_int_t)s->overlap,
+	    "churn", "bytes_per_day", s->day, "mean_bytes_per_second", s->mean,
+	    "bytes_per_second", s->rate, "peak_bytes_per_second", s->peak,
+	    "writes_per_second", s->writes, "line", json_line(s, o), "servers",
+	    json_servers(s, o), "config_server", json_config(s, o),
 	    "cache_bytes", s->cache, "vault_bytes", s->vault, "retention_bytes",
-	    s->retention, "retention_disks", (int)s->retention_disks,
-	    "storage_accounts", (int)s->accounts, "tables",
+	    s->retention, "retention_disks", (json_int_t)s->retention_disks,
+	    "storage_accounts", (json_int_t)s->accounts, "tables",
 	    json_tables(o->tables), "beside", json_beside(b, c));
 
 	json_dumpf(root, f, JSON_INDENT(1) | JSON_REAL_PRECISION(9));

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/durable.h"
@@ -112,21 +113,58 @@ static const char *host_name(struct err *e)
 	return name_check("machine", machine, PS_USAGE, e) < 0 ? NULL : machine;
 }
 
-/* The file to append to, with a header when it is new. */
-static FILE *open_output(struct err *e)
+/*
+ * Rows go behind what is there: that has to be of the same columns. A row that
+ * was cut (a full disk) is taken away.
+ */
+static int mend_output(FILE *f, struct err *e)
 {
-	FILE *out = stdout;
+	long end = 0;
+	int c = 0, rc = 0;
 
-	if (output != NULL && strcmp(output, "-") != 0) {
-		out = fopen(output, "ae");
-		if (out == NULL) {
-			err_sys(e, 0, "%s", output);
-			return NULL;
-		}
+	if (!profile_is_header(f)) {
+		rc = err_set(e, PS_DATA,
+			     "%s: does not begin as samples of this version do",
+			     output);
+		err_hint(e, "name another file; report reads several");
+		return rc;
 	}
-	if (out == stdout || (fseek(out, 0, SEEK_END) == 0 && ftell(out) == 0))
-		profile_header(out);
-	return out;
+	if (fseek(f, 0, SEEK_END) != 0)
+		return err_sys(e, 0, "%s", output);
+	for (end = ftell(f); end > 0 && c != '\n'; end--)
+		if (fseek(f, end - 1, SEEK_SET) != 0 || (c = fgetc(f)) == EOF)
+			return err_sys(e, 0, "%s", output);
+	end++; /* behind the newline */
+	if (fseek(f, 0, SEEK_END) != 0 || end == ftell(f))
+		return 0;
+	tool_warn("%s: the last row is not whole and is taken away", output);
+	return ftruncate(fileno(f), end) < 0 ? err_sys(e, 0, "%s", output) : 0;
+}
+
+/* The file to append to; *ret_new: it has no line of names yet. */
+static FILE *open_output(bool *ret_new, struct err *e)
+{
+	struct stat st;
+	FILE *f;
+	int rc;
+
+	*ret_new = true;
+	if (output == NULL || strcmp(output, "-") == 0)
+		return stdout;
+	if (stat(output, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0) {
+		*ret_new = false;
+		f = fopen(output, "r+e");
+		rc =
+		    f == NULL ? err_sys(e, 0, "%s", output) : mend_output(f, e);
+		if (f != NULL)
+			(void)fclose(f);
+		if (rc < 0)
+			return NULL;
+	}
+	f = fopen(output, "ae");
+	if (f == NULL)
+		err_sys(e, 0, "%s", output);
+	return f;
 }
 
 static int close_output(FILE *out, int rc, struct err *e)
@@ -139,7 +177,7 @@ static int close_output(FILE *out, int rc, struct err *e)
 static int profile_here(char **disks, int n, struct err *e)
 {
 	static struct profile p = {.proc = "/proc", .sys = "/sys"};
-	const struct measure m = {interval, run_for, changed};
+	struct measure m = {interval, run_for, changed, true};
 	FILE *out;
 	int rc = 0;
 
@@ -152,7 +190,7 @@ static int profile_here(char **disks, int n, struct err *e)
 		rc = profile_find(&p, e);
 	if (rc < 0)
 		return rc;
-	out = open_output(e);
+	out = open_output(&m.header, e);
 	if (out == NULL)
 		return -e->code;
 	return close_output(out, measure_here(&p, &m, out, e), e);
@@ -160,14 +198,14 @@ static int profile_here(char **disks, int n, struct err *e)
 
 static int run_profile(char **disks, int n, struct err *e)
 {
-	const struct measure m = {interval, run_for, false};
+	struct measure m = {interval, run_for, false, true};
 	FILE *out;
 
 	if (cache == NULL)
 		return profile_here(disks, n, e);
 	if (n > 0 || changed)
 		opt_misuse("--cache measures what agents send, no disks here");
-	out = open_output(e);
+	out = open_output(&m.header, e);
 	if (out == NULL)
 		return -e->code;
 	return close_output(out, measure_cache(cache, &m, out, e), e);
@@ -175,14 +213,15 @@ static int run_profile(char **disks, int n, struct err *e)
 
 static int run_history(int n, struct err *e)
 {
+	bool is_new;
 	FILE *out;
 
 	if (n > 0)
 		opt_misuse("history takes no operands");
-	out = open_output(e);
+	out = open_output(&is_new, e);
 	if (out == NULL)
 		return -e->code;
-	return close_output(out, measure_history(state, out, e), e);
+	return close_output(out, measure_history(state, is_new, out, e), e);
 }
 
 /* ---- report ---- */

@@ -159,12 +159,38 @@ int durable_folder(const char *path, const char **ret_name, struct err *e)
 	return fd;
 }
 
+/* What must not give way to a file: a device, a pipe, /dev/stdout. */
+static bool is_channel(const char *path)
+{
+	struct stat st;
+
+	if (lstat(path, &st) == 0 && S_ISLNK(st.st_mode) &&
+	    (strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0))
+		return true;
+	return stat(path, &st) == 0 && !S_ISREG(st.st_mode) &&
+	       !S_ISDIR(st.st_mode);
+}
+
+static int write_to(const char *path, const void *buf, size_t n, struct err *e)
+{
+	int rc = 0, fd = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+
+	if (fd < 0 || io_write_full(fd, buf, n) < 0)
+		rc = err_sys(e, 0, "%s", path);
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
 int durable_write_path(const char *path, const void *buf, size_t n, mode_t mode,
 		       enum durable_mode how, struct err *e)
 {
 	const char *name;
-	int rc, fd = durable_folder(path, &name, e);
+	int rc, fd;
 
+	if (how == DURABLE_REPLACE && is_channel(path))
+		return write_to(path, buf, n, e);
+	fd = durable_folder(path, &name, e);
 	if (fd < 0)
 		return fd;
 	rc = durable_write(fd, name, buf, n, mode, how, e);

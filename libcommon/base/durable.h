@@ -52,7 +52,10 @@ int durable_write(int dirfd, const char *name, const void *buf, size_t n,
  */
 int durable_folder(const char *path, const char **ret_name, struct err *e);
 
-/* durable_write() by path. */
+/*
+ * durable_write() by path. What is to be replaced and is a device or a pipe, or
+ * a link below /dev or /proc (/dev/stdout), is written to instead.
+ */
 int durable_write_path(const char *path, const void *buf, size_t n, mode_t mode,
 		       enum durable_mode how, struct err *e);
 

@@ -21,6 +21,7 @@ struct tally {
 	/* The newest points that are at least crash-consistent, and that are
 	 * app-consistent, seconds since 1970; 0: none yet. */
 	int64_t crash_point, app_point;
+	uint64_t size; /* of the disk, bytes; 0: not known yet */
 };
 
 /* Adds a segment that is durable. `dirfd`: the folder of the disk. */

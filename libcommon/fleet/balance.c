@@ -7,7 +7,6 @@
 #include "fleet/sizes.h"
 
 #define LEVEL_STEP 1.02 /* between two tried levels of load */
-#define MORE_MAX 64	/* servers of the largest size that are tried */
 #define MANY 10000u	/* machines, where no limit is published */
 
 struct planner {
@@ -445,7 +444,7 @@ int balance_wanted_of(const struct server_size table[SIZES],
 			return rc < 0 ? rc : 0;
 	}
 	*size = SIZES - 1;
-	for (*n = 2; *n <= MORE_MAX; (*n)++) {
+	for (*n = 2; *n <= BALANCE_MORE_MAX; (*n)++) {
 		rc = helps(f, o, &table[*size], *n, e);
 		if (rc != 0)
 			return rc < 0 ? rc : 0;

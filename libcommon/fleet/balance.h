@@ -48,6 +48,8 @@ int balance_plan(struct balance *ret, const struct fleet *f,
 		 const struct balance_opts *o, struct err *e);
 void balance_free(struct balance *b);
 
+#define BALANCE_MORE_MAX 64 /* servers of the largest size that are tried */
+
 /*
  * The smallest published size of process server of which one more (or else how
  * many of the largest) would make a plan possible; *n 0: none would.

@@ -1,16 +1,22 @@
 #include "config.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/units.h"
 #include "fleet/churn.h"
 
 #define DISKS_MAX 20000
 #define LINE_SIZE 4096
+#define BOM "\xEF\xBB\xBF" /* of UTF-8, as spreadsheets put it first */
 #define COLUMNS_MAX 64
 #define SECONDS_MAX 86400 /* of one row */
+#define HOUR_S 3600
+#define OVERLAP_S 300 /* in an hour: clocks are set, rows are rounded */
+#define SIZE_MAX_DISK (1ULL << 48) /* the sum of 20,000 is one of 63 bits */
 
 enum column {
 	C_TIME,
@@ -40,6 +46,7 @@ const char *churn_by_name(enum churn_by by)
 struct table {
 	const char *name;
 	unsigned line;
+	int n;		 /* fields of the first line */
 	int at[COLUMNS]; /* field of each column, -1: none */
 	size_t machine;	 /* of the last row: rows stand together */
 	size_t ndisks;
@@ -52,27 +59,95 @@ static int wrong(const struct table *t, const char *what, const char *value)
 		       what, value);
 }
 
-static int read_header(struct table *t, char *line)
+/* A field in quotes, from behind the first; *rest as for next_field(). */
+static bool unquote(char *from, char **rest)
 {
-	char *field, *rest = line;
+	char *to = from;
 
+	for (; *from != '\0'; *to++ = *from++) {
+		if (*from != '"')
+			continue;
+		if (*++from == '"')
+			continue; /* two of them are one */
+		*to = '\0';
+		*rest = *from == ',' ? from + 1 : NULL;
+		return *from == ',' || *from == '\0';
+	}
+	return false; /* it does not end */
+}
+
+/* One field, *rest is moved behind it, NULL after the last. */
+static bool next_field(char **rest, char **ret)
+{
+	*ret = *rest;
+	if (**rest != '"') {
+		(void)strsep(rest, ",");
+		return true;
+	}
+	++*ret;
+	return unquote(*ret, rest);
+}
+
+/* All fields of a line: how many, -PS_DATA. */
+static int split(const struct table *t, char *line, char *f[COLUMNS_MAX])
+{
+	char *rest = line;
+	int n = 0;
+
+	while (rest != NULL) {
+		if (n == COLUMNS_MAX)
+			return wrong(t, "too many columns, the last", rest);
+		if (!next_field(&rest, &f[n++]))
+			return wrong(t, "quotes that do not end a column",
+				     f[n - 1]);
+	}
+	return n;
+}
+
+static int find_columns(struct table *t, char **f, int n)
+{
 	for (int c = 0; c < COLUMNS; c++)
 		t->at[c] = -1;
-	for (int i = 0; (field = strsep(&rest, ",")) != NULL; i++) {
+	for (int i = 0; i < n; i++) {
 		for (int c = 0; c < COLUMNS; c++) {
-			if (strcmp(field, names[c]) == 0)
-				t->at[c] = i;
+			if (strcmp(f[i], names[c]) != 0)
+				continue;
+			if (t->at[c] >= 0)
+				return wrong(t, "two columns have one name",
+					     names[c]);
+			t->at[c] = i;
 		}
 	}
+	return 0;
+}
+
+static int missing(const struct table *t, enum column c, char **f, int n)
+{
+	int rc = wrong(t, "the first line has to name a column", names[c]);
+
+	if (n == 1 && strpbrk(f[0], ";\t") != NULL)
+		err_hint(t->e, "columns are divided by commas");
+	return rc;
+}
+
+static int read_header(struct table *t, char *line)
+{
+	char *f[COLUMNS_MAX];
+	int rc;
+
+	if (strncmp(line, BOM, sizeof(BOM) - 1) == 0)
+		line += sizeof(BOM) - 1;
+	t->n = split(t, line, f);
+	rc = t->n < 0 ? t->n : find_columns(t, f, t->n);
+	if (rc < 0)
+		return rc;
 	for (int c = 0; c <= C_DISK; c++) {
 		if (t->at[c] < 0)
-			return wrong(t, "the first line has to name a column",
-				     names[c]);
+			return missing(t, c, f, t->n);
 	}
-	if (t->at[C_BYTES] < 0 && t->at[C_CHANGED] < 0)
-		return wrong(t, "the first line has to name a column",
-			     names[C_BYTES]);
-	return 0;
+	return t->at[C_BYTES] < 0 && t->at[C_CHANGED] < 0
+		   ? missing(t, C_BYTES, f, t->n)
+		   : 0;
 }
 
 static int find_machine(struct churn *c, struct table *t, const char *name,
@@ -135,6 +210,7 @@ struct row {
 	uint64_t seconds, written, writes, size;
 	uint64_t bytes; /* that count */
 	enum churn_by by;
+	bool counted; /* the writes */
 };
 
 /* The text of a field; NULL: it is empty, or there is no such column. */
@@ -149,10 +225,15 @@ static int number(const struct table *t, char **f, enum column c, uint64_t max,
 		  uint64_t *ret)
 {
 	const char *text = field_of(t, f, c);
+	char what[64];
 
 	if (text == NULL)
 		return 0; /* keeps what it was */
-	return parse_u64(text, max, ret) ? 0 : wrong(t, names[c], text);
+	if (parse_u64(text, max, ret))
+		return 0;
+	snprintf(what, sizeof(what),
+		 "%s is no whole number of at most %" PRIu64, names[c], max);
+	return wrong(t, what, text);
 }
 
 /* The minutes that a row covers get equal parts of it. */
@@ -171,6 +252,39 @@ static int spread_row(struct machine_churn *m, const struct row *r,
 					(double)r->writes / (double)minutes, e);
 	}
 	return rc;
+}
+
+/* The hours that a row covers get the parts of it that lie in them. */
+static int spread_hours(struct disk_churn *d, const struct row *r,
+			struct err *e)
+{
+	int64_t to = r->time / NS_PER_S, from = to - (int64_t)r->seconds;
+	int64_t begin = from * NS_PER_S, at, next;
+	int rc = 0;
+
+	d->from = d->to == 0 || begin < d->from ? begin : d->from;
+	d->to = r->time > d->to ? r->time : d->to;
+	for (at = from; rc == 0 && at < to; at = next) {
+		next = (at / HOUR_S + 1) * HOUR_S;
+		next = next < to ? next : to;
+		rc = series_add(&d->hours, at / HOUR_S,
+				(double)r->bytes * (double)(next - at) /
+				    (double)r->seconds,
+				e);
+		if (rc == 0)
+			rc = series_add(&d->seconds, at / HOUR_S,
+					(double)(next - at), e);
+	}
+	return rc;
+}
+
+bool churn_overlaps(const struct disk_churn *d)
+{
+	for (size_t i = 0; i < d->seconds.n; i++) {
+		if ((double)d->seconds.v[i] > HOUR_S + OVERLAP_S)
+			return true;
+	}
+	return false;
 }
 
 /* Which bytes count, and how they were measured. */
@@ -195,30 +309,38 @@ static int choose_bytes(const struct table *t, char **f, struct row *r)
 static int add_row(struct machine_churn *m, struct disk_churn *d,
 		   const struct row *r, struct err *e)
 {
+	uint32_t minutes = (uint32_t)((r->seconds + 59) / 60);
 	int rc;
 
 	if (r->size > 0)
 		d->size = r->size;
-	spread_add(&d->rate, (double)r->bytes / (double)r->seconds);
-	spread_add(&d->writes, (double)r->writes / (double)r->seconds);
-	d->written += (double)r->written;
-	d->nwrites += r->written > 0 ? (double)r->writes : 0;
+	/* A long row stands for as many minutes. */
+	spread_add(&d->rate, (double)r->bytes / (double)r->seconds, minutes);
+	spread_add(&d->writes, (double)r->writes / (double)r->seconds, minutes);
+	if (r->counted && r->written > 0) {
+		d->written += (double)r->written;
+		d->nwrites += (double)r->writes;
+	}
+	m->guessed += !r->counted;
 	m->rows[r->by]++;
-	rc = series_add(&d->hours, (r->time / NS_PER_S - 1) / 3600,
-			(double)r->bytes, e);
+	rc = spread_hours(d, r, e);
 	return rc == 0 ? spread_row(m, r, e) : rc;
 }
 
 static int read_row(struct churn *c, struct table *t, char *line)
 {
-	char *f[COLUMNS_MAX + 1] = {0}, *rest = line;
+	char *f[COLUMNS_MAX];
 	struct row r = {.seconds = 60};
 	struct machine_churn *m = NULL;
 	struct disk_churn *d = NULL;
-	int n = 0, rc = 0;
+	int n = split(t, line, f), rc = 0;
 
-	while (n < COLUMNS_MAX && (f[n] = strsep(&rest, ",")) != NULL)
-		n++;
+	if (n < 0)
+		return n;
+	/* Such as "1,5" in a column: all behind it would be another. */
+	if (n > t->n)
+		return wrong(t, "more columns than the first line, the last",
+			     f[n - 1]);
 	for (int i = 0; i < COLUMNS; i++) {
 		if (t->at[i] >= n)
 			return wrong(t, "this row has no column", names[i]);
@@ -231,9 +353,12 @@ static int read_row(struct churn *c, struct table *t, char *line)
 	if (rc == 0)
 		rc = number(t, f, C_WRITES, 1ULL << 40, &r.writes);
 	if (rc == 0)
-		rc = number(t, f, C_SIZE, 1ULL << 60, &r.size);
+		rc = number(t, f, C_SIZE, SIZE_MAX_DISK, &r.size);
 	if (rc == 0)
 		rc = choose_bytes(t, f, &r);
+	r.counted = field_of(t, f, C_WRITES) != NULL;
+	if (!r.counted)
+		r.writes = DIV_ROUND_UP(r.bytes, CHURN_WRITE);
 	if (rc == 0 && r.seconds == 0)
 		rc = wrong(t, names[C_SECONDS], "0");
 	if (rc == 0)
@@ -297,8 +422,10 @@ int churn_total(struct churn *c, struct err *e)
 void churn_free(struct churn *c)
 {
 	for (size_t i = 0; i < c->nmachines; i++) {
-		for (size_t k = 0; k < c->machines[i].ndisks; k++)
+		for (size_t k = 0; k < c->machines[i].ndisks; k++) {
 			series_free(&c->machines[i].disks[k].hours);
+			series_free(&c->machines[i].disks[k].seconds);
+		}
 		free(c->machines[i].disks);
 		series_free(&c->machines[i].bytes);
 		series_free(&c->machines[i].writes);

@@ -5,6 +5,7 @@
 #ifndef PS_FLEET_CHURN_H
 #define PS_FLEET_CHURN_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "base/name.h"
@@ -25,14 +26,19 @@ enum churn_by {
 /* "writes", "trace", "agents", "changed" */
 const char *churn_by_name(enum churn_by by);
 
+/* What a write is taken for where nobody counted them, as tables do. */
+#define CHURN_WRITE 8192
+
 struct disk_churn {
 	char name[NAME_SIZE];
-	uint64_t size;	      /* bytes, the last that was said; 0: unknown */
-	struct spread rate;   /* bytes a second */
-	struct spread writes; /* a second */
-	struct series hours;  /* bytes, by the hour instead of the minute */
-	double written;	      /* bytes of the writes that were counted */
-	double nwrites;	      /* those writes */
+	uint64_t size;	       /* bytes, the last that was said; 0: unknown */
+	struct spread rate;    /* bytes a second */
+	struct spread writes;  /* a second */
+	struct series hours;   /* bytes, by the hour instead of the minute */
+	struct series seconds; /* of each hour that rows cover */
+	int64_t from, to;      /* ns since 1970: first and last of them */
+	double written;	       /* bytes of the writes that were counted */
+	double nwrites;	       /* those writes */
 };
 
 struct machine_churn {
@@ -42,6 +48,7 @@ struct machine_churn {
 	struct series bytes;  /* in each minute, all disks */
 	struct series writes; /* their number */
 	uint64_t rows[CHURN_BYS];
+	uint64_t guessed; /* rows without a number of writes */
 };
 
 struct churn {
@@ -52,12 +59,16 @@ struct churn {
 };
 
 /*
- * Adds all rows of a stream. -PS_DATA with name and line for a row that makes
- * no sense, more than 20,000 disks, or times more than a year apart.
+ * Adds all rows of a stream: RFC 4180, with or without a byte order mark.
+ * -PS_DATA with name and line for a row that makes no sense, more than 20,000
+ * disks, or times more than a year apart.
  */
 int churn_read(struct churn *c, FILE *in, const char *name, struct err *e);
 /* After the last file: what concerns all machines. */
 int churn_total(struct churn *c, struct err *e);
 void churn_free(struct churn *c);
+
+/* Rows of this disk overlap: the same samples twice, or a clock that jumps. */
+bool churn_overlaps(const struct disk_churn *d);
 
 #endif

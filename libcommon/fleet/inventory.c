@@ -11,6 +11,7 @@
 
 #define MACHINES_MAX 1000000
 #define SERVERS_MAX 10000
+#define CHURN_MAX (INT64_MAX / MACHINES_MAX) /* sums have 63 bits */
 
 static const char *const states[] = {"healthy", "warning", "critical",
 				     "silent"};
@@ -19,6 +20,20 @@ const char *server_state_name(enum server_state s)
 {
 	return states[s];
 }
+
+/*
+ * libyaml looks back at each open bracket for each new one: some kilobytes of
+ * them take it hours. An inventory needs four; comments may have some, too.
+ */
+#define OPEN_MAX 2000
+#define INPUT_MAX ((size_t)1 << 30)
+
+/* Where the bytes come from. */
+struct source {
+	FILE *in;
+	size_t bytes;
+	int open; /* brackets and braces, wherever they stand */
+};
 
 /* What is being read. */
 struct reader {
@@ -137,6 +152,34 @@ static int fit(struct reader *r, const yaml_node_t *at, struct server *s)
 	return 0;
 }
 
+/*
+ * The words of a pair of a mapping; -PS_DATA when they are none, or the key
+ * stands above already. Unknown keys end the reading, so pairs are few.
+ */
+static int words_of(struct reader *r, const yaml_node_t *map,
+		    const yaml_node_pair_t *p, const char **key,
+		    const char **value)
+{
+	const yaml_node_pair_t *q;
+	char what[96];
+
+	*key = text_of(node(r, p->key));
+	*value = text_of(node(r, p->value));
+	if (*key == NULL || *value == NULL)
+		return wrong(r, node(r, p->value),
+			     "neither a word nor a figure");
+	for (q = map->data.mapping.pairs.start; q < p; q++) {
+		const char *other = text_of(node(r, q->key));
+
+		if (other == NULL || strcmp(other, *key) != 0)
+			continue;
+		snprintf(what, sizeof(what), "'%.40s' stands there twice",
+			 *key);
+		return wrong(r, node(r, p->key), what);
+	}
+	return 0;
+}
+
 static int read_server(struct reader *r, yaml_node_t *n, struct server *s)
 {
 	char what[160];
@@ -146,12 +189,12 @@ static int read_server(struct reader *r, yaml_node_t *n, struct server *s)
 	for (yaml_node_pair_t *p = n->data.mapping.pairs.start;
 	     p < n->data.mapping.pairs.top; p++) {
 		yaml_node_t *value = node(r, p->value);
-		const char *key = text_of(node(r, p->key));
-		const char *text = text_of(value);
+		const char *key, *text;
 		bool known = false;
+		int rc = words_of(r, n, p, &key, &text);
 
-		if (key == NULL || text == NULL)
-			return wrong(r, value, "neither a word nor a figure");
+		if (rc < 0)
+			return rc;
 		if (server_value(s, key, text, &known))
 			continue;
 		snprintf(what, sizeof(what),
@@ -198,14 +241,14 @@ static bool machine_value(const struct fleet *f, struct machine *m,
 	if (strcmp(key, "name") == 0)
 		return name_of(value, m->name);
 	if (strcmp(key, "churn") == 0)
-		return parse_size(value, &m->churn) &&
-		       m->churn <= INT64_MAX / MACHINES_MAX;
+		return parse_size(value, &m->churn) && m->churn <= CHURN_MAX;
 	if (strcmp(key, "pinned") == 0)
 		return bool_of(value, &m->pinned);
 	*known = strcmp(key, "server") == 0;
 	if (!*known)
 		return false;
-	if (value[0] == '\0' || strcmp(value, "null") == 0)
+	if (value[0] == '\0' || strcmp(value, "null") == 0 ||
+	    strcmp(value, "~") == 0)
 		return true;
 	if (*last == NO_SERVER || strcmp(f->servers[*last].name, value) != 0)
 		*last = find_server(f, value);
@@ -224,12 +267,12 @@ static int read_machine(struct reader *r, const struct fleet *f, yaml_node_t *n,
 	for (yaml_node_pair_t *p = n->data.mapping.pairs.start;
 	     p < n->data.mapping.pairs.top; p++) {
 		yaml_node_t *value = node(r, p->value);
-		const char *key = text_of(node(r, p->key));
-		const char *text = text_of(value);
+		const char *key, *text;
 		bool known = false;
+		int rc = words_of(r, n, p, &key, &text);
 
-		if (key == NULL || text == NULL)
-			return wrong(r, value, "neither a word nor a figure");
+		if (rc < 0)
+			return rc;
 		if (machine_value(f, m, key, text, last, &known))
 			continue;
 		snprintf(what, sizeof(what),
@@ -301,18 +344,24 @@ static int find_lists(struct reader *r, yaml_node_t *root,
 	for (yaml_node_pair_t *p = root->data.mapping.pairs.start;
 	     p < root->data.mapping.pairs.top; p++) {
 		const char *key = text_of(node(r, p->key));
+		yaml_node_t **list = NULL;
 		bool known = false;
 
 		for (size_t i = 0; i < 2 && key != NULL; i++)
 			known = known || strcmp(key, passed[i]) == 0;
 		if (key != NULL && strcmp(key, "servers") == 0)
-			*servers = node(r, p->value);
+			list = servers;
 		else if (key != NULL && strcmp(key, "machines") == 0)
-			*machines = node(r, p->value);
+			list = machines;
 		else if (!known)
 			return wrong(r, node(r, p->key),
 				     "an inventory has 'servers' and "
 				     "'machines', nothing else");
+		if (list != NULL && *list != NULL)
+			return wrong(r, node(r, p->key),
+				     "this list stands there twice");
+		if (list != NULL)
+			*list = node(r, p->value);
 	}
 	if (*servers == NULL)
 		return wrong(r, root, "there are no 'servers'");
@@ -345,26 +394,70 @@ static int read_lists(struct reader *r, struct fleet *f)
 	return rc == 0 ? check_names(r, f) : rc;
 }
 
+static int read_some(void *ctx, unsigned char *buf, size_t size, size_t *got)
+{
+	struct source *s = ctx;
+
+	*got = fread(buf, 1, size, s->in);
+	s->bytes += *got;
+	for (size_t i = 0; i < *got; i++)
+		s->open += (buf[i] == '[' || buf[i] == '{') -
+			   ((buf[i] == ']' || buf[i] == '}') && s->open > 0);
+	return ferror(s->in) == 0 && s->open <= OPEN_MAX &&
+	       s->bytes <= INPUT_MAX;
+}
+
+static int not_yaml(const yaml_parser_t *p, const struct source *s,
+		    const char *name, struct err *e)
+{
+	if (ferror(s->in))
+		return err_sys(e, PS_IOERR, "%s", name);
+	if (s->open > OPEN_MAX)
+		return err_set(e, PS_DATA, "%s: more than %d open brackets",
+			       name, OPEN_MAX);
+	if (s->bytes > INPUT_MAX)
+		return err_set(e, PS_DATA, "%s: is larger than 1 GiB", name);
+	return err_set(e, PS_DATA, "%s:%zu: %s", name, p->problem_mark.line + 1,
+		       p->problem != NULL ? p->problem : "not YAML");
+}
+
+/* One inventory at a time: a second document would be passed over. */
+static int check_end(yaml_parser_t *p, const struct source *s, const char *name,
+		     struct err *e)
+{
+	yaml_document_t more;
+	const yaml_node_t *root;
+	int rc = 0;
+
+	if (!yaml_parser_load(p, &more))
+		return not_yaml(p, s, name, e);
+	root = yaml_document_get_root_node(&more);
+	if (root != NULL)
+		rc = err_set(e, PS_DATA, "%s:%zu: a second inventory", name,
+			     root->start_mark.line + 1);
+	yaml_document_delete(&more);
+	return rc;
+}
+
 int fleet_read(struct fleet *ret, FILE *in, const char *name, struct err *e)
 {
 	struct reader r = {.name = name, .e = e};
+	struct source s = {.in = in};
 	struct fleet f = {0};
 	yaml_parser_t p;
 	int rc;
 
 	if (!yaml_parser_initialize(&p))
 		return err_sys(e, PS_TEMPFAIL, "%s", name);
-	yaml_parser_set_input_file(&p, in);
+	yaml_parser_set_input(&p, read_some, &s);
 	if (!yaml_parser_load(&p, &r.doc)) {
-		rc = ferror(in)
-			 ? err_sys(e, PS_IOERR, "%s", name)
-			 : err_set(e, PS_DATA, "%s:%zu: %s", name,
-				   p.problem_mark.line + 1,
-				   p.problem != NULL ? p.problem : "not YAML");
+		rc = not_yaml(&p, &s, name, e);
 		yaml_parser_delete(&p);
 		return rc;
 	}
 	rc = read_lists(&r, &f);
+	if (rc == 0)
+		rc = check_end(&p, &s, name, e);
 	yaml_document_delete(&r.doc);
 	yaml_parser_delete(&p);
 	if (rc < 0) {

@@ -13,11 +13,20 @@
 #define SECTOR 512 /* of /proc/diskstats and /sys/block/X/size */
 #define PATH_SIZE 256
 
+static const char header[] = "time,machine,disk,size,seconds,write_bytes,"
+			     "writes,changed_bytes,by\n";
+
 void profile_header(FILE *out)
 {
-	fputs("time,machine,disk,size,seconds,write_bytes,writes,"
-	      "changed_bytes,by\n",
-	      out);
+	fputs(header, out);
+}
+
+bool profile_is_header(FILE *in)
+{
+	char line[sizeof(header)];
+
+	return fgets(line, sizeof(line), in) != NULL &&
+	       strcmp(line, header) == 0;
 }
 
 static int add(struct profile *p, const char *name, struct err *e)

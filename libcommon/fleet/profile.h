@@ -35,6 +35,8 @@ struct profile {
 
 /* The line that names the columns. */
 void profile_header(FILE *out);
+/* Reads a line: is it that one? */
+bool profile_is_header(FILE *in);
 
 /*
  * Whole disks of this machine, but loop devices, memory and those that are

@@ -131,13 +131,13 @@ double series_most(const struct series *s, size_t minutes)
 	return most;
 }
 
-void spread_add(struct spread *s, double value)
+void spread_add(struct spread *s, double value, uint32_t times)
 {
 	double b = value < 1 ? 0 : 1 + floor(log(value) / log(SPREAD_STEP));
 
-	s->n[b < SPREAD_BUCKETS ? (size_t)b : SPREAD_BUCKETS - 1]++;
-	s->count++;
-	s->sum += value;
+	s->n[b < SPREAD_BUCKETS ? (size_t)b : SPREAD_BUCKETS - 1] += times;
+	s->count += times;
+	s->sum += value * times;
 }
 
 double spread_percentile(const struct spread *s, double percent)

@@ -49,7 +49,8 @@ struct spread {
 	double sum;
 };
 
-void spread_add(struct spread *s, double value);
+/* `times`: how often it came. */
+void spread_add(struct spread *s, double value, uint32_t times);
 double spread_percentile(const struct spread *s, double percent);
 
 #endif

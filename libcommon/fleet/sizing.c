@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #define KIB 1024.0
 #define TIB (1024 * (double)GIB)
 #define DAY_MIN 1440
+#define DAY_S 86400.0
 
 #define THROTTLE_FREE 0.2 /* sources are throttled below this part of free */
 #define ACHIEVED 0.999	  /* rates are found so exactly */
@@ -43,12 +45,26 @@ static void find_class(struct disk_sizing *d, const struct tables *t)
 
 		d->limit = t->disks[class_row(t, i, d->write_size)];
 		if (t->by_write)
-			d->limit.day *= d->write_size / TABLES_WRITE;
+			d->limit.day *= d->write_size / CHURN_WRITE;
 		if (takes(&d->limit, d))
 			d->class = name;
 		while (i < t->ndisks && strcmp(t->disks[i].name, name) == 0)
 			i++;
 	}
+}
+
+/*
+ * The most bytes of 24 hours in a row. What was measured for less than that
+ * goes on like it was.
+ */
+static double most_in_a_day(const struct disk_churn *c)
+{
+	double measured = (double)(c->to - c->from) / 1e9, sum;
+
+	if (measured >= DAY_S)
+		return series_most(&c->hours, 24);
+	(void)series_count(&c->hours, &sum);
+	return sum * DAY_S / measured;
 }
 
 static void size_disk(struct disk_sizing *d, const struct disk_churn *c,
@@ -58,9 +74,9 @@ static void size_disk(struct disk_sizing *d, const struct disk_churn *c,
 
 	d->rate = spread_percentile(&c->rate, o->percentile) * more;
 	d->writes = spread_percentile(&c->writes, o->percentile) * more;
-	d->day = series_most(&c->hours, 24) * more;
+	d->day = most_in_a_day(c) * more;
 	/* When nobody counted, the size that the tables assume. */
-	d->write_size = c->nwrites > 0 ? c->written / c->nwrites : TABLES_WRITE;
+	d->write_size = c->nwrites > 0 ? c->written / c->nwrites : CHURN_WRITE;
 	find_class(d, o->tables);
 }
 
@@ -71,9 +87,9 @@ static bool judge_disk(char why[WHY_SIZE], const struct disk_sizing *d,
 	const struct disk_limit *l = &d->limit;
 
 	if (t->disk_size > 0 && c->size > t->disk_size)
-		snprintf(why, WHY_SIZE, "disk %s: %.1f TiB, %.0f at most",
-			 c->name, (double)c->size / TIB,
-			 (double)t->disk_size / TIB);
+		snprintf(why, WHY_SIZE, "disk %s: %.0f GiB, %.0f at most",
+			 c->name, (double)c->size / (double)GIB,
+			 (double)t->disk_size / (double)GIB);
 	else if (d->class != NULL)
 		return false;
 	else if (d->writes > l->writes)
@@ -148,6 +164,7 @@ static int size_machine(struct machine_sizing *m, const struct machine_churn *c,
 	for (size_t i = 0; i < c->ndisks; i++) {
 		size_disk(&m->disks[i], &c->disks[i], o);
 		m->size += c->disks[i].size;
+		m->unsized += c->disks[i].size == 0;
 	}
 	judge(m, c, o->tables);
 	return 0;
@@ -268,7 +285,8 @@ static int size_servers(struct sizing *s, const struct churn *c,
 	if (f.machines == NULL)
 		return err_sys(e, PS_TEMPFAIL, "sizing");
 	for (size_t i = 0; i < c->nmachines; i++) {
-		f.machines[i].churn = (uint64_t)s->machines[i].day;
+		/* Above all limits is all the same. */
+		f.machines[i].churn = (uint64_t)fmin(s->machines[i].day, 1e18);
 		f.machines[i].server = NO_SERVER;
 	}
 	f.nmachines = c->nmachines;
@@ -281,7 +299,25 @@ static int size_servers(struct sizing *s, const struct churn *c,
 
 static unsigned at_least_one(double n)
 {
-	return n <= 1 ? 1 : (unsigned)ceil(n);
+	return n <= 1 ? 1 : n >= UINT_MAX ? UINT_MAX : (unsigned)ceil(n);
+}
+
+static void size_config(struct sizing *s, const struct churn *c,
+			const struct sizing_opts *o)
+{
+	const struct server_size *table = o->tables->config;
+	double day = 0;
+
+	s->config = -1;
+	for (size_t i = 0; i < c->nmachines; i++)
+		day += s->machines[i].day;
+	for (int i = SIZES; table != NULL && i-- > 0;) {
+		if (c->nmachines <= table[i].machines &&
+		    day <= (double)table[i].churn * (1 - o->headroom))
+			s->config = i;
+	}
+	s->configs = at_least_one((double)c->nmachines /
+				  o->tables->config_alone.machines);
 }
 
 /* Of all disks, bytes. */
@@ -295,7 +331,7 @@ static double mean_write(const struct churn *c)
 			writes += c->machines[i].disks[k].nwrites;
 		}
 	}
-	return writes > 0 ? bytes / writes : TABLES_WRITE;
+	return writes > 0 ? bytes / writes : CHURN_WRITE;
 }
 
 static void size_rooms(struct sizing *s, const struct churn *c,
@@ -312,7 +348,7 @@ static void size_rooms(struct sizing *s, const struct churn *c,
 	s->vault = ((double)s->size + s->retention) * o->ratio;
 	s->accounts = at_least_one(s->writes * t->requests_per_write /
 				   t->account_requests);
-	by_bytes = s->day / (t->retention_day * mean_write(c) / TABLES_WRITE);
+	by_bytes = s->day / (t->retention_day * mean_write(c) / CHURN_WRITE);
 	s->retention_disks = at_least_one(disks > by_bytes ? disks : by_bytes);
 }
 
@@ -332,6 +368,10 @@ int sizing_make(struct sizing *ret, const struct churn *c,
 	for (size_t i = 0; rc == 0 && i < c->nmachines; i++) {
 		rc = size_machine(&s.machines[i], &c->machines[i], o, e);
 		s.size += s.machines[i].size;
+		s.unsized += s.machines[i].unsized;
+		s.guessed += c->machines[i].guessed > 0;
+		for (size_t k = 0; k < c->machines[i].ndisks; k++)
+			s.overlap += churn_overlaps(&c->machines[i].disks[k]);
 		s.fit += s.machines[i].why[0] == '\0';
 		for (int k = 0; k < CHURN_BYS; k++)
 			s.by[k] += c->machines[i].rows[k] > 0;
@@ -347,6 +387,7 @@ int sizing_make(struct sizing *ret, const struct churn *c,
 	if (rc == 0)
 		rc = size_servers(&s, c, o, e);
 	size_rooms(&s, c, o);
+	size_config(&s, c, o);
 	if (rc < 0) {
 		sizing_free(&s, c);
 		return rc;

@@ -38,6 +38,7 @@ struct machine_sizing {
 	double writes;	   /* a second, at the percentile, with growth */
 	double day;	   /* most bytes in 24 hours in a row, with growth */
 	uint64_t size;	   /* of its disks as far as known */
+	size_t unsized;	   /* disks whose size is not known */
 	struct disk_sizing *disks;
 	char why[WHY_SIZE]; /* the limit that it breaks; empty: fits */
 };
@@ -49,17 +50,25 @@ struct sizing {
 	double mean, rate, peak, day; /* of all, with growth */
 	double writes; /* a second of all, at the percentile, with growth */
 	uint64_t size;
+	size_t unsized; /* disks whose size is not known */
+	size_t guessed; /* machines with writes that nobody counted */
+	size_t overlap; /* disks with rows that overlap */
 	/* Bits a second so that the RPO holds all the time, 90 % of it. */
 	double need_all, need_90;
 	/* Seconds of RPO with opts.bandwidth: all the time, 95, 90 %; < 0:
 	 * what is pending grows without end. */
 	double rpo_all, rpo_95, rpo_90;
-	double initial_bits;	/* bits a second for opts.initial */
-	double initial_seconds; /* with opts.bandwidth; < 0: never */
-	double cache;		/* bytes of disk for opts.outage */
-	double vault;		/* bytes for opts.retention */
-	double retention;	/* bytes of a retention volume */
-	unsigned servers[SIZES];
+	double initial_bits;	 /* bits a second for opts.initial */
+	double initial_seconds;	 /* with opts.bandwidth; < 0: never */
+	double cache;		 /* bytes of disk for opts.outage */
+	double vault;		 /* bytes for opts.retention */
+	double retention;	 /* bytes of a retention volume */
+	unsigned servers[SIZES]; /* all 0: none is large enough, or too many */
+	/* A configuration server that is the process server, too: its place in
+	 * tables->config, -1: none is enough; else so many that only configure.
+	 */
+	int config;
+	unsigned configs;
 	unsigned accounts;	  /* storage accounts, by requests */
 	unsigned retention_disks; /* of a retention volume */
 	unsigned by[CHURN_BYS];	  /* machines that were measured so */

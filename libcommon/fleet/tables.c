@@ -38,12 +38,6 @@ static const struct server_size process_2015[SIZES] = {
     {8, 6 * GIB, 600 * GIB, 600 * GIB, 0, 15 << 20, 60 * MBIT, 42 * MBIT},
     {12, 8 * GIB, 600 * GIB, 1024 * GIB, 0, 20 << 20, 100 * MBIT, 70 * MBIT}};
 
-/* Each of these up to 100 sources with 3 or 4 volumes; disks of 1023 GB. */
-static const struct server_size config_2015[SIZES] = {
-    {4, 7 * GIB, 0, 0, 100, 0, 0, 0},
-    {4, 7 * GIB, 0, 0, 100, 0, 0, 0},
-    {4, 7 * GIB, 0, 0, 100, 0, 0, 0}};
-
 /* 500 a second of the target's disk, two for each write of the source. */
 static const struct disk_limit disks_2015[] = {
     {"standard", 0, 0, 144 * GB, 250}};
@@ -53,6 +47,7 @@ const struct tables tables[TABLES] = {
      .sources = sources_2019,
      .process = sizes_process,
      .config = sizes_config,
+     .config_alone = {8, 16 * GIB, 600 * GIB, 0, 550, 0, 0, 0},
      .disks = disks_2019,
      .ndisks = sizeof(disks_2019) / sizeof(disks_2019[0]),
      .machine_disks = 31,
@@ -66,11 +61,12 @@ const struct tables tables[TABLES] = {
     {.name = "2015",
      .sources = sources_2015,
      .process = process_2015,
-     .config = config_2015,
+     /* Standard A3, up to 100 sources with 3 or 4 volumes */
+     .config_alone = {4, 7 * GIB, 0, 0, 100, 0, 0, 0},
      .disks = disks_2015,
      .ndisks = sizeof(disks_2015) / sizeof(disks_2015[0]),
      .by_write = true,
-     .disk_size = 1024 * GIB,
+     .disk_size = 1023 * GIB, /* "1 TB" above, 1023 GB in its tables */
      .machine_disks = 31,
      .machine_writes = 10000,
      .machine_day = 1024 * GB,

@@ -18,9 +18,13 @@ struct disk_limit {
 };
 
 struct tables {
-	const char *name;			    /* "2019" */
-	const char *const *sources;		    /* ends with NULL */
-	const struct server_size *process, *config; /* config NULL: see text */
+	const char *name;	    /* "2019" */
+	const char *const *sources; /* ends with NULL */
+	const struct server_size *process;
+	/* A configuration server with a process server of its own (NULL: not
+	 * published), and one that only configures: `machines` at most. */
+	const struct server_size *config;
+	struct server_size config_alone;
 	/* The smallest class first; of a class, the smallest writes first. */
 	const struct disk_limit *disks;
 	unsigned ndisks;
@@ -34,7 +38,6 @@ struct tables {
 	double retention_writes, retention_day;
 };
 
-#define TABLES_WRITE 8192.0 /* the write size that tables assume */
 #define TABLES 2
 extern const struct tables tables[TABLES]; /* the newest first */
 

@@ -38,6 +38,7 @@ enum {
 	AT_CRASH_POINT = 192,
 	AT_APP_POINT = 200,
 	AT_FIRST = 208,
+	AT_SIZE = 216,
 	AT_MINUTES = 256,
 };
 #define NAMES_LEN (AT_SEEN - AT_MACHINE)
@@ -182,6 +183,7 @@ static uint64_t note_tally(uint8_t *s, const struct disk_now *n, int64_t now)
 	put_le64(s + AT_CHANGED_AT, (uint64_t)now);
 	put_le64(s + AT_CRASH_POINT, (uint64_t)n->crash_point);
 	put_le64(s + AT_APP_POINT, (uint64_t)n->app_point);
+	put_le64(s + AT_SIZE, n->size);
 	if (at == 0 || now - at > GAP_S || n->changed < before)
 		return 0;
 	return n->changed - before;
@@ -253,6 +255,7 @@ static void read_slot(const uint8_t *s, struct disk_record *r)
 	r->changed = get_le64(s + AT_CHANGED);
 	r->crash_point = (int64_t)get_le64(s + AT_CRASH_POINT);
 	r->app_point = (int64_t)get_le64(s + AT_APP_POINT);
+	r->size = get_le64(s + AT_SIZE);
 	r->slot = s;
 }
 

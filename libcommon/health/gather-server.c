@@ -56,6 +56,7 @@ static int look_at(void *ctx, const struct cache_disk_view *v, struct err *e)
 			     .changed = v->tally.changed,
 			     .crash_point = v->tally.crash_point,
 			     .app_point = v->tally.app_point,
+			     .size = v->tally.size,
 			     .flags =
 				 (uint8_t)((v->held ? DISK_HELD : 0) |
 					   (v->seated ? 0 : DISK_UNSEATED) |

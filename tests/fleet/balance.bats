@@ -60,6 +60,11 @@ prepare() {
 	echo '  - {name: c, churn: 900G}' >>full.yaml
 	fails_with 1 ps-balance plan full.yaml
 	grep -q '1 more process server of 12 cores, .* would make it feasible for all others' err
+	# Nor is nothing said when no number of servers would do.
+	printf '  - {name: m%d, churn: 1400G}\n' $(seq 70) >more
+	cat full.yaml more >many.yaml
+	fails_with 1 ps-balance plan many.yaml
+	grep -q 'not even 64 more process servers of 12 cores' err
 	sed -i '$d' full.yaml
 	sed -i 's/1800G/10G/; s/100G, server: ps1/240G, server: ps1, pinned: true/' \
 		full.yaml
@@ -84,12 +89,21 @@ prepare() {
 4|servers:\n  - {name: a, cores: 4, memory: 8G, cache: 1T}\nmachines:\n  - {name: m, churn: 1G, pinned: yes}
 4|servers:\n  - {name: a, cores: 4, memory: 8G, cache: 1T}\nmachines:\n  - {name: ../m, churn: 1G}
 2|servers: [\n
+2|servers: []\nservers: []\n
+3|servers:\n  - {name: a, max-churn: 1T, max-machines: 9}\n  - {name: b, max-churn: 1T, max-machines: 9, max-churn: 2T}\n
+3|servers: []\n---\nservers: []\n
+3|servers: [{name: a, max-churn: 1T, max-machines: 9}]\nmachines:\n  - {name: m, churn: -1G}\n
+3|servers: [{name: a, max-churn: 1T, max-machines: 9}]\nmachines:\n  - {name: m, churn: .nan}\n
+3|servers: [{name: a, max-churn: 1T, max-machines: 9}]\nmachines:\n  - {name: m, churn: 20Gbit}\n
 END
 	printf 'servers: [{name: a, max-churn: 1T, max-machines: 9}, {name: a, max-churn: 1T, max-machines: 9}]' >bad.yaml
 	fails_with 65 ps-balance plan bad.yaml
 	grep -q "'a' stands there twice" err
 	: >bad.yaml
 	fails_with 65 ps-balance plan bad.yaml
+	head -c 300000 /dev/zero | tr '\0' '[' >bad.yaml
+	fails_with 65 timeout 20 ps-balance plan bad.yaml
+	grep -q 'more than 2000 open brackets' err
 	fails_with 66 ps-balance plan nowhere.yaml
 	fails_with 64 ps-balance plan a b
 	fails_with 64 ps-balance

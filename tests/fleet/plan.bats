@@ -82,10 +82,18 @@ cached_disk() {
 
 @test "what agents send: from a cache, and from the record of ps-health" {
 	cached_disk
+	# Nothing was noted yet: no line of names that is all there is.
+	mkdir state
+	fails_with 66 ps-plan history --state state
+	[ ! -s out ]
+	ps-health sample -C cache --state once --services receive
+	fails_with 65 ps-plan history --state once
+	grep -q 'no two passes of a disk' err
+	[ ! -s out ]
 	start ps-plan profile -C cache --interval 1 -o sent.csv
 	wait_for test -s sent.csv
 	local n=2
-	more() { pass 262144 $((n++)) && grep -q '^20.*,web01,root,,[0-9]*,,,[0-9]*,agents$' sent.csv; }
+	more() { pass 262144 $((n++)) && grep -q '^20.*,web01,root,16777216,[0-9]*,,,[0-9]*,agents$' sent.csv; }
 	wait_for more
 	kill "${STARTED[0]}"
 	wait "${STARTED[0]}"
@@ -102,10 +110,12 @@ cached_disk() {
 	done
 	ps-plan history --state health >history.csv
 	# Of the first pass the begin is not known.
-	[ "$(grep -cE ',web01,root,,(240|300|360),,,524288,agents$' history.csv)" -eq 2 ]
+	[ "$(grep -cE ',web01,root,16777216,(240|300|360),,,524288,agents$' history.csv)" -eq 2 ]
 	[ "$(wc -l <history.csv)" -eq 3 ]
 	ps-plan report --growth 0 --json history.csv |
 		jq -e '.churn.mean_bytes_per_second * .measured_seconds | round == 1048576'
+	# Whose size is known has a whole verdict.
+	ps-plan report history.csv | grep -q '^Initial replication of 16.0 MiB in 3d 00h: '
 	fails_with 66 ps-plan history --state nowhere
 	fails_with 64 ps-plan profile -C cache sda
 }
@@ -174,13 +184,26 @@ cached_disk() {
 	grep -q 'prefers-color-scheme:dark' page.html
 	grep -q '>RPO with 5.0 Mbit/s' page.html
 	fails_with 66 ps-plan report --html nowhere/page.html a.csv
+	# A pipe is written to, not replaced.
+	mkfifo pipe
+	cat pipe >piped &
+	ps-plan report --html pipe a.csv >/dev/null
+	wait "$!"
+	[ -p pipe ]
+	diff <(grep -v '^<h1>\|^<p class="dim">20' page.html | tail -n 5) <(tail -n 5 piped)
 }
 
 @test "without sizes of disks nothing is said of what depends on them" {
 	rows web01 62914560 120 | cut -d, -f 1-3,5- >a.csv
 	ps-plan report a.csv >text
 	grep -q '^Initial replication: unknown, the samples have no sizes' text
-	grep -q '^Vault with .* and the disks, whose sizes are not known$' text
+	grep -q '^Vault with .*, and 1 disk whose size is not known$' text
+	ps-plan report --json a.csv | jq -e '.disks_without_size == 1 and .line.initial_bits == null'
+	# Of one of two: what the sums leave out is said.
+	rows db01 62914560 120 >b.csv
+	ps-plan report a.csv b.csv >text
+	grep -q '^Initial replication of 100 GiB in .*, and 1 disk whose size is not known$' text
+	grep -q '^Vault with .*, and 1 disk whose size is not known$' text
 }
 
 @test "megabytes are not megabits" {
@@ -203,6 +226,31 @@ cached_disk() {
 	grep -q '^fast .* no: disk sda: .* MiB/s, 20 at most' out
 }
 
+@test "tables as spreadsheets write them; what stands there twice is said" {
+	rows web01 62914560 120 >a.csv
+	ps-plan report --json a.csv >json
+	{
+		printf '\357\273\277'
+		sed 's/[^,]*/"&"/g; s/$/\r/' a.csv
+	} >sheet.csv
+	ps-plan report --json sheet.csv | diff - json
+	{ head -n 1 a.csv && tail -n +2 a.csv | tac; } >backwards.csv
+	ps-plan report --json backwards.csv | diff - json
+	jq -e '.disks_overlapping == 0' json
+	ps-plan report a.csv a.csv | grep -q '^Rows of 1 disk overlap: '
+	# Columns of another kind of file, and half a row at the end.
+	sed '1s/writes/write/' a.csv >other.csv
+	fails_with 65 ps-plan profile -o other.csv --for 1
+	grep -q 'other.csv: does not begin as' err
+	ps-plan profile -C nowhere -o new.csv || [ ! -s new.csv ]
+	ps-cache init -C cache >/dev/null
+	ps-plan profile -C cache --interval 1 --for 1 -o new.csv
+	printf '2026-11-01T00:00' >>new.csv
+	ps-plan profile -C cache --interval 1 --for 1 -o new.csv 2>err
+	grep -q 'new.csv: the last row is not whole' err
+	[ "$(cat new.csv)" = time,machine,disk,size,seconds,write_bytes,writes,changed_bytes,by ]
+}
+
 @test "wrong tables are refused with their line" {
 	local line bad
 	while IFS='|' read -r line bad; do
@@ -218,6 +266,12 @@ cached_disk() {
 2|time,machine,disk,write_bytes\n2026-11-01T00:00:00Z,m,d,-1\n
 2|time,machine,disk,write_bytes\n2026-11-01T00:00:00Z,m,d,\n
 2|time,machine,disk,write_bytes,seconds\n2026-11-01T00:00:00Z,m,d,1,0\n
+2|time,machine,disk,write_bytes\n2026-11-01T00:00:00Z,m,d,1,5\n
+2|time,machine,disk,write_bytes\n2026-11-01T00:00:00Z,m,d,1.5\n
+2|time,machine,disk,write_bytes\n2026-11-01T00:00:00Z,m,"d,1\n
+2|time,machine,disk,write_bytes\n2026-11-01T00:00:00Z,m,"d"d,1\n
+1|time,machine,disk,write_bytes,time\n
+1|time;machine;disk;write_bytes\n
 3|time,machine,disk,write_bytes\n2026-11-01T00:00:00Z,m,d,1\n2024-11-01T00:00:00Z,m,d,1\n
 END
 	: >bad.csv

@@ -244,6 +244,104 @@ static void test_machine_limits(void **state)
 	drop(&c, &s);
 }
 
+/* One row of `seconds`, that ends so long after T0. */
+static void row(const char *machine, unsigned end_s, unsigned seconds,
+		double mib)
+{
+	char time[TIME_TEXT];
+
+	format_time((T0 + end_s) * NS_PER_S, time);
+	fprintf(table, "%s,%s,a,%u,%.0f\n", time, machine, seconds, mib * MIB);
+}
+
+/* A day is a day, however long the rows are and wherever hours begin. */
+static void test_day_of_a_disk(void **state)
+{
+	static const struct {
+		unsigned end, seconds, rows;
+		double mib; /* of a row */
+		double day; /* MiB */
+	} t[] = {
+	    {86400, 86400, 1, 1000, 1000},
+	    {40000, 36000, 1, 36000, 86400},
+	    {1800, 60, 30, 60, 86400},
+	    {4500, 60, 20, 60, 86400}, /* of two hours of the clock */
+	    {86400 * 2, 86400, 2, 1000, 1000},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(t); i++) {
+		struct sizing s;
+		struct churn c;
+
+		table = tmpfile();
+		assert_non_null(table);
+		fputs("time,machine,disk,seconds,changed_bytes\n", table);
+		for (unsigned k = 0; k < t[i].rows; k++)
+			row("m", t[i].end - k * t[i].seconds, t[i].seconds,
+			    t[i].mib);
+		end(&c, &s, &plain);
+		assert_near(s.machines[0].disks[0].day, t[i].day * MIB, 1e-3);
+		assert_near(s.machines[0].day, t[i].day * MIB, 1e-3);
+		assert_int_equal(s.overlap, 0);
+		drop(&c, &s);
+	}
+}
+
+/* A row of a day counts for as many minutes as it has. */
+static void test_long_rows(void **state)
+{
+	struct sizing s;
+	struct churn c;
+
+	(void)state;
+	table = tmpfile();
+	assert_non_null(table);
+	fputs("time,machine,disk,seconds,changed_bytes\n", table);
+	row("m", 36000, 36000, 36000);
+	for (unsigned k = 0; k < 10; k++)
+		row("m", 36060 + k * 60, 60, 600);
+	end(&c, &s, &plain);
+	assert_near(s.machines[0].disks[0].rate, MIB, 0.01);
+	assert_near(s.machines[0].rate, MIB, 1e-3);
+	drop(&c, &s);
+}
+
+/* One machine for the configuration server, or more than it takes. */
+static void test_config_server(void **state)
+{
+	static const struct {
+		unsigned machines, table;
+		double mib;
+		int own;
+		unsigned alone;
+	} t[] = {
+	    {1, 0, 4, 0, 1}, /* 337.5 GiB of 350 */
+	    {1, 0, 4.2, 1, 1},	   {101, 0, 0.01, 1, 1}, {151, 0, 0.01, 2, 1},
+	    {201, 0, 0.01, -1, 1}, {551, 0, 0, -1, 2},	 {101, 1, 0, -1, 2},
+	    {100, 1, 0, -1, 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(t); i++) {
+		struct sizing_opts o = plain;
+		struct sizing s;
+		struct churn c;
+		char name[16];
+
+		o.tables = &tables[t[i].table];
+		begin();
+		for (unsigned k = 0; k < t[i].machines; k++) {
+			snprintf(name, sizeof(name), "m%u", k);
+			minute(name, "a", 1, t[i].mib, 1);
+		}
+		end(&c, &s, &o);
+		if (s.config != t[i].own || s.configs != t[i].alone)
+			fail_msg("row %zu: %d, %u", i, s.config, s.configs);
+		drop(&c, &s);
+	}
+}
+
 /* Percentiles by nearest rank; the spread is within 1 %. */
 static void test_percentiles(void **state)
 {
@@ -253,7 +351,7 @@ static void test_percentiles(void **state)
 	(void)state;
 	for (unsigned i = 1; i <= 1000; i++) {
 		assert_int_equal(series_add(&s, 5000 - i, i, NULL), 0);
-		spread_add(&p, i * 1000.0);
+		spread_add(&p, i * 1000.0, 1);
 	}
 	assert_true(series_percentile(&s, 95) == 950);
 	assert_true(series_percentile(&s, 100) == 1000);
@@ -272,6 +370,9 @@ int main(void)
 	    cmocka_unit_test(test_spike),
 	    cmocka_unit_test(test_limits),
 	    cmocka_unit_test(test_machine_limits),
+	    cmocka_unit_test(test_day_of_a_disk),
+	    cmocka_unit_test(test_long_rows),
+	    cmocka_unit_test(test_config_server),
 	    cmocka_unit_test(test_percentiles),
 	};
 
