@@ -127,7 +127,7 @@ static int check_path(struct fault *f, const char *option, const char *path,
 	return rc;
 }
 
-static int check_location(struct choices *c, struct fault *f)
+int choices_location(struct choices *c, struct fault *f)
 {
 	const char *option =
 	    c->drive != NULL ? "install-drive" : "install-location";
@@ -152,7 +152,7 @@ static int check_location(struct choices *c, struct fault *f)
 	return 0;
 }
 
-static int check_addresses(struct choices *c, struct fault *f)
+int choices_addresses(struct choices *c, struct fault *f)
 {
 	struct in_addr raw;
 	int rc;
@@ -230,11 +230,11 @@ int choices_check(struct choices *c, struct fault *f)
 		rc = fault_note(f, "missing-flag", "server-mode", NULL);
 	}
 	if (rc == 0)
-		rc = check_location(c, f);
+		rc = choices_location(c, f);
 	if (rc == 0)
 		rc = check_paths(c, f);
 	if (rc == 0)
-		rc = check_addresses(c, f);
+		rc = choices_addresses(c, f);
 	if (rc == 0)
 		rc = check_name(c, f);
 	return rc;

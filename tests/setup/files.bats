@@ -115,6 +115,34 @@ wrong() {
 	END
 }
 
+@test "as Windows saves them: marks before UTF-8, CRLF, UTF-16" {
+	command -v iconv >/dev/null || skip "iconv is not installed"
+	all() { # all COMMAND...: with each file, as it is now
+		"$@" /ProxySettingsFilePath proxy /VaultCredsFilePath vaultcreds
+	}
+	local file
+	for file in pass proxy mysql vaultcreds; do
+		sed -i '1s/^/\xef\xbb\xbf/; s/$/\r/' "$file"
+	done
+	all flags >out
+	says out /ProxySettingsFilePath
+	unifiedsetup --print-command --name cs /ServerMode CS /InstallLocation \
+		/d /EnvType NonVMWare /VaultCredsFilePath vaultcreds \
+		/MySQLCredsFilePath mysql >out
+	# The passphrase is the same to those who read it later.
+	cxpsclient -P pass --derive-key web01 >with
+	echo 'abcdefgh12345678' >pass
+	cxpsclient -P pass --derive-key web01 | cmp - with
+	for file in pass proxy vaultcreds; do
+		cp -p "$file" kept
+		iconv -f UTF-8 -t UTF-16LE kept | sed '1s/^/\xff\xfe/' >"$file"
+		fails_with 65 all flags
+		says out "it is UTF-16"
+		says out "iconv -f UTF-16 -t UTF-8 $file"
+		mv kept "$file"
+	done
+}
+
 @test "a file that others can read is refused, each of them" {
 	local file
 	for file in pass proxy mysql vaultcreds; do
