@@ -201,11 +201,14 @@ static void complete_root(void)
 
 static int write_template(void)
 {
-	struct err e = {0};
+	struct fault f = {0};
 
-	if (vault_creds_template(template_path, time_now_ns() / NS_PER_S, &e) <
-	    0)
-		return tool_fail(&e);
+	if (vault_creds_template(template_path, time_now_ns() / NS_PER_S,
+				 &f.err) < 0) {
+		(void)fault_note(&f, "template", "write-template",
+				 template_path);
+		die(&f, json);
+	}
 	return PS_OK;
 }
 
@@ -245,7 +248,9 @@ static int print_openings(void)
 
 static void say_opening(void *ctx, const char *command)
 {
-	(void)ctx;
+	bool *ret_nft = ctx;
+
+	*ret_nft = strncmp(command, "nft ", 4) == 0;
 	puts(command);
 }
 
@@ -253,16 +258,19 @@ static int apply_openings(void)
 {
 	struct openings o;
 	struct err e = {0};
+	bool nft = false;
 	int n;
 
 	openings_of(&choices, &o);
-	n = openings_apply(&o, dry_run, say_opening, NULL, &e);
+	n = openings_apply(&o, dry_run, say_opening, &nft, &e);
 	if (n < 0)
 		return tool_fail(&e);
 	if (n == 0)
 		tool_warn("nothing here drops the ports");
-	else if (!dry_run)
-		tool_note("rules of nftables last until they are loaded anew");
+	else if (nft)
+		tool_warn("that lasts until the rules are loaded anew, as at "
+			  "boot: the same lines, without the word nft, have to "
+			  "stand at the end of /etc/nftables.conf, too");
 	return PS_OK;
 }
 

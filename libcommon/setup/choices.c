@@ -88,6 +88,12 @@ static int check_together(struct choices *c, struct fault *f)
 	if (!c->cs && c->mysql_file != NULL)
 		note(c, "/MySQLCredsFilePath is not used: only a configuration "
 			"server has a registry");
+	if (c->cs && c->csip != NULL && c->psip != NULL &&
+	    strcmp(c->csip, c->psip) != 0)
+		note(c,
+		     "/CSIP %.60s is not used: the configuration server "
+		     "listens at /PSIP %.60s",
+		     c->csip, c->psip);
 	if (!c->cs && c->port == SETUP_CS_PORT)
 		note(c, "/DataTransferSecurePort 443: that is the port of a "
 			"configuration server; here nothing else has it");

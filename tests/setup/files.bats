@@ -72,9 +72,13 @@ wrong() {
 	v() { flags /VaultCredsFilePath "$1"; }
 	unifiedsetup --write-template new
 	[ "$(stat -c %a new)" = 600 ]
+	wrong 65 vault-credentials 6 "the template is not filled in" v new
+	sed -i 's/ACCOUNT/account/; s/CONTAINER/container/' new
 	v new >out
 	fails_with 1 unifiedsetup --write-template new
 	says err 'is there already'
+	wrong 1 template - "is there already" unifiedsetup --json \
+		--write-template new
 	bad() { # CODE ID LINE WORDS, the file on standard input
 		cat >bad
 		wrong "$1" "$2" "$3" "$4" v bad

@@ -136,6 +136,9 @@ refused() {
 	# shellcheck disable=SC2086
 	unifiedsetup --print-command $PS /MySQLCredsFilePath mysql 2>err
 	says err 'is not used'
+	# shellcheck disable=SC2086
+	unifiedsetup --print-command $CS /CSIP 192.0.2.1 /PSIP 192.0.2.2 2>err
+	says err '/CSIP 192.0.2.1 is not used'
 }
 
 @test "both samples of the documentation, with paths of Unix" {
