@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -182,47 +181,15 @@ static void prepare(void)
 
 /* ---- how it is told ---- */
 
-static unsigned terminal_width(void)
-{
-	struct winsize w;
-
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0)
-		return w.ws_col;
-	return 80;
-}
-
-static struct doctor_view view(void)
-{
-	const char *none = getenv("NO_COLOR");
-	bool tty = isatty(STDOUT_FILENO);
-
-	return (struct doctor_view){.f = stdout,
-				    .colour =
-					tty && (none == NULL || *none == '\0'),
-				    .quiet = opt_quiet,
-				    .verbose = opt_verbose > 0,
-				    .width = terminal_width()};
-}
-
-/* On a terminal, what is done now; it goes when it is over. */
 static void tell_step(void *ctx, unsigned i, const struct finding *f)
 {
-	const struct doctor_view *v = ctx;
-	const struct doctor_step *s = doctor_steps(&(unsigned){0}) + i;
-	bool tty = isatty(STDERR_FILENO) && !opt_quiet;
-
-	if (f == NULL && tty)
-		fprintf(stderr, "...    %s: %s", s->name, s->title);
-	if (f != NULL && tty)
-		fputs("\r\033[K", stderr);
-	if (f != NULL && !json)
-		doctor_view_step(v, s, f);
+	doctor_view_tell(ctx, doctor_steps(&(unsigned){0}) + i, f);
 }
 
 /* Does all of it once: the number of the cause, as doctor_run(). */
 static int examine(char **names, unsigned n, char **ret_json)
 {
-	struct doctor_view v = view();
+	struct doctor_view v = doctor_view_here();
 	struct doctor_run run = {.all = all,
 				 .only = (const char *const *)names,
 				 .nonly = n,
@@ -233,6 +200,8 @@ static int examine(char **names, unsigned n, char **ret_json)
 	int cause;
 
 	doctor_free(&doctor);
+	if (json)
+		v.f = NULL;
 	if (!json && !opt_quiet)
 		printf("ps-doctor: %s\n\n",
 		       doctor.source ? "a source machine" : "a process server");

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -146,6 +145,16 @@ static _Noreturn void die(const struct fault *f, bool as_json)
 	exit(tool_finish(f->err.code));
 }
 
+/* The same for what does not go together. */
+static _Noreturn void contradict(const char *words)
+{
+	struct fault f = {0};
+
+	(void)err_set(&f.err, PS_USAGE, "%s", words);
+	(void)fault_note(&f, "contradiction", NULL, NULL);
+	die(&f, json);
+}
+
 static void parse(int argc, char **argv)
 {
 	struct fault f = {0};
@@ -166,6 +175,7 @@ static void complete_root(void)
 {
 	static char whole[PATH_MAX];
 	char cwd[PATH_MAX] = "";
+	struct fault f = {0};
 	size_t n;
 
 	if (choices.root == NULL)
@@ -175,9 +185,13 @@ static void complete_root(void)
 	if ((size_t)snprintf(whole, sizeof(whole), "%s%s%s", cwd,
 			     cwd[0] != '\0' ? "/" : "",
 			     choices.root) >= PATH_MAX / 2 ||
-	    strpbrk(whole, "\"\\\n") != NULL)
-		opt_misuse("--root: '%s' cannot stand in ps.yaml",
-			   choices.root);
+	    strpbrk(whole, "\"\\\n") != NULL) {
+		(void)err_set(&f.err, PS_USAGE,
+			      "--root: '%s' cannot stand in ps.yaml",
+			      choices.root);
+		(void)fault_note(&f, "bad-value", "root", NULL);
+		die(&f, json);
+	}
 	n = strlen(whole);
 	while (n > 0 && whole[n - 1] == '/')
 		whole[--n] = '\0';
@@ -187,11 +201,14 @@ static void complete_root(void)
 
 static int write_template(void)
 {
-	struct err e = {0};
+	struct fault f = {0};
 
-	if (vault_creds_template(template_path, time_now_ns() / NS_PER_S, &e) <
-	    0)
-		return tool_fail(&e);
+	if (vault_creds_template(template_path, time_now_ns() / NS_PER_S,
+				 &f.err) < 0) {
+		(void)fault_note(&f, "template", "write-template",
+				 template_path);
+		die(&f, json);
+	}
 	return PS_OK;
 }
 
@@ -231,7 +248,9 @@ static int print_openings(void)
 
 static void say_opening(void *ctx, const char *command)
 {
-	(void)ctx;
+	bool *ret_nft = ctx;
+
+	*ret_nft = strncmp(command, "nft ", 4) == 0;
 	puts(command);
 }
 
@@ -239,63 +258,41 @@ static int apply_openings(void)
 {
 	struct openings o;
 	struct err e = {0};
+	bool nft = false;
 	int n;
 
 	openings_of(&choices, &o);
-	n = openings_apply(&o, dry_run, say_opening, NULL, &e);
+	n = openings_apply(&o, dry_run, say_opening, &nft, &e);
 	if (n < 0)
 		return tool_fail(&e);
 	if (n == 0)
 		tool_warn("nothing here drops the ports");
-	else if (!dry_run)
-		tool_note("rules of nftables last until they are loaded anew");
+	else if (nft)
+		tool_warn("that lasts until the rules are loaded anew, as at "
+			  "boot: the same lines, without the word nft, have to "
+			  "stand at the end of /etc/nftables.conf, too");
 	return PS_OK;
 }
 
 /* ---- the preflight ---- */
 
-static struct doctor_view view(void)
-{
-	const char *none = getenv("NO_COLOR");
-	bool tty = isatty(STDOUT_FILENO);
-	struct winsize w;
-
-	return (struct doctor_view){
-	    .f = stdout,
-	    .colour = tty && (none == NULL || *none == '\0'),
-	    .quiet = opt_quiet,
-	    .verbose = opt_verbose > 0,
-	    .advise = true,
-	    .width = ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0
-			 ? w.ws_col
-			 : 80,
-	};
-}
-
-/* On a terminal, what is looked at now; it goes when it is over. */
 static void tell_check(void *ctx, unsigned i, const struct finding *f)
 {
-	const struct doctor_view *v = ctx;
-	const struct doctor_step *s = preflight_steps(&(unsigned){0}) + i;
-	bool tty = isatty(STDERR_FILENO) && !opt_quiet;
-
-	if (f == NULL && tty)
-		fprintf(stderr, "...    %s: %s", s->name, s->title);
-	if (f != NULL && tty)
-		fputs("\r\033[K", stderr);
-	if (f != NULL && !json)
-		doctor_view_step(v, s, f);
+	doctor_view_tell(ctx, preflight_steps(&(unsigned){0}) + i, f);
 }
 
 /* True when nothing stands in the way. */
 static bool preflight(const char *const *only)
 {
-	struct doctor_view v = view();
+	struct doctor_view v = doctor_view_here();
 	struct preflight p;
 	struct err e = {0};
 	bool ready;
 	char *text;
 
+	v.advise = true;
+	if (json)
+		v.f = NULL;
 	if (only == NULL && !json && !opt_quiet)
 		printf("unifiedsetup: a %s\n\n",
 		       choices.cs ? "configuration server with a process server"
@@ -422,16 +419,16 @@ static void check_actions(void)
 		uninstall + upgrade + rollback + reregister +
 		(template_path != NULL) + (set_proxy != NULL) >
 	    1)
-		opt_misuse("--check, --show-firewall, --open-firewall, "
+		contradict("--check, --show-firewall, --open-firewall, "
 			   "--print-command, --upgrade, --rollback, "
 			   "--reregister, --uninstall, --set-proxy and "
 			   "--write-template exclude each other");
 	if ((how.purge || how.discard || opt_given(opts, "drain-for")) &&
 	    !uninstall)
-		opt_misuse("--purge, --discard-cache and --drain-for belong to "
+		contradict("--purge, --discard-cache and --drain-for belong to "
 			   "--uninstall");
 	if (how.yes && !uninstall && !upgrade && !rollback)
-		opt_misuse("--yes belongs to --uninstall, --upgrade, "
+		contradict("--yes belongs to --uninstall, --upgrade, "
 			   "--rollback");
 }
 

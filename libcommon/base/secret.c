@@ -42,6 +42,26 @@ void secret_trim(char *text)
 		text[--n] = '\0';
 }
 
+/* What editors of Windows put before a text. */
+static int take_mark(const char *path, char *text, size_t *len, struct err *e)
+{
+	int rc;
+
+	if (strncmp(text, "\xef\xbb\xbf", 3) == 0) {
+		*len -= 3;
+		memmove(text, text + 3, *len + 1);
+	}
+	if (strncmp(text, "\xff\xfe", 2) != 0 &&
+	    strncmp(text, "\xfe\xff", 2) != 0)
+		return 0;
+	rc = err_set(e, PS_DATA, "%s: it is UTF-16, UTF-8 is needed", path);
+	err_hint(e,
+		 "as PowerShell's '>' or Notepad saved it; "
+		 "iconv -f UTF-16 -t UTF-8 %s prints it anew",
+		 path);
+	return rc;
+}
+
 int secret_read(const char *path, char *buf, size_t size, size_t *ret_len,
 		struct err *e)
 {
@@ -70,6 +90,7 @@ int secret_read(const char *path, char *buf, size_t size, size_t *ret_len,
 		else {
 			buf[got] = '\0';
 			*ret_len = (size_t)got;
+			rc = take_mark(path, buf, ret_len, e);
 		}
 		if (rc < 0)
 			secret_wipe(buf, size);

@@ -9,7 +9,8 @@
 /*
  * Reads a secret file whole into `buf` (a NUL is added; at most size - 1
  * bytes) and gives its length. Refused (-PS_NOPERM) when others than its
- * owner can read it, as ssh does.
+ * owner can read it, as ssh does. It is a text: the mark with which UTF-8 may
+ * begin is left out, UTF-16 is refused (-PS_DATA).
  */
 int secret_read(const char *path, char *buf, size_t size, size_t *ret_len,
 		struct err *e);

@@ -199,19 +199,27 @@ int cs_ask(struct cs *cs, const char *method, const char *path,
 	return rc < 0 ? rc : cs_take(cs, ret, e);
 }
 
-int cs_version(struct cs *cs, char out[CS_VERSION_SIZE], struct err *e)
+int cs_about(struct cs *cs, struct cs_about *ret, struct err *e)
 {
 	json_t *o = NULL;
-	const char *text;
 	int rc = cs_ask(cs, "GET", "/v1/time", NULL, &o, e);
 
-	*out = '\0';
+	*ret = (struct cs_about){.version = ""};
 	if (rc < 0)
 		return rc;
-	text = json_string_value(json_object_get(o, "version"));
-	snprintf(out, CS_VERSION_SIZE, "%s", text != NULL ? text : "");
+	take_text(o, "version", ret->version, sizeof(ret->version));
+	take_text(o, "peer", ret->peer, sizeof(ret->peer));
 	json_decref(o);
 	return 0;
+}
+
+int cs_version(struct cs *cs, char out[CS_VERSION_SIZE], struct err *e)
+{
+	struct cs_about about;
+	int rc = cs_about(cs, &about, e);
+
+	memcpy(out, about.version, CS_VERSION_SIZE);
+	return rc;
 }
 
 int cs_judge_version(const char *version, const char *host, struct err *e)

@@ -5,6 +5,8 @@
 #ifndef PS_CONFIG_CLIENT_H
 #define PS_CONFIG_CLIENT_H
 
+#include <netinet/in.h>
+
 #include <jansson.h>
 
 #include "net/client.h"
@@ -59,8 +61,14 @@ int cs_send(struct cs *cs, const char *method, const char *path,
 	    const json_t *body, struct err *e);
 int cs_take(struct cs *cs, json_t **ret, struct err *e);
 
-/* Its version; "" when it does not say. */
+/* What it says of itself and of us; "" where it does not say. */
 #define CS_VERSION_SIZE 32
+struct cs_about {
+	char version[CS_VERSION_SIZE];
+	char peer[INET6_ADDRSTRLEN]; /* the address that it sees us come from */
+};
+int cs_about(struct cs *cs, struct cs_about *ret, struct err *e);
+/* The version alone. */
 int cs_version(struct cs *cs, char out[CS_VERSION_SIZE], struct err *e);
 /*
  * May a program of our version work with a configuration server of this one?

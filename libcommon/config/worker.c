@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <netinet/in.h>
+
 #include <jansson.h>
 
 #include "base/units.h"
@@ -88,15 +90,34 @@ static bool is_path(const struct session *s, const char *method,
 	       strcmp(s->head.method, method) == 0;
 }
 
-/* The version, so that a server can be told beforehand that it is too new. */
+/* "192.0.2.1:40000", "[2001:db8::1]:40000": the address alone. */
+static void address_of(const char *peer, char out[INET6_ADDRSTRLEN])
+{
+	const char *end = strrchr(peer, ':');
+	size_t n = end != NULL ? (size_t)(end - peer) : 0;
+
+	if (n > 2 && peer[0] == '[') {
+		peer++;
+		n -= 2;
+	}
+	snprintf(out, INET6_ADDRSTRLEN, "%.*s", (int)n, peer);
+}
+
+/*
+ * The version, so that a server can be told beforehand that it is too new; and
+ * from where it comes, so that it knows whether its address is translated.
+ */
 static void say_time(struct session *s)
 {
-	char now[TIME_TEXT], body[128];
+	char now[TIME_TEXT], peer[INET6_ADDRSTRLEN], body[192];
 	int n;
 
 	format_time(time_now_ns(), now);
-	n = snprintf(body, sizeof(body), "{\"time\":\"%s\",\"version\":\"%s\"}",
-		     now, version_ours());
+	address_of(s->peer, peer);
+	n = snprintf(body, sizeof(body),
+		     "{\"time\":\"%s\",\"version\":\"%s\",\"peer\":%s%s%s}",
+		     now, version_ours(), *peer != '\0' ? "\"" : "",
+		     *peer != '\0' ? peer : "null", *peer != '\0' ? "\"" : "");
 	session_answer(s, &(struct answer){.status = 200,
 					   .body = body,
 					   .len = (size_t)n,

@@ -138,3 +138,15 @@ int command_run(const struct command *c, char **ret, int *ret_status,
 			       c->argv[0], c->seconds);
 	return err_set(e, PS_NOINPUT, "%s: not installed", c->argv[0]);
 }
+
+bool command_succeeds(const char *const *argv)
+{
+	struct command c = {.argv = argv, .seconds = 10, .max = 4096};
+	char *text;
+	int status;
+
+	if (command_run(&c, &text, &status, NULL) < 0)
+		return false;
+	free(text);
+	return status == 0;
+}

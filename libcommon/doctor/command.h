@@ -2,6 +2,7 @@
 #ifndef PS_DOCTOR_COMMAND_H
 #define PS_DOCTOR_COMMAND_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
@@ -19,5 +20,8 @@ struct command {
  */
 int command_run(const struct command *c, char **ret, int *ret_status,
 		struct err *e);
+
+/* Is there such a program, and does it end with 0, within 10 seconds? */
+bool command_succeeds(const char *const *argv);
 
 #endif

@@ -221,12 +221,28 @@ static int take_line(struct ruleset *r, const char *table, char *line,
 	return 0;
 }
 
+/*
+ * "# Table `filter' contains incompatible base-chains, use 'nft' ...": one of
+ * its name that somebody has made by nft; its chains are printed as empty.
+ */
+static bool is_foreign(const char *saved, const char *table)
+{
+	char words[CHAIN_NAME];
+	const char *at;
+
+	snprintf(words, sizeof(words), "# Table `%.60s' ", table);
+	at = strstr(saved, words);
+	return at != NULL &&
+	       memmem(at, strcspn(at, "\n"), "incompatible", 12) != NULL;
+}
+
 bool iptables_printed(const char *saved, const char *table)
 {
 	const char *at = saved;
 	size_t n = strlen(table);
 
-	if (saved == NULL || strstr(saved, "(nf_tables)") == NULL)
+	if (saved == NULL || strstr(saved, "(nf_tables)") == NULL ||
+	    is_foreign(saved, table))
 		return false;
 	while ((at = strstr(at, "\n*")) != NULL) {
 		at += 2;

@@ -6,7 +6,6 @@
 #include "config.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "doctor/command.h"
@@ -17,14 +16,8 @@
 bool firewalld_runs(void)
 {
 	const char *const argv[] = {"firewall-cmd", "--state", NULL};
-	struct command c = {.argv = argv, .seconds = 5, .max = 256};
-	char *text;
-	int status;
 
-	if (command_run(&c, &text, &status, NULL) < 0)
-		return false;
-	free(text);
-	return status == 0;
+	return command_succeeds(argv);
 }
 
 /* ---- firewalld: chains are filter_IN_ZONE, filter_IN_ZONE_deny ---- */

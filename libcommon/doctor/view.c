@@ -1,9 +1,13 @@
 #include "config.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <jansson.h>
 
+#include "base/opt.h"
 #include "base/units.h"
 #include "doctor/view.h"
 
@@ -76,8 +80,8 @@ static void put_verdict(const struct doctor_view *v, enum doctor_verdict what)
 		fprintf(v->f, "%-7s", word_of(what));
 }
 
-void doctor_view_step(const struct doctor_view *v, const struct doctor_step *s,
-		      const struct finding *f)
+static void put_step(const struct doctor_view *v, const struct doctor_step *s,
+		     const struct finding *f)
 {
 	bool bad = f->verdict == DOCTOR_FAILED || f->verdict == DOCTOR_WARNED;
 	unsigned i;
@@ -98,6 +102,36 @@ void doctor_view_step(const struct doctor_view *v, const struct doctor_step *s,
 		put_words(v, INDENT + 6, f->next);
 	}
 	fflush(v->f);
+}
+
+void doctor_view_tell(const struct doctor_view *v, const struct doctor_step *s,
+		      const struct finding *f)
+{
+	bool tty = isatty(STDERR_FILENO) && !v->quiet;
+
+	if (f == NULL && tty)
+		fprintf(stderr, "...    %s: %s", s->name, s->title);
+	if (f != NULL && tty)
+		fputs("\r\033[K", stderr);
+	if (f != NULL && v->f != NULL)
+		put_step(v, s, f);
+}
+
+struct doctor_view doctor_view_here(void)
+{
+	const char *none = getenv("NO_COLOR");
+	bool tty = isatty(STDOUT_FILENO);
+	struct winsize w;
+
+	return (struct doctor_view){
+	    .f = stdout,
+	    .colour = tty && (none == NULL || *none == '\0'),
+	    .quiet = opt_quiet,
+	    .verbose = opt_verbose > 0,
+	    .width = ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0
+			 ? w.ws_col
+			 : 80,
+	};
 }
 
 struct counts {

@@ -7,7 +7,7 @@
 #include "doctor/doctor.h"
 
 struct doctor_view {
-	FILE *f;
+	FILE *f; /* NULL: steps are not printed */
 	bool colour;
 	bool quiet;	/* only what is not well */
 	bool verbose;	/* evidence of what is well, too */
@@ -15,8 +15,14 @@ struct doctor_view {
 	unsigned width; /* of a line */
 };
 
-/* A step that is over, as doctor_run() tells it. */
-void doctor_view_step(const struct doctor_view *v, const struct doctor_step *s,
+/* Standard output, as it is a terminal or not; `quiet`, `verbose` as given. */
+struct doctor_view doctor_view_here(void);
+
+/*
+ * A step as doctor_run() tells it: on a terminal what is looked at now, which
+ * goes when it is over; then what it has found.
+ */
+void doctor_view_tell(const struct doctor_view *v, const struct doctor_step *s,
 		      const struct finding *f);
 /* The last lines: the cause and what to do. `cause` as from doctor_run(). */
 void doctor_view_end(const struct doctor_view *v, const struct doctor *d,

@@ -15,7 +15,7 @@
 struct asking {
 	struct choices *c;
 	FILE *in, *out;
-	bool ended;
+	bool ended, back, yes;
 	char line[LINE_SIZE];
 };
 
@@ -41,23 +41,57 @@ static void page(struct asking *a, unsigned n, const char *title)
 	fprintf(a->out, "\n%u of 8: %s\n", n, title);
 }
 
-/* The answer, or `usual` when there is none, in a->line; false: it ended. */
-static bool ask(struct asking *a, const char *what, const char *usual)
+/* One line of what is typed; false: it ended, or does not fit. */
+static bool read_line(struct asking *a)
 {
-	fprintf(a->out, *usual != '\0' ? "%s [%s]: " : "%s: ", what, usual);
-	fflush(a->out);
-	if (a->ended || fgets(a->line, sizeof(a->line), a->in) == NULL) {
-		a->ended = true;
+	bool whole = true;
+	int c;
+
+	a->ended = fgets(a->line, sizeof(a->line), a->in) == NULL;
+	if (!a->ended && strchr(a->line, '\n') == NULL)
+		while ((c = fgetc(a->in)) != '\n' && c != EOF)
+			whole = false;
+	if (!whole)
+		fputs("That is too long.\n", a->out);
+	if (!whole || a->ended)
 		a->line[0] = '\0';
-		return false;
-	}
 	secret_trim(a->line);
-	if (a->line[0] == '\0')
-		snprintf(a->line, sizeof(a->line), "%s", usual);
-	return true;
+	return whole && !a->ended;
 }
 
-/* One of some words, in any case, by its number or itself: its index. */
+/*
+ * The answer, or `usual` when there is none, in a->line; false: it ended, or
+ * somebody wants the page before.
+ */
+static bool ask(struct asking *a, const char *what, const char *usual)
+{
+	if (a->ended || a->back)
+		return false;
+	do {
+		fprintf(a->out, *usual != '\0' ? "%s [%s]: " : "%s: ", what,
+			usual);
+		fflush(a->out);
+	} while (!read_line(a) && !a->ended);
+	if (a->ended)
+		return false;
+	a->back = strcmp(a->line, "<") == 0 || strcasecmp(a->line, "back") == 0;
+	if (a->back)
+		a->line[0] = '\0';
+	else if (a->line[0] == '\0')
+		snprintf(a->line, sizeof(a->line), "%s", usual);
+	return !a->back;
+}
+
+/* What was answered before, if this page was here before. */
+static const char *before(const char *answer, const char *usual)
+{
+	return answer != NULL ? answer : usual;
+}
+
+/*
+ * One of some words, in any case, by its number or itself: its index; that of
+ * the usual one when there is no answer.
+ */
 static unsigned choose(struct asking *a, const char *const *words,
 		       const char *what, const char *usual)
 {
@@ -71,7 +105,9 @@ static unsigned choose(struct asking *a, const char *const *words,
 				return i;
 		fprintf(a->out, "'%s' is none of these.\n", a->line);
 	}
-	return 0;
+	for (i = 0; words[i + 1] != NULL && strcmp(words[i], usual) != 0; i++)
+		;
+	return i;
 }
 
 /* ---- the pages ---- */
@@ -102,24 +138,29 @@ static int read_mysql(struct choices *c, const char *path, struct fault *f)
 	return mysql_creds_read(&c->mysql, path, f);
 }
 
-/* A file that is as it has to be; empty is an answer when it may be. */
+/*
+ * A file that is as it has to be, and was `was` before; none is an answer when
+ * it may be.
+ */
 static const char *ask_file(struct asking *a, const char *what, bool needed,
+			    const char *was,
 			    int (*read)(struct choices *c, const char *path,
 					struct fault *f))
 {
-	while (ask(a, what, "")) {
+	while (ask(a, what, before(was, ""))) {
 		struct fault f = {0};
+		bool none = a->line[0] == '\0' || strcmp(a->line, "none") == 0;
 
-		if (a->line[0] == '\0' && !needed)
+		if (none && !needed)
 			return NULL;
-		if (a->line[0] == '\0')
+		if (none)
 			fprintf(a->out, "It is needed.\n");
 		else if (read(a->c, a->line, &f) == 0)
 			return keep(a->line);
 		else
 			say_fault(a, &f);
 	}
-	return NULL;
+	return a->back ? was : NULL;
 }
 
 static void ask_role(struct asking *a)
@@ -130,78 +171,109 @@ static void ask_role(struct asking *a)
 	fputs("  1 CS  configuration server, and process server\n"
 	      "  2 PS  process server of a site that has one\n",
 	      a->out);
-	a->c->mode = roles[choose(a, roles, "CS or PS", "PS")];
+	a->c->mode =
+	    roles[choose(a, roles, "CS or PS", before(a->c->mode, "PS"))];
 	a->c->cs = strcmp(a->c->mode, "CS") == 0;
+}
+
+/* The addresses that were answered so far are none: says why. */
+static bool wrong_address(struct asking *a)
+{
+	struct fault f = {0};
+
+	if (choices_addresses(a->c, &f) == 0)
+		return false;
+	say_fault(a, &f);
+	return true;
 }
 
 static void ask_site(struct asking *a)
 {
 	struct choices *c = a->c;
+	const char *was = c->csip;
 
 	page(a, 2, c->cs ? "registry" : "configuration server");
 	if (c->cs) {
+		c->csip = c->passphrase_file = NULL;
 		c->mysql_file =
 		    ask_file(a, "File with MySQL credentials (none: SQLite)",
-			     false, read_mysql);
+			     false, c->mysql_file, read_mysql);
 		return;
 	}
+	c->mysql_file = NULL;
 	do {
-		if (!ask(a, "Its address", ""))
+		if (!ask(a, "Its address", before(was, "")))
 			return;
-	} while (a->line[0] == '\0');
-	c->csip = keep(a->line);
-	c->passphrase_file =
-	    ask_file(a, "File with the passphrase", true, read_passphrase);
+		c->csip = keep(a->line);
+	} while (c->csip == NULL || wrong_address(a));
+	c->passphrase_file = ask_file(a, "File with the passphrase", true,
+				      c->passphrase_file, read_passphrase);
 }
 
 static void ask_vault(struct asking *a)
 {
+	struct choices *c = a->c;
+
 	page(a, 3, "vault");
-	a->c->vault_file =
+	c->vault_file =
 	    ask_file(a,
-		     a->c->cs ? "File with vault credentials"
-			      : "File with vault credentials (none: later)",
-		     a->c->cs, read_vault);
+		     c->cs ? "File with vault credentials"
+			   : "File with vault credentials (none: later)",
+		     c->cs, c->vault_file, read_vault);
+	/* Of one that was no good nothing counts. */
+	if (c->vault_file == NULL)
+		secret_wipe(&c->vault, sizeof(c->vault));
 }
 
 static void ask_internet(struct asking *a)
 {
 	static const char *const ways[] = {"existing", "direct", "proxy", NULL};
-	unsigned way;
+	struct choices *c = a->c;
+	unsigned way = c->bypass ? 1 : c->proxy_file != NULL ? 2 : 0;
 
 	page(a, 4, "way to the vault");
 	fputs("  1 existing  the proxy of the environment, if any\n"
 	      "  2 direct    without a proxy\n"
 	      "  3 proxy     by the proxy of a file\n",
 	      a->out);
-	way = choose(a, ways, "Which", "existing");
-	a->c->bypass = way == 1;
-	if (way == 2)
-		a->c->proxy_file =
-		    ask_file(a, "File with proxy settings", true, read_proxy);
+	way = choose(a, ways, "Which", ways[way]);
+	c->bypass = way == 1;
+	c->proxy_file = way == 2 ? ask_file(a, "File with proxy settings", true,
+					    c->proxy_file, read_proxy)
+				 : NULL;
+	if (c->proxy_file == NULL)
+		secret_wipe(&c->proxy, sizeof(c->proxy));
 }
 
 static void ask_env(struct asking *a)
 {
 	static const char *const words[] = {"yes", "no", "y", "n", NULL};
 
+	bool other = a->c->env == NULL || strcmp(a->c->env, "VMWare") != 0;
+
 	page(a, 5, "environment");
-	a->c->env =
-	    choose(a, words, "Are virtual machines of VMware protected", "no") %
-			2 ==
-		    0
-		? "VMWare"
-		: "NonVMWare";
+	other = choose(a, words, "Are virtual machines of VMware protected",
+		       other ? "no" : "yes") %
+		    2 !=
+		0;
+	a->c->env = other ? "NonVMWare" : "VMWare";
 }
 
 static void ask_location(struct asking *a)
 {
+	struct choices *c = a->c;
+	const char *was = before(c->location, "/var/cache/ps-toolkit");
+
 	page(a, 6, "folder of the cache");
 	fputs("It needs 5 GB at least; 600 GB are recommended.\n", a->out);
-	while (ask(a, "Folder", "/var/cache/ps-toolkit") && a->line[0] != '/')
-		fprintf(a->out, "'%s' is no path that begins with '/'.\n",
-			a->line);
-	a->c->location = keep(a->line);
+	while (ask(a, "Folder", was)) {
+		struct fault f = {0};
+
+		c->location = keep(a->line);
+		if (choices_location(c, &f) == 0)
+			break;
+		say_fault(a, &f);
+	}
 }
 
 /* Prints the addresses; the first one that others may reach, or any. */
@@ -232,15 +304,16 @@ static void list_addresses(FILE *out, char usual[INET_ADDRSTRLEN])
 static void ask_network(struct asking *a)
 {
 	char usual[INET_ADDRSTRLEN], port[16];
-	struct in_addr raw;
+	const char *was = a->c->psip;
 	uint64_t n;
 
 	page(a, 7, "address and port of the data");
 	list_addresses(a->out, usual);
-	while (ask(a, "Address", usual) &&
-	       inet_pton(AF_INET, a->line, &raw) != 1)
-		fprintf(a->out, "'%s' is no IPv4 address.\n", a->line);
-	a->c->psip = keep(a->line);
+	do {
+		if (!ask(a, "Address", before(was, usual)))
+			return;
+		a->c->psip = keep(a->line);
+	} while (a->c->psip == NULL || wrong_address(a));
 	snprintf(port, sizeof(port), "%u", (unsigned)a->c->port);
 	while (ask(a, "Port", port)) {
 		if (parse_u64(a->line, 65535, &n) && n > 0 &&
@@ -252,7 +325,7 @@ static void ask_network(struct asking *a)
 	}
 }
 
-static bool ask_summary(struct asking *a)
+static void ask_summary(struct asking *a)
 {
 	static const char *const words[] = {"yes", "no", "y", "n", NULL};
 	const struct choices *c = a->c;
@@ -269,26 +342,30 @@ static bool ask_summary(struct asking *a)
 		c->bypass		? "direct"
 		: c->proxy_file != NULL ? c->proxy.host
 					: "as the environment says");
-	return choose(a, words, "Go on", "yes") % 2 == 0;
+	a->yes = choose(a, words, "Go on", "yes") % 2 == 0;
 }
 
 int ask_choices(struct choices *c, FILE *in, FILE *out, struct err *e)
 {
+	static void (*const pages[])(struct asking * a) = {
+	    ask_role, ask_site,	    ask_vault,	 ask_internet,
+	    ask_env,  ask_location, ask_network, ask_summary};
+	const unsigned n = sizeof(pages) / sizeof(pages[0]);
 	struct asking a = {.c = c, .in = in, .out = out};
-	bool yes;
+	unsigned i = 0;
 
 	fputs("unifiedsetup: what stands in [] is taken when nothing is "
-	      "answered.\n",
+	      "answered; < goes\nback to the page before.\n",
 	      out);
-	ask_role(&a);
-	ask_site(&a);
-	ask_vault(&a);
-	ask_internet(&a);
-	ask_env(&a);
-	ask_location(&a);
-	ask_network(&a);
-	yes = ask_summary(&a);
+	while (i < n && !a.ended) {
+		a.back = false;
+		pages[i](&a);
+		if (!a.back)
+			i++;
+		else if (i > 0)
+			i--;
+	}
 	if (a.ended)
 		return err_set(e, PS_USAGE, "the answers ended");
-	return yes ? 0 : err_set(e, PS_NO, "nothing was changed");
+	return a.yes ? 0 : err_set(e, PS_NO, "nothing was changed");
 }

@@ -1,4 +1,4 @@
-/* The way to others: addresses, ports, configuration server, store. */
+/* The way to others: addresses, ports, store. */
 #include "config.h"
 
 #include <arpa/inet.h>
@@ -10,14 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/secret.h"
 #include "base/units.h"
-#include "net/client.h"
 #include "setup/checks.h"
 #include "setup/place.h"
 #include "setup/preflight.h"
-
-#define CS_S 20
 
 /* ---- PSIP ---- */
 
@@ -193,85 +189,6 @@ void check_ports(const struct doctor *d, struct finding *f)
 	else
 		find_passed(f, "%u of %s is free", (unsigned)c->port,
 			    c->address);
-}
-
-/* ---- the configuration server ---- */
-
-static int log_in(struct client *client, const struct choices *c,
-		  const char *passphrase_file, struct err *e)
-{
-	uint8_t key[LOGIN_KEY_LEN];
-	struct login_secret secret;
-	int rc = login_secret_read(&secret, passphrase_file, e);
-
-	if (rc == 0)
-		rc = login_key(&secret, c->here, key, e);
-	if (rc == 0)
-		rc = client_login(client, c->here, key, e);
-	secret_wipe(&secret, sizeof(secret));
-	secret_wipe(key, sizeof(key));
-	return rc;
-}
-
-static void refused(const struct client *client, const struct choices *c,
-		    const struct err *e, struct finding *f)
-{
-	find_error(f, DOCTOR_CAUSE, e);
-	if (client->phase == CLIENT_LOGIN && e->code == PS_NOPERM) {
-		find_failed(f, DOCTOR_CAUSE,
-			    "%s: the passphrase is not that of the "
-			    "configuration server",
-			    c->csip);
-		find_next(f,
-			  "on the configuration server: ps-config "
-			  "passphrase show; it goes into %s",
-			  c->passphrase_file);
-	} else if (f->next[0] == '\0') {
-		find_next(f,
-			  "is the configuration server running there? "
-			  "Allow TCP %u to it",
-			  (unsigned)c->cs_port);
-	}
-}
-
-static int reach(struct client *client, const struct choices *c,
-		 const char *host, const char *passphrase_file, struct err *e)
-{
-	char port[16];
-	struct client_to to = {
-	    .host = host, .port = port, .wait_ns = CS_S * NS_PER_S};
-	int rc;
-
-	snprintf(port, sizeof(port), "%u", (unsigned)c->cs_port);
-	rc = client_open(client, &to, e);
-	return rc < 0 ? rc : log_in(client, c, passphrase_file, e);
-}
-
-int cs_try(const struct choices *c, const char *host,
-	   const char *passphrase_file, struct err *e)
-{
-	struct client client = {.fd = -1};
-	int rc = reach(&client, c, host, passphrase_file, e);
-
-	client_close(&client);
-	return rc;
-}
-
-void check_cs(const struct doctor *d, struct finding *f)
-{
-	const struct choices *c = check_choices(d);
-	struct client client = {.fd = -1};
-	struct err e = {0};
-
-	if (c->cs) {
-		find_skipped(f, "this becomes the configuration server");
-		return;
-	}
-	if (reach(&client, c, c->csip, c->passphrase_file, &e) < 0)
-		refused(&client, c, &e, f);
-	else
-		find_passed(f, "%s answers, and takes the passphrase", c->csip);
-	client_close(&client);
 }
 
 /* ---- what the doctor does, too ---- */

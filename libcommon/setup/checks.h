@@ -8,10 +8,13 @@
 /* checks-machine.c */
 doctor_step_fn check_rights, check_versions, check_processors, check_memory;
 doctor_step_fn check_space, check_disk;
-/* checks-net.c; the last six are the doctor's, told what they look at */
-doctor_step_fn check_psip, check_ports, check_cs;
+/* checks-net.c; the last five are the doctor's, told what they look at */
+doctor_step_fn check_psip, check_ports;
 doctor_step_fn check_address, check_clock, check_store, check_proxy,
     check_firewall;
+
+/* checks-cs.c */
+doctor_step_fn check_cs, check_nat;
 
 /*
  * Logs in at a configuration server, as this server with the passphrase of

@@ -88,6 +88,12 @@ static int check_together(struct choices *c, struct fault *f)
 	if (!c->cs && c->mysql_file != NULL)
 		note(c, "/MySQLCredsFilePath is not used: only a configuration "
 			"server has a registry");
+	if (c->cs && c->csip != NULL && c->psip != NULL &&
+	    strcmp(c->csip, c->psip) != 0)
+		note(c,
+		     "/CSIP %.60s is not used: the configuration server "
+		     "listens at /PSIP %.60s",
+		     c->csip, c->psip);
 	if (!c->cs && c->port == SETUP_CS_PORT)
 		note(c, "/DataTransferSecurePort 443: that is the port of a "
 			"configuration server; here nothing else has it");
@@ -127,7 +133,7 @@ static int check_path(struct fault *f, const char *option, const char *path,
 	return rc;
 }
 
-static int check_location(struct choices *c, struct fault *f)
+int choices_location(struct choices *c, struct fault *f)
 {
 	const char *option =
 	    c->drive != NULL ? "install-drive" : "install-location";
@@ -152,7 +158,7 @@ static int check_location(struct choices *c, struct fault *f)
 	return 0;
 }
 
-static int check_addresses(struct choices *c, struct fault *f)
+int choices_addresses(struct choices *c, struct fault *f)
 {
 	struct in_addr raw;
 	int rc;
@@ -230,11 +236,11 @@ int choices_check(struct choices *c, struct fault *f)
 		rc = fault_note(f, "missing-flag", "server-mode", NULL);
 	}
 	if (rc == 0)
-		rc = check_location(c, f);
+		rc = choices_location(c, f);
 	if (rc == 0)
 		rc = check_paths(c, f);
 	if (rc == 0)
-		rc = check_addresses(c, f);
+		rc = choices_addresses(c, f);
 	if (rc == 0)
 		rc = check_name(c, f);
 	return rc;

@@ -46,6 +46,9 @@ struct choices {
 
 /* All that is required, formats, contradictions; no file is opened. */
 int choices_check(struct choices *c, struct fault *f);
+/* Of it, the folder alone, and the addresses: for one page of questions. */
+int choices_location(struct choices *c, struct fault *f);
+int choices_addresses(struct choices *c, struct fault *f);
 /* Reads and checks the files that are named. */
 int choices_read(struct choices *c, struct fault *f);
 void choices_wipe(struct choices *c);

@@ -13,6 +13,7 @@
 
 #define FILE_SIZE 65536
 #define EXPIRES_S (90 * 86400)
+#define TEMPLATE_URL "azblob://ACCOUNT/CONTAINER"
 
 /* ---- INI ---- */
 
@@ -283,10 +284,13 @@ static int take_expiry(struct vault_creds *v, const char *value, int64_t now,
 
 	if (strcmp(value, "never") == 0)
 		return 0;
-	if (!parse_time(value, &ns))
-		return err_set(e, PS_DATA,
-			       "expires: '%s' is neither a time nor 'never'",
-			       value);
+	if (!parse_time(value, &ns)) {
+		(void)err_set(e, PS_DATA,
+			      "expires: '%s' is neither a time nor 'never'",
+			      value);
+		err_hint(e, "a time as 2027-01-31T00:00:00Z");
+		return -PS_DATA;
+	}
 	v->expires = ns / NS_PER_S;
 	if (v->expires > now)
 		return 0;
@@ -307,6 +311,9 @@ static int take_url(struct vault_creds *v, const char *value, struct err *e)
 			       "vault: '%s' is no vault: azblob://, s3://, "
 			       "file:/// or a folder",
 			       value);
+	if (strcmp(value, TEMPLATE_URL) == 0)
+		return err_set(e, PS_DATA,
+			       "vault: the template is not filled in");
 	return take_text(value, "vault", v->url, sizeof(v->url), e);
 }
 
@@ -396,7 +403,7 @@ static const char template[] =
     "\n"
     "# The vault, as ps-upload(1) takes it: azblob://ACCOUNT/CONTAINER,\n"
     "# s3://BUCKET, or file:///FOLDER. It has to be there (ps-vault init).\n"
-    "vault: azblob://ACCOUNT/CONTAINER\n"
+    "vault: " TEMPLATE_URL "\n"
     "\n"
     "# Until when these credentials may be used to install; or: never\n"
     "expires: %s\n"

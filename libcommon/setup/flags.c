@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/units.h"
 #include "setup/flags.h"
 
 static const struct {
@@ -38,32 +39,44 @@ const char *flag_original(const char *option)
 	return option;
 }
 
-/* "ServerMode", "SERVERMODE" and "server-mode" are one name. */
+/* "ServerMode", "SERVERMODE=x" and "server-mode" are one name. */
 static bool same_name(const char *flag, const char *option)
 {
 	for (;; flag++, option++) {
 		while (*option == '-')
 			option++;
-		if (*flag == '\0' || *option == '\0')
-			return *flag == *option;
+		if (*flag == '\0' || *flag == '=' || *option == '\0')
+			return *option == '\0' &&
+			       (*flag == '\0' || *flag == '=');
 		if (tolower((unsigned char)*flag) != *option)
 			return false;
 	}
 }
 
-/* What every tool has beside its table (base/opt.h) and takes no value. */
-static bool is_common(const char *word)
+/*
+ * What every tool has beside its table (base/opt.h) and takes no value, as it
+ * is written there; NULL: it is none of them.
+ */
+static const char *common_of(const char *word)
 {
-	static const char *const words[] = {
-	    "-h",      "--help", "-V",	      "--version", "-q",
-	    "--quiet", "-v",	 "--verbose", "/q",	   "--dump-options",
+	static const struct {
+		const char *given, *ours;
+	} words[] = {
+	    {"-h", NULL}, {"--help", NULL},    {"/?", "--help"},
+	    {"-V", NULL}, {"--version", NULL}, {"/help", "--help"},
+	    {"-q", NULL}, {"--quiet", NULL},   {"/q", "--quiet"},
+	    {"-v", NULL}, {"--verbose", NULL}, {"--dump-options", NULL},
 	};
 	size_t i;
 
-	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (strcasecmp(words[i], word) == 0)
-			return true;
-	return false;
+	for (i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		bool windows = words[i].ours != NULL;
+
+		if (windows ? strcasecmp(words[i].given, word) == 0
+			    : strcmp(words[i].given, word) == 0)
+			return windows ? words[i].ours : word;
+	}
+	return NULL;
 }
 
 static const struct opt config_file = {
@@ -79,7 +92,8 @@ static const struct opt *find(const struct opt *opts, const char *word,
 	const struct opt *o, *found = NULL;
 	size_t n;
 
-	*ret_value = NULL;
+	n = strcspn(word, "=");
+	*ret_value = word[n] == '=' ? word + n + 1 : NULL;
 	if (word[0] == '/') {
 		for (o = opts; o->name != NULL; o++)
 			if (same_name(word + 1, o->name))
@@ -89,8 +103,7 @@ static const struct opt *find(const struct opt *opts, const char *word,
 	if (strncmp(word, "--", 2) != 0 || word[2] == '\0')
 		return NULL;
 	word += 2;
-	n = strcspn(word, "=");
-	*ret_value = word[n] == '=' ? word + n + 1 : NULL;
+	n -= 2;
 	for (o = opts; o->name != NULL; o++) {
 		if (strncmp(o->name, word, n) != 0)
 			continue;
@@ -122,14 +135,14 @@ static bool takes_value(const struct opt *o)
 	return o->kind != OPT_FLAG;
 }
 
-/* "vmware" is "VMWare": as the table writes it. */
+/* "vmware" is "VMWare": as the table writes it; NULL: none of its words. */
 static const char *choice_of(const struct opt *o, const char *value)
 {
 	static char word[32];
 	const char *at = o->choices;
 	size_t n, len = strlen(value);
 
-	while (o->kind == OPT_CHOICE) {
+	for (;;) {
 		n = strcspn(at, "|");
 		if (n == len && n < sizeof(word) &&
 		    strncasecmp(at, value, n) == 0) {
@@ -137,10 +150,19 @@ static const char *choice_of(const struct opt *o, const char *value)
 			return word;
 		}
 		if (at[n] == '\0')
-			break;
+			return NULL;
 		at += n + 1;
 	}
-	return value;
+}
+
+static bool in_range(const struct opt *o, const char *value)
+{
+	uint64_t n;
+
+	if (o->kind == OPT_NUMBER)
+		return parse_u64(value, UINT64_MAX, &n) && n >= o->min &&
+		       (o->max == 0 || n <= o->max);
+	return o->kind != OPT_DURATION || parse_duration(value, &n);
 }
 
 static int misuse(struct fault *f, const char *id, const char *option,
@@ -148,6 +170,26 @@ static int misuse(struct fault *f, const char *id, const char *option,
 {
 	(void)err_set(&f->err, PS_USAGE, "%s: %s", word, what);
 	return fault_note(f, id, option, NULL);
+}
+
+/* The value as the table has it, in *value; *word: how the flag was given. */
+static int take_value(struct fault *f, const struct opt *o, const char *word,
+		      const char **value)
+{
+	const char *text = *value;
+
+	if (o->kind == OPT_CHOICE)
+		*value = choice_of(o, text);
+	if (*value != NULL && in_range(o, text))
+		return 0;
+	(void)err_set(&f->err, PS_USAGE, "%.*s: '%s' is not a valid %s",
+		      (int)strcspn(word, "="), word, text, o->arg);
+	if (o->choices != NULL)
+		err_hint(&f->err, "one of %s", o->choices);
+	else if (o->max != 0)
+		err_hint(&f->err, "%u to %u", (unsigned)o->min,
+			 (unsigned)o->max);
+	return fault_note(f, "bad-value", o->name, NULL);
 }
 
 /* A word that is no flag: why, as far as one can guess. */
@@ -196,9 +238,8 @@ static int take(struct walk *w, char **word, struct fault *f)
 	uint64_t bit;
 	int rc;
 
-	if (is_common(word[0])) {
-		rc = put(w, strcasecmp(word[0], "/q") == 0 ? "-q" : word[0],
-			 NULL, f);
+	if (common_of(word[0]) != NULL) {
+		rc = put(w, common_of(word[0]), NULL, f);
 		return rc < 0 ? rc : 1;
 	}
 	if (o == NULL)
@@ -214,7 +255,7 @@ static int take(struct walk *w, char **word, struct fault *f)
 	if (takes_value(o) && value == NULL) {
 		value = word[1];
 		two = true;
-		if (value == NULL || is_common(value) ||
+		if (value == NULL || common_of(value) != NULL ||
 		    find(w->opts, value, &none) != NULL)
 			return misuse(f, "missing-value", o->name, word[0],
 				      "its value is missing");
@@ -222,7 +263,9 @@ static int take(struct walk *w, char **word, struct fault *f)
 	if (takes_value(o) && *value == '\0')
 		return misuse(f, "empty-value", o->name, word[0],
 			      "its value is empty");
-	rc = put(w, o->name, takes_value(o) ? choice_of(o, value) : NULL, f);
+	rc = takes_value(o) ? take_value(f, o, word[0], &value) : 0;
+	if (rc == 0)
+		rc = put(w, o->name, takes_value(o) ? value : NULL, f);
 	return rc < 0 ? rc : 1 + two;
 }
 

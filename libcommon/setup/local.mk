@@ -1,7 +1,7 @@
 # Sources of the room setup: installing a configuration or process server.
 libcommon_libpscommon_a_SOURCES += \
 	libcommon/setup/ask.c libcommon/setup/ask.h \
-	libcommon/setup/checks-key.c \
+	libcommon/setup/checks-cs.c libcommon/setup/checks-key.c \
 	libcommon/setup/checks-machine.c \
 	libcommon/setup/checks-net.c libcommon/setup/checks.h \
 	libcommon/setup/checks-urls.c \

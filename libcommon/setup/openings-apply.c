@@ -49,18 +49,6 @@ static int run(struct applying *a, const char *const *argv, struct err *e)
 	return 0;
 }
 
-static bool succeeds(const char *const *argv)
-{
-	struct command c = {.argv = argv, .seconds = 10, .max = 4096};
-	char *text;
-	int status;
-
-	if (command_run(&c, &text, &status, NULL) < 0)
-		return false;
-	free(text);
-	return status == 0;
-}
-
 /* ---- firewalld ---- */
 
 /* The zone of the interface that sources come by; none is the default one. */
@@ -95,7 +83,7 @@ static int by_firewalld(struct applying *a, const char *address, unsigned port,
 
 	snprintf(query, sizeof(query), "--query-port=%u/tcp", port);
 	snprintf(add, sizeof(add), "--add-port=%u/tcp", port);
-	if (succeeds(has))
+	if (command_succeeds(has))
 		return 0;
 	rc = run(a, now, e);
 	return rc < 0 ? rc : run(a, kept, e);

@@ -35,6 +35,8 @@ static const struct doctor_step checks[] = {
     {"ports", "nobody has our ports", 0, true, false, false, 10, check_ports},
     {"cs", "the configuration server answers and takes the passphrase", 0, true,
      false, true, 30, check_cs},
+    {"nat", "the configuration server sees our own address", 0, true, false,
+     true, 30, check_nat},
     {"clock", "the clocks of configuration server and store", 0, true, false,
      true, 30, check_clock},
     {"urls", "each URL of the store answers", 0, true, false, true, 40,

@@ -56,7 +56,7 @@ answers() {
 	tr -d '\r' <screen >shown
 	says shown "'nonsense' is none of these"
 	says shown "nofile: No such file"
-	says shown "'data' is no path"
+	says shown "'data' is no whole path"
 	says shown "'192.0.2' is no IPv4 address"
 	says shown "'70000' is no port"
 	lacks shown "$(cat pass)"
@@ -67,6 +67,24 @@ answers() {
 	eval "$command" >again || { cat again; false; }
 	[ "$(grep -c ^done again)" -eq 0 ] || { cat again; false; }
 	says again "same   registration"
+}
+
+@test "back to the page before: what was answered is offered again" {
+	local long
+	long=$(head -c 1500 /dev/zero | tr '\0' x)
+	# From the vault to the role and to another one; a whole line too long.
+	fails_with 1 answers '<' PS 127.0.0.1 pass '<' back CS mysql vaultcreds \
+		proxy proxy "$long" yes / /srv/cs '<' '' 127.0.0.1 9444 '<' '' '' \
+		'<' '<' '' '' '' no -- unifiedsetup --name cs1
+	tr -d '\r' <screen >shown
+	says shown "Its address [127.0.0.1]: "
+	says shown "That is too long."
+	says shown "'/' is no whole path of a folder"
+	says shown "Folder [/srv/cs]: "
+	says shown "Port [9444]: "
+	says shown "configuration and process server, cache in /srv/cs, address 127.0.0.1 port 9444"
+	says shown "way to it: 192.0.2.7"
+	says shown "nothing was changed"
 }
 
 @test "a configuration server by answers, and one who says no" {

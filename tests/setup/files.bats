@@ -72,9 +72,13 @@ wrong() {
 	v() { flags /VaultCredsFilePath "$1"; }
 	unifiedsetup --write-template new
 	[ "$(stat -c %a new)" = 600 ]
+	wrong 65 vault-credentials 6 "the template is not filled in" v new
+	sed -i 's/ACCOUNT/account/; s/CONTAINER/container/' new
 	v new >out
 	fails_with 73 unifiedsetup --write-template new
 	says err 'is there already'
+	wrong 1 template - "is there already" unifiedsetup --json \
+		--write-template new
 	bad() { # CODE ID LINE WORDS, the file on standard input
 		cat >bad
 		wrong "$1" "$2" "$3" "$4" v bad
@@ -113,6 +117,34 @@ wrong() {
 		expires: never
 		vault: s3://other
 	END
+}
+
+@test "as Windows saves them: marks before UTF-8, CRLF, UTF-16" {
+	command -v iconv >/dev/null || skip "iconv is not installed"
+	all() { # all COMMAND...: with each file, as it is now
+		"$@" /ProxySettingsFilePath proxy /VaultCredsFilePath vaultcreds
+	}
+	local file
+	for file in pass proxy mysql vaultcreds; do
+		sed -i '1s/^/\xef\xbb\xbf/; s/$/\r/' "$file"
+	done
+	all flags >out
+	says out /ProxySettingsFilePath
+	unifiedsetup --print-command --name cs /ServerMode CS /InstallLocation \
+		/d /EnvType NonVMWare /VaultCredsFilePath vaultcreds \
+		/MySQLCredsFilePath mysql >out
+	# The passphrase is the same to those who read it later.
+	cxpsclient -P pass --derive-key web01 >with
+	echo 'abcdefgh12345678' >pass
+	cxpsclient -P pass --derive-key web01 | cmp - with
+	for file in pass proxy vaultcreds; do
+		cp -p "$file" kept
+		iconv -f UTF-8 -t UTF-16LE kept | sed '1s/^/\xff\xfe/' >"$file"
+		fails_with 65 all flags
+		says out "it is UTF-16"
+		says out "iconv -f UTF-16 -t UTF-8 $file"
+		mv kept "$file"
+	done
 }
 
 @test "a file that others can read is refused, each of them" {

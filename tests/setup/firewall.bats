@@ -49,7 +49,7 @@ net() {
 	cat >rules <<-'END'
 		table inet f { chain in { type filter hook input priority 0;
 		policy drop; iif lo accept; tcp dport 22 accept; }; }
-		table ip g { chain in { type filter hook input priority 5;
+		table ip filter { chain in { type filter hook input priority 5;
 		tcp dport 9000-9500 drop; };
 		chain other { type filter hook forward priority 0; policy drop; }; }
 	END
@@ -69,7 +69,7 @@ net() {
 	diff dry told
 	[ "$(wc -l <told)" -eq 2 ]
 	says told 'nft insert rule inet f in tcp dport 9443 accept'
-	says told 'nft insert rule ip g in tcp dport 9443 accept'
+	says told 'nft insert rule ip filter in tcp dport 9443 accept'
 	[ "$(grep -c 'dport 9443 accept' same)" -eq 0 ]
 	[ "$(grep -c 'dport 9443 accept comment "ps-toolkit"' after)" -eq 2 ]
 	diff after after2

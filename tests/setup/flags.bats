@@ -66,6 +66,7 @@ refused() {
 		--mysql-creds-file-path mysql $CS -> /ServerMode CS /InstallLocation /srv/cs /MySQLCredsFilePath mysql /VaultCredsFilePath vaultcreds /EnvType NonVMWare
 		$CS /MYSQLCREDSFILEPATH mysql /CSIP cs.example -> /ServerMode CS /InstallLocation /srv/cs /MySQLCredsFilePath mysql /VaultCredsFilePath vaultcreds /EnvType NonVMWare /CSIP cs.example
 		--root=/tmp/x $PS --cs-port 8443 -> $PS --cs-port 8443 --root /tmp/x
+		/ServerMode=ps /installlocation=/srv/ps /EnvType=vmware /CSIP=192.0.2.1 /PassphraseFilePath=pass -> $PS
 	END
 }
 
@@ -89,6 +90,16 @@ refused() {
 		missing-value PSIP /PSIP $PS
 		missing-value PSIP $PS /PSIP --bypass-proxy
 		needless-value BypassProxy $PS --bypass-proxy=yes
+		needless-value BypassProxy $PS /BypassProxy=yes
+		empty-value PSIP $PS /PSIP=
+		doubled-flag PSIP $PS /PSIP=192.0.2.7 /psip 192.0.2.7
+		unknown-flag - $PS /PSIPS=192.0.2.7
+		bad-value ServerMode /ServerMode MT
+		bad-value EnvType ${PS/VMWare/HyperV}
+		bad-value DataTransferSecurePort $PS /DataTransferSecurePort 0
+		bad-value DataTransferSecurePort $PS /DataTransferSecurePort 70000
+		bad-value DataTransferSecurePort $PS /DataTransferSecurePort=9443x
+		bad-value drain-for --uninstall --drain-for soon
 		empty-value PSIP $PS --psip=
 		bad-value PSIP $PS /PSIP 192.0.2
 		bad-value PSIP $PS /PSIP ps1.example
@@ -104,13 +115,11 @@ refused() {
 		contradiction DataTransferSecurePort $CS /DataTransferSecurePort 443
 		contradiction PassphraseFilePath $CS /PassphraseFilePath pass
 	END
-	# A value that is none of a choice, or no port: as every tool says it.
-	for words in '/ServerMode MT' '/EnvType HyperV' \
-		'/DataTransferSecurePort 0' '/DataTransferSecurePort 70000' \
-		'/DataTransferSecurePort 9443x'; do
+	# What is done: one thing at a time.
+	for words in '--check --uninstall' '--purge' '--yes --check'; do
 		# shellcheck disable=SC2086
-		fails_with 64 unifiedsetup --check $words
-		says err 'is not a valid'
+		fails_with 64 unifiedsetup --json $words
+		[ "$(jq -r .error out)" = contradiction ]
 	done
 	# shellcheck disable=SC2086
 	fails_with 64 unifiedsetup --check ${PS/\/srv\/ps/D:\\}
@@ -127,6 +136,9 @@ refused() {
 	# shellcheck disable=SC2086
 	unifiedsetup --print-command $PS /MySQLCredsFilePath mysql 2>err
 	says err 'is not used'
+	# shellcheck disable=SC2086
+	unifiedsetup --print-command $CS /CSIP 192.0.2.1 /PSIP 192.0.2.2 2>err
+	says err '/CSIP 192.0.2.1 is not used'
 }
 
 @test "both samples of the documentation, with paths of Unix" {
@@ -150,6 +162,14 @@ refused() {
 		/EnvType VMWare /PSIP 10.101.23.145 /CSIP 10.101.24.126 \
 		/PassphraseFilePath 'C:\Temp\connection.passphrase'
 	says err 'is a path of Windows'
+}
+
+@test "help, as on Windows" {
+	local word
+	for word in '/?' /HELP --help; do
+		unifiedsetup "$word" >out
+		says out 'usage: unifiedsetup'
+	done
 }
 
 @test "/ShowThirdpartyEULA prints the licences, whatever else is given" {

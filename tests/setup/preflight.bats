@@ -39,12 +39,13 @@ fault() {
 	[ "$(jq -r '.result, .mode, .address, .failed' out | xargs)" = \
 		"ready PS 127.0.0.1 0" ]
 	local step
-	for step in rights versions cs store ports; do
+	for step in rights versions cs nat store ports; do
 		[ "$(verdict $step)" = passed ] || { cat out; false; }
 	done
 	[ "$(verdict psip)" = warning ]
 	check >table
 	says table "cs        127.0.0.1 answers, and takes the passphrase"
+	says table "nat       the configuration server sees 127.0.0.1"
 	says table "Ready:"
 	[ ! -e root ]
 	find vault | sort | diff before -
@@ -59,6 +60,35 @@ fault() {
 	CS_PORT=$(free_port)
 	fault cs "Connection refused"
 	says words "Allow TCP $CS_PORT"
+}
+
+@test "an address that is translated on the way" {
+	other_end
+	PORT=$(free_port)
+	cat >relay.py <<-'END'
+		import socket, sys, threading
+		def pump(a, b):
+		    while True:
+		        data = a.recv(65536)
+		        if not data:
+		            break
+		        b.sendall(data)
+		    b.shutdown(socket.SHUT_WR)
+		s = socket.create_server(("127.0.0.1", 0))
+		print(s.getsockname()[1], flush=True)
+		while True:
+		    c, _ = s.accept()
+		    o = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 10,
+		                                 ("127.0.0.5", 0))
+		    for pair in (c, o), (o, c):
+		        threading.Thread(target=pump, args=pair, daemon=True).start()
+	END
+	start python3 relay.py "$CS_PORT" >relay.port
+	wait_for [ -s relay.port ]
+	CS_PORT=$(cat relay.port)
+	check --json >out
+	[ "$(verdict cs) $(verdict nat)" = "passed warning" ] || { cat out; false; }
+	says out "sees 127.0.0.5, but this machine speaks from 127.0.0.1"
 }
 
 @test "addresses and ports: PSIP elsewhere, a port that is taken" {
