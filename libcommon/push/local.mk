@@ -8,7 +8,8 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/push/session.c libcommon/push/session.h \
 	libcommon/push/session-start.c libcommon/push/session-start.h \
 	libcommon/push/state.c libcommon/push/state.h \
-	libcommon/push/target.h
+	libcommon/push/target.h \
+	libcommon/push/verify.c libcommon/push/verify.h
 nodist_libcommon_libpscommon_a_SOURCES += libcommon/push/target-text.c
 
 # What runs on a machine is a script in its own file, and built in.

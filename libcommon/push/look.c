@@ -45,6 +45,7 @@ static bool take_text(struct push_look *l, const char *key, const char *value)
 	    {"libc", l->libc, sizeof(l->libc)},
 	    {"name", l->name, sizeof(l->name)},
 	    {"sudo", l->sudo, sizeof(l->sudo)},
+	    {"noexec", l->noexec, sizeof(l->noexec)},
 	    {"version", l->version, sizeof(l->version)},
 	    {"dir", l->dir, sizeof(l->dir)},
 	    {"role", l->role, sizeof(l->role)},
@@ -224,8 +225,16 @@ enum push_reason look_judge(const struct push_look *l,
 	ret->install = w->again || strcmp(l->role, w->role) != 0 ||
 		       strcmp(l->version, ret->package->version) != 0;
 	ret->enrol = w->cs != NULL && !registered(l, w);
+	if (ret->install && l->noexec[0] != '\0') {
+		snprintf(words, size, "%s is mounted noexec", l->noexec);
+		return REASON_NOEXEC;
+	}
 	if (ret->install && !room_for(l, ret->package, words, size))
 		return REASON_SPACE;
+	if (ret->install && ret->package->refused[0] != '\0') {
+		snprintf(words, size, "%s", ret->package->refused);
+		return REASON_SIGNATURE;
+	}
 	if (ret->enrol && l->cs_asked && !l->cs_answers) {
 		snprintf(words, size, "%s port %s", w->cs, w->cs_port);
 		return REASON_CS_UNREACHABLE;

@@ -9,11 +9,12 @@ struct push_look {
 	char os[32], arch[32], libc[64];
 	char name[NAME_SIZE]; /* of the host, without its domain */
 	bool root;	      /* the account is, or PS_ROOT is set there */
-	char sudo[16];	      /* none, yes, password */
+	char sudo[16];	      /* none, yes, password, tty: only on a terminal */
 	uint64_t time_s, room_kib, stage_kib;
 	char missing[256]; /* programs */
 	char version[32], dir[256], role[8];
-	bool package; /* Debian's is installed */
+	char noexec[256]; /* where it is installed no program may run */
+	bool package;	  /* Debian's is installed */
 	char known_as[NAME_SIZE], known_cs[HOST_SIZE], known_port[8];
 	bool cs_asked, cs_answers;
 	bool grub_device;

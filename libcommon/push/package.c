@@ -13,12 +13,13 @@
 #include "base/io.h"
 #include "push/host.h"
 #include "push/package.h"
+#include "push/verify.h"
 
 #define PREFIX "ps-toolkit-agent-"
-#define SUFFIX ".tar.xz"
+#define SUFFIX ".tar.gz"
 #define LINUX "-linux-"
 
-/* "ps-toolkit-agent-VERSION-linux-ARCH.tar.xz" */
+/* "ps-toolkit-agent-VERSION-linux-ARCH.tar.gz" */
 static bool read_name(const char *name, struct package *ret)
 {
 	size_t n = strlen(name), tail = strlen(SUFFIX);
@@ -145,7 +146,7 @@ static int measure(struct package *p, struct err *e)
 	return 0;
 }
 
-static int open_one(struct package *p, struct err *e)
+static int open_one(struct package *p, const char *signers, struct err *e)
 {
 	char path[sizeof(p->path) + 4];
 	int rc;
@@ -160,7 +161,10 @@ static int open_one(struct package *p, struct err *e)
 	if (rc == -PS_NOINPUT)
 		err_hint(e, "a package that nobody has signed is not pushed: "
 			    "scripts/package --sign-key, or its publisher");
-	return rc;
+	/* Each machine does it again, with what arrived there. */
+	return rc < 0 ? rc
+		      : package_verify(p->fd, path, signers, p->refused,
+				       sizeof(p->refused), e);
 }
 
 int packages_open(struct packages *p, const char *path, const char *signers,
@@ -177,7 +181,7 @@ int packages_open(struct packages *p, const char *path, const char *signers,
 				    " ssh-ed25519 KEY-OF-WHO-SIGNS");
 	}
 	for (unsigned i = 0; rc == 0 && i < p->n; i++)
-		rc = open_one(&p->list[i], e);
+		rc = open_one(&p->list[i], signers, e);
 	return rc;
 }
 

@@ -19,7 +19,8 @@ struct package {
 	int fd; /* open while it may be sent */
 	uint64_t size;
 	char sha256[SHA256_HEX];
-	char *signature; /* text of PATH.sig */
+	char *signature;   /* text of PATH.sig */
+	char refused[256]; /* "": it is signed by who may sign */
 };
 
 struct packages {
@@ -30,8 +31,8 @@ struct packages {
 
 /*
  * Opens a tarball, or the newest for each processor in a folder, with its
- * signature and the signers. -PS_NOINPUT: there is none, or no signature.
- * packages_close() in every case.
+ * signature and the signers, and verifies it. -PS_NOINPUT: there is none, or
+ * no signature. packages_close() in every case.
  */
 int packages_open(struct packages *p, const char *path, const char *signers,
 		  struct err *e);

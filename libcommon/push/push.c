@@ -160,8 +160,7 @@ static bool look(struct talk *t, struct push_look *l, struct err *e)
 		 p->dir != NULL ? p->dir : "-", p->cs != NULL ? p->cs : "-",
 		 p->cs_port);
 	t->began = false;
-	rc = session_open(&t->s, &p->way, t->h, SESSION_AS_USER, false, words,
-			  e);
+	rc = session_open(&t->s, &p->way, t->h, SESSION_AS_USER, words, e);
 	if (rc < 0) {
 		failed_here(t->r, e);
 		return false;
@@ -182,6 +181,34 @@ static bool look(struct talk *t, struct push_look *l, struct err *e)
 	return rc == 0 && t->began && status == 0;
 }
 
+/* Does sudo really let it? Nothing is changed. False: `r` says why not. */
+static bool try_rights(struct talk *t, enum session_rights rights,
+		       struct err *e)
+{
+	char line[SESSION_LINE];
+	bool root = false;
+	int rc, status;
+
+	t->began = false;
+	rc = session_open(&t->s, &t->p->way, t->h, rights, "rights", e);
+	if (rc < 0) {
+		failed_here(t->r, e);
+		return false;
+	}
+	while ((rc = session_line(&t->s, line, e)) > 0) {
+		t->began = t->began || strcmp(line, "ps-push 1") == 0;
+		root = root || (t->began && strcmp(line, "uid 0") == 0);
+	}
+	status = session_close(&t->s);
+	if (rc < 0)
+		failed_here(t->r, e);
+	else if (!t->began)
+		ended_early(t, rights, status);
+	else if (!root)
+		failed(t->r, REASON_RIGHTS, "");
+	return rc == 0 && root;
+}
+
 /* How root is become there; false: not at all. */
 static bool rights_of(const struct push *p, const struct push_look *l,
 		      enum session_rights *ret)
@@ -193,6 +220,15 @@ static bool rights_of(const struct push *p, const struct push_look *l,
 	    strcmp(l->sudo, "yes") == 0 ? SESSION_SUDO : SESSION_SUDO_PASSWORD;
 	return *ret == SESSION_SUDO ||
 	       (strcmp(l->sudo, "password") == 0 && p->way.password != NULL);
+}
+
+static const char *no_rights(const struct push_look *l)
+{
+	if (strcmp(l->sudo, "tty") == 0)
+		return "sudo works on a terminal only (requiretty)";
+	if (strcmp(l->sudo, "password") == 0)
+		return "sudo asks for a password, and there is none";
+	return "not root, and there is no sudo";
 }
 
 /* What goes before the package: who may sign, and the signature. */
@@ -260,7 +296,7 @@ static void work(struct talk *t, const struct push_plan *plan,
 	t->began = false;
 	t->package = package;
 	t->passphrase = plan->enrol;
-	rc = session_open(&t->s, &t->p->way, t->h, rights, true, words, e);
+	rc = session_open(&t->s, &t->p->way, t->h, rights, words, e);
 	if (rc == 0 && package != NULL)
 		rc = send_signature(t, package, e);
 	if (rc == 0)
@@ -307,7 +343,10 @@ static void judge(struct talk *t, const struct push_look *l, struct err *e)
 	else if (!plan.install && !plan.enrol)
 		t->r->end = PUSH_SKIPPED;
 	else if (!rights_of(p, l, &rights))
-		failed(t->r, REASON_RIGHTS, "");
+		failed(t->r, REASON_RIGHTS, no_rights(l));
+	else if (p->check && rights != SESSION_AS_USER &&
+		 !try_rights(t, rights, e))
+		return;
 	else if (p->check)
 		t->r->end = PUSH_READY;
 	else

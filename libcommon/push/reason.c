@@ -41,6 +41,8 @@ const struct push_reason_text push_reasons[REASON_COUNT] = {
 		      "Install them with the system's package manager"},
     [REASON_SPACE] = {"space", 95524, "there is not enough room there",
 		      "Make room, or install elsewhere: -d DIR"},
+    [REASON_NOEXEC] = {"noexec", 0, "programs may not run there",
+		       "Install elsewhere: -d DIR, or mount it without noexec"},
     [REASON_PACKAGE] = {"package", 0, "the package ps-toolkit-agent is there",
 			"Upgrade that with apt, or remove it first"},
     [REASON_NEWER] = {"newer", 0, "a newer version is there",

@@ -151,31 +151,33 @@ static void put_login(struct args *a, const struct session_way *w,
 
 /*
  * What the login shell there gets, whichever it is: the script comes on
- * standard input, and exactly its bytes are read before it runs, so that what
- * follows is the script's. dd never reads ahead with a block of one byte.
+ * standard input when a shell says that it is there, and exactly its bytes are
+ * read before it runs, so that what follows is the script's. dd never reads
+ * ahead with a block of one byte.
  */
 static void command(char out[ARG_SIZE], enum session_rights rights,
 		    unsigned seconds, const char *words)
 {
 	static const char *const how[] = {
 	    [SESSION_AS_USER] = "",
-	    [SESSION_SUDO] = "sudo -n ",
-	    [SESSION_SUDO_PASSWORD] = "sudo -k -S -p '' ",
+	    [SESSION_SUDO] = "env LC_ALL=C sudo -n ",
+	    [SESSION_SUDO_PASSWORD] =
+		"env LC_ALL=C sudo -k -S -p '" SESSION_PROMPT "' ",
 	};
 
-	char limit[32] = "";
-
-	if (seconds > 0)
-		snprintf(limit, sizeof(limit), "timeout -k 10 %u ", seconds);
+	/* A newline first: what a login prints may end without one. */
 	snprintf(out, ARG_SIZE,
-		 "%s%ssh -c 'eval \"$(dd bs=1 count=%zu 2>/dev/null)\"' "
+		 "%ssh -c 'echo; echo " SESSION_READY "; "
+		 "if command -v timeout >/dev/null 2>&1; "
+		 "then exec timeout -k 10 %u \"$@\"; fi; exec \"$@\"' sh "
+		 "sh -c 'eval \"$(dd bs=1 count=%zu 2>/dev/null)\"' "
 		 "ps-push %s",
-		 how[rights], limit, strlen(push_target_text), words);
+		 how[rights], seconds, strlen(push_target_text), words);
 }
 
 static void make_args(struct args *a, const struct session_way *w,
 		      const struct push_host *h, enum session_rights rights,
-		      bool bounded, const char *words)
+		      const char *words)
 {
 	char number[16], *text;
 
@@ -201,7 +203,7 @@ static void make_args(struct args *a, const struct session_way *w,
 	put(a, "--");
 	put(a, h->address);
 	text = room(a);
-	command(text, rights, bounded ? w->total_s : 0, words);
+	command(text, rights, w->total_s, words);
 	put(a, text);
 }
 
@@ -300,15 +302,14 @@ static int start(struct session *s, const struct args *a, struct err *e)
 }
 
 int session_start(struct session *s, const struct push_host *h,
-		  enum session_rights rights, bool bounded, const char *words,
-		  struct err *e)
+		  const char *words, struct err *e)
 {
 	struct args *a = malloc(sizeof(*a));
 	int rc;
 
 	if (a == NULL)
 		return err_sys(e, PS_TEMPFAIL, "%s", h->text);
-	make_args(a, s->way, h, rights, bounded, words);
+	make_args(a, s->way, h, s->rights, words);
 	rc = fill_pipe(s, e);
 	if (rc == 0)
 		rc = start(s, a, e);

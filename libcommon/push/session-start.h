@@ -7,11 +7,14 @@
 
 #include "push/session.h"
 
+/* What sudo asks for the password with, and what the shell behind it says. */
+#define SESSION_PROMPT "ps-push password:"
+#define SESSION_READY "ps-push ready"
+
 /* Starts ssh, as session_open() says; sets s->pid, in, out, err and the pipe.
  */
 int session_start(struct session *s, const struct push_host *h,
-		  enum session_rights rights, bool bounded, const char *words,
-		  struct err *e);
+		  const char *words, struct err *e);
 
 /* The pipe of the password goes, if there is one. */
 void session_drop_pipe(struct session *s);

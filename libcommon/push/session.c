@@ -26,28 +26,22 @@ static int cancelled(struct err *e)
 
 int session_open(struct session *s, const struct session_way *w,
 		 const struct push_host *h, enum session_rights rights,
-		 bool bounded, const char *words, struct err *e)
+		 const char *words, struct err *e)
 {
 	struct pollfd ended = {w->cancel_fd, POLLIN, 0};
 	int rc = 0;
 
 	memset(s, 0, sizeof(*s));
 	s->way = w;
+	s->rights = rights;
 	s->in = s->out = s->err = s->file = s->fifo_fd = -1;
 	s->idle_ns = mono_now_ns();
 	s->end_ns = s->idle_ns + (int64_t)w->total_s * NS_PER_S;
 	if (poll(&ended, 1, 0) > 0)
 		return cancelled(e);
-	if (rights == SESSION_SUDO_PASSWORD) {
-		rc = session_send(s, w->password, strlen(w->password), e);
-		if (rc == 0)
-			rc = session_send(s, "\n", 1, e);
-	}
+	rc = session_send(s, push_target_text, strlen(push_target_text), e);
 	if (rc == 0)
-		rc = session_send(s, push_target_text, strlen(push_target_text),
-				  e);
-	if (rc == 0)
-		rc = session_start(s, h, rights, bounded, words, e);
+		rc = session_start(s, h, words, e);
 	if (rc < 0)
 		session_close(s);
 	return rc;
@@ -85,7 +79,8 @@ void session_send_file(struct session *s, int fd, off_t from, off_t size)
 
 static bool to_send(const struct session *s)
 {
-	return s->in >= 0 && (s->npending > 0 || s->file_at < s->file_end);
+	return s->ready && s->in >= 0 &&
+	       (s->npending > 0 || s->file_at < s->file_end);
 }
 
 /* The next piece of the file becomes what is pending. */
@@ -144,6 +139,40 @@ static void keep_said(struct session *s, const char *text, size_t n)
 	s->said[s->nsaid] = '\0';
 }
 
+/* Is a question for the password the last thing that was said? */
+static bool asked(const struct session *s)
+{
+	const char *line = memrchr(s->said, '\n', s->nsaid), *colon;
+
+	/* PAM may have words of its own. */
+	line = line != NULL ? line : s->said;
+	colon = strrchr(line, ':');
+	return strstr(line, "assword") != NULL && colon != NULL &&
+	       colon[1 + strspn(colon + 1, " ")] == '\0';
+}
+
+/*
+ * sudo gets the password when it asks, and only then: a shell that stands
+ * there instead would take it for a command. A second question means that it
+ * was wrong, and what comes next must not be tried as one.
+ */
+static void answer_sudo(struct session *s)
+{
+	const char *password = s->way->password;
+
+	if (s->rights != SESSION_SUDO_PASSWORD || s->ready || s->in < 0 ||
+	    !asked(s))
+		return;
+	if (s->answered ||
+	    io_write_full(s->in, password, strlen(password)) < 0 ||
+	    io_write_full(s->in, "\n", 1) < 0) {
+		close(s->in);
+		s->in = -1;
+	}
+	s->answered = true;
+	keep_said(s, "\n", 1);
+}
+
 static void hear_err(struct session *s)
 {
 	char piece[512];
@@ -153,6 +182,7 @@ static void hear_err(struct session *s)
 		return;
 	if (n > 0) {
 		keep_said(s, piece, (size_t)n);
+		answer_sudo(s);
 		return;
 	}
 	close(s->err);
@@ -236,16 +266,20 @@ static int step(struct session *s, struct err *e)
 
 int session_line(struct session *s, char line[SESSION_LINE], struct err *e)
 {
-	while (!cut_line(s, line)) {
-		int rc;
+	for (;;) {
+		while (!cut_line(s, line)) {
+			int rc;
 
-		if (s->out_ended)
-			return 0;
-		rc = step(s, e);
-		if (rc < 0)
-			return rc;
+			if (s->out_ended)
+				return 0;
+			rc = step(s, e);
+			if (rc < 0)
+				return rc;
+		}
+		if (s->ready || strcmp(line, SESSION_READY) != 0)
+			return 1;
+		s->ready = true;
 	}
-	return 1;
 }
 
 /* ---- the end ---- */

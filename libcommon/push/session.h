@@ -42,6 +42,9 @@ struct session {
 	int in, out, err;
 	char fifo[128]; /* "": none */
 	int fifo_fd;
+	enum session_rights rights;
+	bool ready;    /* a shell reads there: it may be sent to */
+	bool answered; /* sudo has got the password */
 	char *pending; /* to be sent */
 	size_t npending, cap;
 	int file; /* after that; -1: none */
@@ -57,12 +60,12 @@ struct session {
 
 /*
  * Starts it: `words` is the command line of target.sh, made of words that
- * pass push_word_ok(). With `bounded` it also ends there after total_s, when
- * the connection died and nobody there was told (timeout(1) has to be there).
+ * pass push_word_ok(). It also ends there after total_s, when the connection
+ * died and nobody there was told (if timeout(1) is there).
  */
 int session_open(struct session *s, const struct session_way *w,
 		 const struct push_host *h, enum session_rights rights,
-		 bool bounded, const char *words, struct err *e);
+		 const char *words, struct err *e);
 
 /* Queues bytes, or a part of a file (once), to be sent as they are taken. */
 int session_send(struct session *s, const void *p, size_t n, struct err *e);

@@ -2,12 +2,15 @@
 # What ps-push runs on a machine: it arrives on standard input and is never a
 # file there. Each answer is a line that begins with a word of push/talk.c.
 # usage: look DIR CS PORT
+#        rights
 #        work DIR ROLE PLATFORM NAME CS PORT SHA256 SIZE SIGNERS SIGNATURE
 #   (sizes in bytes; "-": none; SIZE 0: it is installed already)
 set -u
 LC_ALL=C PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin
 export LC_ALL PATH
 umask 077
+# shellcheck disable=SC3045 # where there is no such limit nothing is lost
+ulimit -c 0 2>/dev/null
 ROOT=${PS_ROOT:-}
 STAGE=$ROOT/var/lib/ps-push
 
@@ -30,21 +33,24 @@ look_system() {
 	say "os $(uname -s)"
 	say "arch $(uname -m)"
 	say "libc $(getconf GNU_LIBC_VERSION 2>/dev/null)"
-	say "name $(uname -n)"
+	# As the configurator makes a name of it.
+	say "name $(uname -n | sed 's/\..*//; s/[^A-Za-z0-9]/-/g; s/^-*//; s/-*$//')"
 	say "uid $(id -u)"
 	say "root $ROOT"
 	say "time $(date +%s)"
 	if ! has sudo; then
 		say "sudo none"
-	elif sudo -n true </dev/null >/dev/null 2>&1; then
-		say "sudo yes"
-	else
-		say "sudo password"
+		return
 	fi
+	case $(sudo -n true 2>&1 </dev/null && echo yes) in
+	*yes) say "sudo yes" ;;
+	*tty*) say "sudo tty" ;;
+	*) say "sudo password" ;;
+	esac
 }
 
 look_tools() {
-	for tool in bash flock sha256sum ssh-keygen tar timeout xz; do
+	for tool in awk bash flock gzip sha256sum ssh-keygen tar; do
 		has $tool || say "missing $tool"
 	done
 	# Signatures came with OpenSSH 8.1.
@@ -74,6 +80,13 @@ look_room() { # WORD PATH
 	say "$1 $(df -Pk "${place:-/}" | awk 'NR == 2 { print $4 }')"
 }
 
+# After look_room: of the same place.
+look_noexec() {
+	case ,$(findmnt -nvo OPTIONS -T "${place:-/}" 2>/dev/null), in
+	*,noexec,*) say "noexec $place" ;;
+	esac
+}
+
 # Which disks hold a file system: one name each, none when it has no disk.
 disks_of() { # PATH
 	part=$(findmnt -nvo SOURCE -T "$1" 2>/dev/null) || return 0
@@ -100,6 +113,7 @@ look() { # DIR CS PORT
 	dir=$1
 	[ "$dir" != - ] || dir=$(setting dir)
 	look_room room "${dir:-/usr/local/ASR}"
+	look_noexec
 	look_room stage "${STAGE#"$ROOT"}"
 	look_boot
 	# The address is a word of the command line, never code.
@@ -113,6 +127,26 @@ look() { # DIR CS PORT
 	fi
 }
 
+# Runs that, and ends it with the session: who asked may be gone, and what
+# hangs here would stay. With timeout(1) all of it is a group of its own.
+guarded() { # COMMAND...
+	exec 3<&0 </dev/null
+	{
+		while read -r _; do :; done
+		if has timeout; then kill 0; else kill $$; fi
+	} <&3 >/dev/null 2>&1 3<&- &
+	watch=$!
+	exec 3<&-
+	"$@"
+	kill "$watch" 2>/dev/null
+	wait "$watch" 2>/dev/null
+	return 0
+}
+
+rights() {
+	say "uid $(id -u)"
+}
+
 # ---- work ----
 
 begin() {
@@ -123,6 +157,8 @@ begin() {
 	chmod 700 "$STAGE"
 	exec 9>"$STAGE/lock"
 	flock -n 9 || fail busy "another push is under way on this machine"
+	trap 'tidy' EXIT
+	trap 'exit 1' HUP INT TERM PIPE
 	# Of another package, or of a push that was cut off.
 	for old in "$STAGE"/*; do
 		case $old in
@@ -132,8 +168,23 @@ begin() {
 	done
 }
 
+# What came of the package stays for the next push, and nothing else.
+tidy() {
+	for old in "$STAGE"/*; do
+		case $old in
+		"$STAGE/lock" | "$STAGE"/part.*) ;;
+		*) rm -rf "$old" ;;
+		esac
+	done
+	for old in "$STAGE"/part.*; do
+		[ ! -s "$old" ] || return 0
+	done
+	rm -rf "$STAGE"
+}
+
+# The package follows them, which a block of one byte leaves alone.
 take() { # BYTES FILE
-	head -c "$1" >>"$2" || fail space "$2 cannot be written"
+	dd bs=1 count="$1" of="$2" 2>/dev/null || fail space "$2 cannot be written"
 	[ "$(stat -c %s "$2")" -ge "$1" ] || fail copy "the connection ended"
 }
 
@@ -176,31 +227,29 @@ put() { # DIR ROLE PLATFORM
 	say "at unpack"
 	mkdir "$STAGE/unpacked"
 	(umask 022 && exec tar -C "$STAGE/unpacked" --strip-components=1 \
-		--no-same-owner -xJf "$part") >"$STAGE/out" 2>&1 ||
+		--no-same-owner -xzf "$part") >"$STAGE/out" 2>&1 ||
 		fail unpack "$(last_words)"
 	say "at install"
 	rc=0
 	dir=$1
 	set -- -r "$2" -v "$3"
 	[ "$dir" = - ] || set -- "$@" -d "$dir"
-	(umask 022 && exec "$STAGE/unpacked/install" -q "$@") \
+	(umask 022 && exec bash "$STAGE/unpacked/install" -q "$@") \
 		>"$STAGE/out" 2>&1 </dev/null 9>&- || rc=$?
 	[ $rc -eq 0 ] || fail "install-$rc" "$(last_words)"
 	rm -rf "$STAGE/unpacked" "$part"
 }
 
-# The passphrase passes from pipe to pipe and is in no file.
+# The configurator reads the passphrase from the connection by itself.
 register() { # NAME CS PORT
 	say "at register"
 	say "want passphrase"
-	IFS= read -r passphrase || fail copy "the connection ended"
 	name=$1
 	set -- -i "$2" -p "$3" -P -
 	[ "$name" = - ] || set -- "$@" -n "$name"
 	rc=0
-	printf '%s\n' "$passphrase" |
-		"$ROOT$(setting dir)/Vx/bin/UnifiedAgentConfigurator.sh" "$@" \
-			>"$STAGE/out" 2>&1 9>&- || rc=$?
+	"$ROOT$(setting dir)/Vx/bin/UnifiedAgentConfigurator.sh" "$@" \
+		>"$STAGE/out" 2>&1 9>&- || rc=$?
 	[ $rc -eq 0 ] || fail "register-$rc" "$(last_words)"
 	if grep -q 'does not know this machine' "$STAGE/out"; then
 		say "unknown"
@@ -215,9 +264,11 @@ work() { # DIR ROLE PLATFORM NAME CS PORT SHA256 SIZE SIGNERS SIGNATURE
 		put "$1" "$2" "$3"
 	fi
 	[ "$5" = - ] || register "$4" "$5" "$6"
-	rm -rf "$STAGE"
 	say "done"
 }
 
 say "ps-push 1"
-"$@"
+case $1 in
+look) guarded "$@" ;;
+*) "$@" ;;
+esac

@@ -24,30 +24,24 @@ parse() {
 		-[iPpn] | --root) ;;
 		*) code=64 die "'$1': no such option; -i ADDRESS -P FILE|- [-p PORT] [-n NAME] [-q]" ;;
 		esac
-		[ $# -ge 2 ] || code=64 die "$1 needs a value"
+		[ -n "${2-}" ] || code=64 die "$1 needs a value"
 		case $1 in
-		-i) address=$2 ;;
-		-P) passphrase=$2 ;;
-		-p) port=$2 ;;
-		-n) name=$2 ;;
+		-i) once "the address" "$1" && address=$2 ;;
+		-P) once "the passphrase" "$1" && passphrase=$2 ;;
+		-p) once "the port" "$1" && port=$2 ;;
+		-n) once "the name" "$1" && name=$2 ;;
 		--root) ROOT=$(realpath -m "$2") ;;
 		esac
 		shift 2
 	done
 	[ -n "$address" ] || code=64 die "-i is missing: the address of the configuration server"
 	[ -n "$passphrase" ] || code=64 die "-P is missing: the file with its passphrase"
-	[[ $address =~ ^[A-Za-z0-9.:-]+$ ]] || code=64 die "-i $address: no address"
-	if ! [[ $port =~ ^[1-9][0-9]{0,4}$ ]] || [ "$port" -gt 65535 ]; then
-		code=64 die "-p $port: no port"
-	fi
-	if [ "$passphrase" != - ]; then
-		[ -f "$passphrase" ] || code=66 die "$passphrase: no such file"
-		[ -s "$passphrase" ] || code=65 die "$passphrase: is empty"
-	fi
+	check_server "$address" "$port"
+	check_passphrase_file "$passphrase"
 	[ "$(id -u)" -eq 0 ] || [ -n "$ROOT" ] || code=77 die "only root can do this"
 	[ -n "$(setting dir)" ] || code=66 die "the agent is not installed: run 'install' first"
 	if [ -z "$name" ]; then
-		name=$(hostname -s | tr -c 'A-Za-z0-9\n-' - | sed 's/^-*//; s/-*$//')
+		name=$(uname -n | sed 's/\..*//; s/[^A-Za-z0-9]/-/g; s/^-*//; s/-*$//')
 	fi
 	[[ $name =~ ^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$ ]] ||
 		code=64 die "'$name' is no name for a machine: give one with -n"
@@ -57,21 +51,32 @@ parse() {
 # on standard input ("-"). It goes on through pipes: no file here has it, and
 # what stays is the key of this machine alone.
 read_passphrase() {
-	local line=''
+	local more=''
 	if [ "$passphrase" = - ]; then
-		IFS= read -r line || true
+		IFS= read -r -n 1024 secret || true
 	else
-		IFS= read -r line <"$passphrase" || true
+		# No more than that of what never ends.
+		more=$(head -c 4096 "$passphrase" | tr '\000' '\001')
+		secret=${more%%$'\n'*}
+		more=${more#"$secret"}
 	fi
-	secret=${line%$'\r'}
-	[ -n "$secret" ] || code=65 die "$passphrase: no passphrase"
+	exec </dev/null
+	secret=${secret%$'\r'}
+	[ -n "$secret" ] || code=65 die "-P: no passphrase is there"
+	[ -z "${more//[[:space:]]/}" ] ||
+		code=65 die "-P: that is more than one line, and a passphrase is one"
+	case $secret in
+	*[[:cntrl:]]* | $'\xef\xbb\xbf'* | $'\xff\xfe'*)
+		code=65 die "-P: that is no plain text (saved as Unicode?)"
+		;;
+	esac
 }
 
 derive_key() {
 	printf '%s\n' "$secret" |
 		"$here/bin/cxpsclient" -q --derive-key "$name" -P /dev/stdin \
 			-o "$work/machine.key" ||
-		code=65 die "$passphrase: no passphrase"
+		code=65 die "-P: no key comes of this passphrase"
 }
 
 # Asks the configuration server, as the machine itself.
@@ -99,10 +104,9 @@ register_target() {
 	say "Registered as master target $name."
 }
 
-# Everything but the disks; who has written them keeps them.
+# Everything but the disks; who has written them keeps them, and comments.
 write_config() {
 	local conf=$ROOT/etc/ps-toolkit/agent.yaml
-	mv "$work/machine.key" "$ROOT/etc/ps-toolkit/machine.key"
 	{
 		echo "machine: $name"
 		echo "server:"
@@ -112,7 +116,8 @@ write_config() {
 		echo "  port: $port"
 		if [ -e "$conf" ]; then
 			# All other keys of the first level, with what is below.
-			awk '/^[^ #-]/ { mine = /^(machine|server|config-server):/ }
+			awk '/^(---|%)/ { next }
+				/^[^ \t-]/ { mine = /^(machine|server|config-server) *:/ }
 				!mine' "$conf"
 		else
 			[ -z "$ROOT" ] || echo "state: $ROOT/var/lib/ps-agent"
@@ -120,15 +125,18 @@ write_config() {
 			echo "# disks:"
 			echo "#   - {name: root, source: /dev/vg0/root, provider: lvm}"
 		fi
-	} >"$work/agent.yaml"
-	sync "$work/agent.yaml"
-	mv "$work/agent.yaml" "$conf"
-	chmod 644 "$conf"
+	} >"$work/agent.yaml" || code=75 die "$work/agent.yaml: cannot be written"
+	chmod 644 "$work/agent.yaml"
+	must 74 sync "$work/agent.yaml" "$work/machine.key"
+	must 73 mv "$work/machine.key" "$ROOT/etc/ps-toolkit/machine.key"
+	must 73 mv "$work/agent.yaml" "$conf"
 }
 
 start_agent() {
+	local boot=''
+	if systemd_here; then boot=' --boot'; fi
 	if ! PS_AGENT_CONFIG=$ROOT/etc/ps-toolkit/agent.yaml "$here/bin/ps-agent" check >/dev/null 2>"$work/err"; then
-		say "Next: name the disks in /etc/ps-toolkit/agent.yaml, then 'ps-service start agent'."
+		say "Next: name the disks in /etc/ps-toolkit/agent.yaml, then 'ps-service start$boot agent'."
 		log_line "$(head -n 1 "$work/err")"
 		return
 	fi
@@ -139,8 +147,12 @@ start_agent() {
 
 parse "$@"
 open_log /var/log/ua_install.log
-work=$(mktemp -d "$ROOT/etc/ps-toolkit/.configure.XXXXXX")
+lock
+rm -rf "$ROOT/etc/ps-toolkit"/.configure.*
+work=$(mktemp -d "$ROOT/etc/ps-toolkit/.configure.XXXXXX") ||
+	code=75 die "/etc/ps-toolkit: cannot be written"
 trap 'rm -rf "$work"' EXIT
+trap 'exit 75' HUP INT TERM
 say "Configuration server $address port $port, machine $name"
 read_passphrase
 if [ "$(setting role)" = MT ]; then

@@ -7,6 +7,9 @@ QUIET=
 LIBEXEC=/usr/libexec/ps-toolkit
 LOG=/dev/null
 NAME=${0##*/}
+UNITS=/etc/systemd/system
+# Passphrases pass through here.
+ulimit -c 0
 
 log_line() {
 	printf '%s %s: %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$NAME" "$*" >>"$LOG"
@@ -20,16 +23,40 @@ say() {
 }
 
 die() {
-	log_line "failed: $*"
+	log_line "failed: $*" 2>/dev/null || true
 	printf '%s: %s\n' "$NAME" "$*" >&2
 	exit "${code:-70}"
 }
 
+# What it says when it fails is the reason.
+must() { # CODE COMMAND...
+	local said
+	said=$("${@:2}" 2>&1) ||
+		code=$1 die "${said:-$2 failed}"
+}
+
 open_log() { # PATH below the root
-	mkdir -p "$ROOT${1%/*}"
-	LOG=$ROOT$1
-	(umask 077 && : >>"$LOG") 2>/dev/null ||
+	mkdir -p "$ROOT${1%/*}" 2>/dev/null || code=73 die "$1: its folder cannot be made"
+	(umask 077 && : >>"$ROOT$1") 2>/dev/null ||
 		code=73 die "$1: cannot be written"
+	LOG=$ROOT$1
+}
+
+# One at a time. Services must not inherit the lock: see service().
+lock() {
+	exec 8<"$ROOT/etc/ps-toolkit"
+	flock -n 8 || code=75 die "another installer or configurator is at work"
+}
+
+unlock() { exec 8<&-; }
+
+# once NAME OPTION: what is given twice is a mistake, whichever was meant.
+GIVEN=' '
+once() {
+	case $GIVEN in
+	*" $1 "*) code=64 die "$2: $1 is given twice" ;;
+	esac
+	GIVEN="$GIVEN$1 "
 }
 
 one_of() { # OPTION VALUE CHOICE...
@@ -57,6 +84,26 @@ platform_of() {
 	esac
 }
 
+# ---- the configuration server ----
+
+check_server() { # ADDRESS PORT
+	[[ $1 =~ ^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9.])?$|^[A-Fa-f0-9:]+$ ]] ||
+		code=64 die "-i $1: no address"
+	if ! [[ $2 =~ ^[1-9][0-9]{0,4}$ ]] || [ "$2" -gt 65535 ]; then
+		code=64 die "-p $2: no port"
+	fi
+}
+
+# The word itself in place of a file must not be repeated on the screen.
+check_passphrase_file() { # FILE|-
+	[ "$1" != - ] || return 0
+	[ -e "$1" ] ||
+		code=66 die "-P: there is no such file (the passphrase is in a file, or '-' is standard input)"
+	[ ! -d "$1" ] || code=65 die "$1: is a folder"
+	[ -r "$1" ] || code=77 die "$1: cannot be read"
+	[ ! -f "$1" ] || [ -s "$1" ] || code=65 die "$1: is empty"
+}
+
 # ---- what is remembered: lines NAME=VALUE ----
 
 setting() { # NAME
@@ -64,9 +111,11 @@ setting() { # NAME
 }
 
 keep_settings() { # NAME=VALUE...
-	printf '%s\n' "$@" >"$ROOT/etc/ps-toolkit/agent-install.new"
-	sync "$ROOT/etc/ps-toolkit/agent-install.new"
-	mv "$ROOT/etc/ps-toolkit/agent-install.new" "$ROOT/etc/ps-toolkit/agent-install"
+	local file=$ROOT/etc/ps-toolkit/agent-install
+	printf '%s\n' "$@" >"$file.new" 2>/dev/null ||
+		code=75 die "$file.new: cannot be written"
+	must 74 sync "$file.new"
+	must 73 mv "$file.new" "$file"
 }
 
 # newer A B: is A the newer version?
@@ -81,19 +130,31 @@ whole() {
 		sha256sum --quiet -c -) >/dev/null 2>&1
 }
 
+# drop_links DIR [dangling]: links to programs in it, or to those it lacks
+drop_links() {
+	local link to
+	for link in "$ROOT$LIBEXEC" "$ROOT/usr/local/bin"/*; do
+		to=$(readlink "$link" || true)
+		case $to in "$1"/*) ;; *) continue ;; esac
+		[ "${2-}" != dangling ] || [ ! -e "$ROOT$to" ] || continue
+		rm -f "$link"
+	done
+}
+
 # ---- the service ----
 
 systemd_here() { [ -z "$ROOT" ] && [ -d /run/systemd/system ]; }
 
 # ps-service of the installed agent.
-service() { # WORD
-	"$ROOT$(setting dir)/bin/ps-service" "$1" ${ROOT:+--root "$ROOT"} -q agent
+service() { # WORD...
+	"$ROOT$(setting dir)/bin/ps-service" "$1" ${ROOT:+--root "$ROOT"} -q \
+		"${@:2}" 8<&-
 }
 
 agent_runs() {
-	[ -n "$(setting dir)" ] && service status >/dev/null 2>&1
+	[ -n "$(setting dir)" ] && service status agent >/dev/null 2>&1
 }
 
 agent() { # start, stop, restart
-	service "$1" || code=75 die "the agent: $1 failed; see its log"
+	service "$1" agent || code=75 die "the agent: $1 failed; see its log"
 }

@@ -17,9 +17,9 @@ setup_file() {
 	mv "$tree"/lib/*.d "$tree/usr/lib/"
 	"$PS_SOURCE/packaging/split" "$tree" "$BATS_FILE_TMPDIR/agent"
 	ssh-keygen -q -t ed25519 -N '' -f "$BATS_FILE_TMPDIR/key"
-	XZ_OPT=-0 "$PS_SOURCE/packaging/agent/make-tarball" "$BATS_FILE_TMPDIR/agent" \
+	"$PS_SOURCE/packaging/agent/make-tarball" "$BATS_FILE_TMPDIR/agent" \
 		0.1.0 "$BATS_FILE_TMPDIR" "$BATS_FILE_TMPDIR/key"
-	tar -C "$BATS_FILE_TMPDIR" -xJf "$BATS_FILE_TMPDIR"/ps-toolkit-agent-*.tar.xz
+	tar -C "$BATS_FILE_TMPDIR" -xzf "$BATS_FILE_TMPDIR"/ps-toolkit-agent-*.tar.gz
 	mv "$BATS_FILE_TMPDIR"/ps-toolkit-agent-*/ "$BATS_FILE_TMPDIR/unpacked"
 }
 
@@ -78,7 +78,15 @@ usual() { install_agent -r MS -v VmWare -d /opt/asr "$@"; }
 		-q
 		-t both -a host -R Agent -c http
 		-r
+		-r MS -v VmWare -R MasterTarget
+		-r MS -v VmWare -v VmWare
+		-r MS -v VmWare -d /
+		-r MS -v VmWare -d /opt/../etc
+		-r MS -v VmWare -i 192.0.2.1 -p 0 -P $UNPACKED/VERSION
+		-r MS -v VmWare -i 192.0.2.1;x -P $UNPACKED/VERSION
 	END
+	fails_with 64 usual -d ''
+	fails_with 64 install_agent -r MS -v VmWare -d '/opt/a b'
 	[ ! -e "$R/opt" ]
 	install_agent -t both -a host -R MasterTarget -d /opt/asr -s y -c https -q
 	grep -qx role=MT "$R/etc/ps-toolkit/agent-install"
@@ -140,11 +148,69 @@ usual() { install_agent -r MS -v VmWare -d /opt/asr "$@"; }
 	fi
 }
 
+@test "who unpacked it owns nothing of it, and all may read it" {
+	cp -a "$UNPACKED" mine
+	chmod -R g+w mine
+	chmod 700 mine/tree/bin mine/tree/bin/ps-scan
+	[ "$(id -u)" -ne 0 ] || chown -R 65534:65534 mine
+	umask 077
+	mine/install --root "$R" -r MS -v VmWare -d //opt/asr/ -q
+	[ -z "$(find "$R/opt/asr" ! -user "$(id -u)" -o ! -type l -perm /022)" ]
+	[ "$(stat -c %a "$R/opt/asr/bin" "$R/opt/asr/bin/ps-scan" | uniq)" = 755 ]
+	grep -qx dir=/opt/asr "$R/etc/ps-toolkit/agent-install"
+	usual >out
+	grep -q 'nothing to do' out
+}
+
+@test "what fails half-way is taken back, what was killed goes on" {
+	local before step
+	# A link, a mount point, and a program of another installation.
+	mkdir -p "$R/opt/real" "$R/usr/local/bin"
+	ln -s real "$R/opt/asr"
+	fails_with 73 usual
+	rm "$R/opt/asr"
+	echo mine >"$R/usr/local/bin/ps-scan"
+	fails_with 73 usual
+	rm -r "$R/usr" "$R/opt"
+	# Each command that changes something fails once; then also over an old one.
+	mkdir fail
+	for step in cp chmod mv ln; do
+		printf '#!/bin/sh\necho "%s: no" >&2\nexit 1\n' $step >fail/$step
+	done
+	chmod +x fail/*
+	for step in cp chmod ln mv; do
+		mkdir -p only
+		cp fail/$step only/
+		rc=0
+		PATH=$PWD/only:$PATH "$UNPACKED/install" --root "$R" -r MS -v VmWare -d /opt/asr 2>err || rc=$?
+		[ $rc -ge 73 ] && grep -qF "$step: no" err
+		[ -z "$(find "$R" -path "$R/var/log" -prune -o ! -type d -print)" ]
+		rm -r only
+	done
+	usual -q
+	sed -i s/version=.*/version=0.0.9/ "$R/etc/ps-toolkit/agent-install"
+	echo old >"$R/opt/asr/old"
+	before=$(find "$R/opt" "$R/usr" "$R/etc" | sort | sha256sum)
+	mkdir only
+	cp fail/ln only/
+	fails_with 73 env PATH="$PWD/only:$PATH" "$UNPACKED/install" --root "$R" -q
+	[ "$(find "$R/opt" "$R/usr" "$R/etc" | sort | sha256sum)" = "$before" ]
+	# Killed between two renames; one at a time.
+	mv "$R/opt/asr" "$R/opt/.asr.ps-old"
+	exec 9<"$R/etc/ps-toolkit"
+	flock 9
+	fails_with 75 "$UNPACKED/install" --root "$R" -q
+	exec 9>&-
+	"$UNPACKED/install" --root "$R" -q
+	[ "$(ls -A "$R/opt")" = asr ] && [ ! -e "$R/opt/asr/old" ]
+	[ -x "$R/usr/local/bin/../../../opt/asr/bin/ps-agent" ]
+}
+
 @test "told who may sign, it installs what they signed and nothing else" {
 	echo "ps-toolkit-packages $(cat "$BATS_FILE_TMPDIR/key.pub")" >signers
 	echo "somebody $(cat "$BATS_FILE_TMPDIR/key.pub")" >others
 	ssh-keygen -Y verify -f signers -I ps-toolkit-packages -n ps-toolkit-package \
-		-s "$BATS_FILE_TMPDIR"/*.xz.sig <"$(echo "$BATS_FILE_TMPDIR"/*.xz)" >/dev/null
+		-s "$BATS_FILE_TMPDIR"/*.gz.sig <"$(echo "$BATS_FILE_TMPDIR"/*.gz)" >/dev/null
 	fails_with 66 usual --signers none
 	fails_with 65 usual --signers others
 	cp -a "$UNPACKED" bad
@@ -194,6 +260,19 @@ usual() { install_agent -r MS -v VmWare -d /opt/asr "$@"; }
 	fails_with 64 "$configure" --root "$R" -i '192.0.2.1;x' -P file
 	fails_with 64 "$configure" --root "$R" -i 192.0.2.1 -p 70000 -P file
 	fails_with 64 "$configure" --root "$R" -i 192.0.2.1 -n a/b -P file
+	fails_with 64 "$configure" --root "$R" -i 192.0.2.1 -i 192.0.2.2 -P file
+	# The word itself is not repeated; a file of several lines, or of another
+	# encoding, is none.
+	fails_with 66 "$configure" --root "$R" -i 192.0.2.1 -P sesame
+	fails_with 1 grep -rq sesame err "$R/var/log"
+	fails_with 66 usual -i 192.0.2.1 -P sesame
+	fails_with 1 grep -rq sesame err "$R/var/log"
+	echo second >>file
+	fails_with 65 "$configure" --root "$R" -i 192.0.2.1 -P file
+	iconv -f ascii -t utf-16 <<<sesame >file
+	fails_with 65 "$configure" --root "$R" -i 192.0.2.1 -P file
+	fails_with 65 "$configure" --root "$R" -i 192.0.2.1 -P /dev/zero
+	fails_with 65 "$configure" --root "$R" -i 192.0.2.1 -P "$R"
 	[ "$(ls -A "$R/etc/ps-toolkit")" = agent-install ]
 }
 
@@ -224,17 +303,19 @@ config_server() {
 	grep -q 'name the disks' out
 	[ "$(stat -c %a "$R/etc/ps-toolkit/machine.key")" = 600 ]
 	fails_with 1 grep -rqF "$(cat pass)" "$R/etc" "$R/var"
-	echo 'interval: 7m' >>"$conf"
+	printf '%s\n' '# mine' 'interval: 7m' >>"$conf"
 	configure -P pass -n web02 -q >out
 	[ ! -s out ]
 	grep -qx 'machine: web02' "$conf"
 	grep -qx 'interval: 7m' "$conf"
+	grep -qx '# mine' "$conf" && grep -q '^# disks:' "$conf"
 	[ "$(grep -c '^server:' "$conf")" -eq 1 ]
 	tr 2-9 3-92 <pass >bad
 	cp "$conf" before
 	fails_with 77 configure -P bad -n web01
 	grep -q 'refuses the passphrase' err
-	fails_with 69 configure -p 1 -P pass -n web01
+	fails_with 69 "$R/opt/asr/Vx/bin/UnifiedAgentConfigurator.sh" --root "$R" \
+		-i 127.0.0.1 -p 1 -P pass -n web01
 	cmp "$conf" before
 	[ -z "$(find "$R/etc/ps-toolkit" -name '.configure*')" ]
 	# From standard input; the last line may have no newline.

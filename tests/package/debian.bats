@@ -43,7 +43,7 @@ inside() { chroot machine env DEBIAN_FRONTEND=noninteractive "$@"; }
 
 @test "packages are built, clean, and live through all of their life" {
 	"$PS_SOURCE/scripts/package" -o "$T/out" deb tarball
-	ls out/*.tar.xz
+	ls out/*.tar.gz
 	lintian --fail-on error out/*.deb >lintian.log || { cat lintian.log; false; }
 	fresh_debian
 	for deb in out/*.deb; do newer "$deb"; done

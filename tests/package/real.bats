@@ -23,7 +23,7 @@ debian() {
 	[ -e "$CACHE/made" ] || {
 		rm -rf "$CACHE"
 		debootstrap --variant=minbase \
-			--include=systemd,systemd-sysv,dbus,cron,adduser,procps,jq,util-linux,firewalld,nftables,iptables,python3-nftables,mariadb-server,iproute2,logrotate,btrfs-progs,xz-utils,openssl \
+			--include=systemd,systemd-sysv,dbus,cron,adduser,procps,jq,util-linux,firewalld,nftables,iptables,python3-nftables,mariadb-server,iproute2,logrotate,btrfs-progs,openssl \
 			bookworm "$CACHE" >debootstrap.log 2>&1
 		touch "$CACHE/made"
 	}

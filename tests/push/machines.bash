@@ -13,7 +13,7 @@ agent_tarball() { # OUT KEY [PROGRAM...]: with those programs, too
 		strip -o "$tree/usr/bin/$tool" "$PS_BUILD/tools/$tool"
 	done
 	cp "$PS_BUILD/packaging/systemd/ps-agent.service" "$tree/lib/systemd/system/"
-	XZ_OPT=-0 "$PS_SOURCE/packaging/agent/make-tarball" "$tree" 0.1.0 "$1" "$2"
+	"$PS_SOURCE/packaging/agent/make-tarball" "$tree" 0.1.0 "$1" "$2"
 }
 
 make_keys() {

@@ -100,7 +100,7 @@ root_of() { echo "$M/roots/$1"; }
 	grep -q -e --cs err
 	fails_with 66 keyed --no-register -p "$T" "$(at 2)"
 	fails_with 66 keyed --no-register --signers none "$(at 2)"
-	cp "$M"/*.tar.xz .
+	cp "$M"/*.tar.gz .
 	fails_with 66 keyed --no-register -p "$T" "$(at 2)"
 	grep -q 'nobody has signed' err
 	fails_with 66 push --no-register --account none "$(at 2)"
@@ -262,22 +262,30 @@ port_of() { # PID: sets port
 @test "only what is signed by who may sign is unpacked" {
 	local i pids=()
 	mkdir changed stranger purpose
-	for i in changed stranger purpose; do cp "$M"/*.tar.xz* $i; done
-	flip_bit changed/*.xz 5000
-	"$PS_SOURCE/packaging/sign" "$M/other" stranger/*.xz
+	for i in changed stranger purpose; do cp "$M"/*.tar.gz* $i; done
+	flip_bit changed/*.gz 5000
+	"$PS_SOURCE/packaging/sign" "$M/other" stranger/*.gz
 	# The right key, for something else.
 	rm purpose/*.sig
-	ssh-keygen -q -Y sign -f "$M/sign" -n file purpose/*.xz
+	ssh-keygen -q -Y sign -f "$M/sign" -n file purpose/*.gz
 	sed 's/^ps-toolkit-packages/somebody-else/' "$M/signers" >signers
+	# It is found here; and on the machine, if this side is deceived.
+	mkdir deceived
+	ln -s /bin/true deceived/ssh-keygen
 	set -- -p changed -p stranger -p purpose --signers=signers
 	for i in 2 3 4 5; do
-		keyed "$1" ${2:+"$2"} --no-register --json --state "$T/state$i" \
-			"$(at $i)" >"out.$i" 3>&- &
+		keyed "$1" ${2:+"$2"} --no-register --check --json "$(at $i)" \
+			>"out.$((i + 10))" 3>&- &
+		pids+=($!)
+		PATH=$PWD/deceived:$PATH keyed "$1" ${2:+"$2"} --no-register --json \
+			--state "$T/state$i" "$(at $i)" >"out.$i" 3>&- &
 		pids+=($!)
 		shift $(($# > 1 ? 2 : 1))
 	done
 	for pid in "${pids[@]}"; do fails_with 1 wait "$pid"; done
 	for i in 2 3 4 5; do
+		cp "out.$((i + 10))" out
+		[ "$(what "$(at $i)")" = "failed signature -" ]
 		cp "out.$i" out
 		[ "$(what "$(at $i)")" = "failed signature -" ]
 		[ ! -e "$(root_of $i)/usr" ]
@@ -296,8 +304,8 @@ slow_way() {
 @test "what was cut off goes on where it ended" {
 	local part port size
 	cp "$M/known_hosts" known
-	part=$(root_of 5)/var/lib/ps-push/part.$(sha256sum "$M"/*.tar.xz | cut -c 1-64)
-	size=$(stat -c %s "$M"/*.tar.xz)
+	part=$(root_of 5)/var/lib/ps-push/part.$(sha256sum "$M"/*.tar.gz | cut -c 1-64)
+	size=$(stat -c %s "$M"/*.tar.gz)
 	slow_way 5 1000000 :
 	fails_with 1 keyed --known-hosts known --no-register --json "127.0.0.1:$port"
 	[ "$(what "127.0.0.1:$port")" = "failed copy 95106" ]
@@ -331,10 +339,12 @@ slow_way() {
 	local stage
 	stage=$(root_of 5)/var/lib/ps-push
 	mkdir -p "$stage"
-	head -c "$(stat -c %s "$M"/*.tar.xz)" /dev/zero \
-		>"$stage/part.$(sha256sum "$M"/*.tar.xz | cut -c 1-64)"
+	head -c "$(stat -c %s "$M"/*.tar.gz)" /dev/zero \
+		>"$stage/part.$(sha256sum "$M"/*.tar.gz | cut -c 1-64)"
 	fails_with 1 keyed --no-register --json "$(at 5)"
 	[ "$(what "$(at 5)")" = "failed damaged -" ]
+	[ ! -e "$stage" ]
+	mkdir -p "$stage"
 	exec 9>"$stage/lock"
 	flock 9
 	fails_with 1 keyed --no-register --json "$(at 5)"

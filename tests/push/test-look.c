@@ -82,7 +82,7 @@ static void test_what_is_wrong(void **state)
 	    {"libc \n", REASON_UNSUPPORTED},
 	    {"libc musl\n", REASON_UNSUPPORTED},
 	    {"arch riscv64\n", REASON_UNSUPPORTED},
-	    {"missing xz\n", REASON_TOOLS},
+	    {"missing gzip\n", REASON_TOOLS},
 	    {"package yes\n", REASON_PACKAGE},
 	    {"version 0.9.0\n", REASON_NONE},
 	    {"version 0.11.0\n", REASON_NEWER},
@@ -99,8 +99,8 @@ static void test_what_is_wrong(void **state)
 		judge(table[i].says, NULL, &j);
 		assert_int_equal(j.why, table[i].why);
 	}
-	judge("missing xz\nmissing flock\n", NULL, &j);
-	assert_string_equal(j.words, "xz, flock");
+	judge("missing gzip\nmissing flock\n", NULL, &j);
+	assert_string_equal(j.words, "gzip, flock");
 }
 
 static void test_what_is_warned_of(void **state)

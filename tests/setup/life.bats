@@ -67,7 +67,7 @@ selftest() {
 install_agent() {
 	ssh-keygen -q -t ed25519 -N '' -f sign
 	agent_tarball . sign ps-scan ps-compress ps-encrypt
-	tar -xJf ps-toolkit-agent-*.tar.xz
+	tar -xzf ps-toolkit-agent-*.tar.gz
 	# This build is not configured as one for packages is.
 	mkdir -p source/etc source/usr/local
 	ln -s ../../etc source/usr/local/etc
