@@ -140,6 +140,7 @@ static int work(struct agent *a)
 
 	while (true) {
 		int64_t now = mono_now_ns(), until;
+		const struct mark *m;
 
 		step_marks(a);
 		until = schedule_step(a);
@@ -160,6 +161,9 @@ static int work(struct agent *a)
 		}
 		if (watchdog > 0 && beat < until)
 			until = beat;
+		for (m = a->marks; m != NULL; m = m->next)
+			if (mark_due(m) < until)
+				until = mark_due(m);
 		loop_wait(&a->loop, until);
 	}
 	agent_save(a);

@@ -224,6 +224,9 @@ static void settled(struct disk *d, const struct task_result *r)
 		return;
 	}
 	backoff_clear(&d->agent->server);
+	/* That is over; what comes now may take hours. */
+	if (strcmp(d->st->cause, "unreachable") == 0)
+		d->st->cause[0] = d->st->error[0] = '\0';
 	look(d);
 }
 

@@ -186,6 +186,8 @@ void mark_thaw(struct agent *a)
 static void begin_snapshots(struct mark *m)
 {
 	m->phase = MARK_CREATE;
+	m->thaw_at =
+	    mono_now_ns() + (int64_t)m->agent->conf->hook_timeout_s * NS_PER_S;
 	m->time_ns = time_now_ns();
 	if (!m->agent->stopping)
 		for_each(m, DISK_READY, disk_create);
@@ -347,20 +349,46 @@ static void feed(struct mark *m)
 		}
 }
 
+/* Snapshots take longer than an application may be held. */
+static void let_go(struct mark *m)
+{
+	struct task_result late = {.code = PS_TEMPFAIL};
+
+	m->let_go = true;
+	snprintf(late.words, sizeof(late.words),
+		 "run before the snapshots were there, after %llu s",
+		 (unsigned long long)m->agent->conf->hook_timeout_s);
+	hook_failed(m, "post", &late);
+	run_hook(m, m->agent->conf->post, "thaw", post_done);
+}
+
+int64_t mark_due(const struct mark *m)
+{
+	return m->phase == MARK_CREATE && m->app && !m->let_go ? m->thaw_at
+							       : INT64_MAX;
+}
+
+/* The snapshots are there, or will not come. */
+static void created(struct mark *m)
+{
+	if (m->app && !m->let_go) {
+		m->phase = MARK_POST;
+		run_hook(m, m->agent->conf->post, "thaw", post_done);
+	} else if (!m->hook.running) {
+		begin_sending(m);
+	}
+}
+
 bool mark_step(struct mark *m)
 {
 	if (m->phase == MARK_GATHER && !gather(m))
 		return false;
 	if (m->phase == MARK_PRE && !m->hook.running)
 		begin_snapshots(m);
-	if (m->phase == MARK_CREATE && count(m, DISK_CREATE) == 0) {
-		if (m->app) {
-			m->phase = MARK_POST;
-			run_hook(m, m->agent->conf->post, "thaw", post_done);
-		} else {
-			begin_sending(m);
-		}
-	}
+	if (m->phase == MARK_CREATE && count(m, DISK_CREATE) == 0)
+		created(m);
+	else if (mono_now_ns() >= mark_due(m))
+		let_go(m);
 	if (m->phase == MARK_POST && !m->hook.running)
 		begin_sending(m);
 	if (m->phase == MARK_SEND) {

@@ -33,6 +33,8 @@ struct mark {
 	bool retry; /* not due: only if a disk that had failed is ready */
 	bool app;   /* hooks are run */
 	bool app_failed;
+	bool let_go;	 /* post was run before the snapshots were there */
+	int64_t thaw_at; /* mono_now_ns: not held any longer */
 	struct task hook;
 	char env_machine[96], env_bookmark[96], env_limit[48];
 	char *env[4];
@@ -41,6 +43,8 @@ struct mark {
 
 /* Adds a bookmark without disks; NULL without memory. */
 struct mark *mark_new(struct agent *a, bool group);
+/* When it has to be looked at again, whatever happens (mono_now_ns). */
+int64_t mark_due(const struct mark *m);
 /* Moves it on as far as it goes; true when it is over. */
 bool mark_step(struct mark *m);
 void mark_free(struct mark *m);

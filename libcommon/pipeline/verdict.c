@@ -52,12 +52,15 @@ static bool explained(const struct chain *c, unsigned i)
 
 	/*
 	 * It may have failed by itself just before it was told: its reader can
-	 * miss its input before the end of it is known. Nobody who was told to
-	 * end says that the answer is no.
+	 * miss its input before the end of it is known, the more so as closing
+	 * a disk that cannot be read takes a while. Nobody who was told to end
+	 * says that the answer is no, or what cannot be read.
 	 */
 	if (s->told)
 		return kind_of(code_of(s->status)) != VERDICT_STOP &&
-		       code_of(s->status) != PS_NO;
+		       code_of(s->status) != PS_NO &&
+		       code_of(s->status) != PS_NOINPUT &&
+		       code_of(s->status) != PS_IOERR;
 	return code_of(s->status) == PS_DATA && before != NULL &&
 	       (before->told || code_of(before->status) != PS_OK);
 }

@@ -21,7 +21,7 @@ END
 hooked() { # hooked DISK...: an agent with hooks
 	new_agent "$@" <<-END
 		bookmarks: {app: 1}
-		hooks: {pre: $T/hook, post: $T/hook, timeout: 1}
+		hooks: {pre: $T/hook, post: $T/hook, timeout: ${LIMIT-60}}
 	END
 }
 
@@ -40,7 +40,7 @@ hooked() { # hooked DISK...: an agent with hooks
 
 @test "a hook that fails or takes too long: thawed, crash-consistent, told" {
 	local how word
-	hooked a:copy
+	LIMIT=1 hooked a:copy
 	agent once
 	for how in fails hangs; do
 		for word in freeze thaw; do
@@ -57,15 +57,29 @@ hooked() { # hooked DISK...: an agent with hooks
 			sleep 1 # the interval between application bookmarks
 		done
 	done
+	sed -i 's/timeout: 1}/timeout: 60}/' agent.yaml
 	agent once
 	is a .acknowledged.consistency app
 	is a .error ''
 }
 
+@test "an application is not held longer than its limit, however long snapshots take" {
+	touch go
+	LIMIT=1 hooked "a:copy:lazy=$T/go"
+	agent once
+	rm -f go calls
+	start ps-agent once -c agent.yaml 2>>agent.err
+	wait_for grep -q thaw calls
+	touch go
+	wait "${STARTED[-1]}"
+	[ "$(tr '\n' ' ' <calls)" = 'freeze thaw ' ]
+	is a .acknowledged.consistency crash
+	state a .error | grep -q 'hook post: run before the snapshots were there, after 1 s'
+}
+
 @test "an agent that is killed between the hooks thaws when it comes again" {
 	hooked a:copy
 	agent once
-	sed -i 's/timeout: 1}/timeout: 60}/' agent.yaml
 	touch freeze.hangs
 	begin_agent
 	wait_for grep -q freeze calls
