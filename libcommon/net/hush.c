@@ -13,6 +13,7 @@
 struct talker {
 	char who[HUSH_NAME]; /* empty: free */
 	int64_t since;
+	bool mute; /* a stranger whose line was one too many of all */
 	unsigned said;
 	uint64_t left_out;
 	uint32_t seen[HUSH_MACHINE]; /* what was said */
@@ -41,7 +42,10 @@ int hush_open(struct hush **ret, hush_fn *fn, void *ctx, struct err *e)
 
 static void tell(struct hush *h, struct talker *t)
 {
-	if (t->left_out > 0)
+	/* A line for each of a crowd would be a flood of its own. */
+	if (t->mute)
+		h->strangers.left_out += t->left_out;
+	else if (t->left_out > 0)
 		h->fn(h->ctx, t->who, t->left_out);
 	t->left_out = 0;
 	t->said = 0;
@@ -132,5 +136,6 @@ bool hush_may(struct hush *h, const char *who, bool stranger, const char *words,
 	}
 	if (!take(t, stranger ? HUSH_STRANGER : HUSH_MACHINE, words))
 		return false;
-	return !stranger || take(&h->strangers, HUSH_STRANGERS, words);
+	t->mute = stranger && !take(&h->strangers, HUSH_STRANGERS, words);
+	return !t->mute;
 }

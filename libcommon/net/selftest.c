@@ -24,6 +24,10 @@
 #define READ_SIZE (64 * 1024u)
 #define RATE_NS (2 * NS_PER_S)
 #define TLS_NS (30 * NS_PER_S)
+/* How a process server gets a new certificate. */
+static const char renew[] =
+    "cdpcli --registermt; without a configuration server: move certificate "
+    "and key away, ps-receive --new-cert, restart";
 
 struct test {
 	struct client_to to; /* wait_ns: what is left for all steps */
@@ -52,10 +56,15 @@ __attribute__((format(printf, 2, 3))) static void detail(struct test *t,
 	va_end(ap);
 }
 
-static void warn(struct test *t, const char *hint)
+__attribute__((format(printf, 2, 3))) static void warn(struct test *t,
+						       const char *fmt, ...)
 {
+	va_list ap;
+
 	t->step.result = SELFTEST_WARN;
-	snprintf(t->step.hint, sizeof(t->step.hint), "%s", hint);
+	va_start(ap, fmt);
+	vsnprintf(t->step.hint, sizeof(t->step.hint), fmt, ap);
+	va_end(ap);
 }
 
 /* What is left of the time becomes the limit of each wait. */
@@ -122,17 +131,34 @@ static int step_tcp(struct test *t, struct err *e)
 	return rc;
 }
 
-/* How long the certificate lives: negative when it is over. */
+/* Days from now until `when`: negative when that is over. */
+static bool days_until(const ASN1_TIME *when, int *ret)
+{
+	int days = 0, seconds = 0;
+
+	if (ASN1_TIME_diff(&days, &seconds, NULL, when) != 1)
+		return false;
+	*ret = seconds < 0 ? days - 1 : days;
+	return true;
+}
+
+/* How long the certificate lives. */
 static int cert_days(struct test *t, int *ret, struct err *e)
 {
 	X509 *cert = SSL_get1_peer_certificate(t->c.conn.ssl);
-	int days = 0, seconds = 0;
-	bool ok = cert != NULL && ASN1_TIME_diff(&days, &seconds, NULL,
-						 X509_get0_notAfter(cert)) == 1;
+	int begins = -1;
+	bool ok = cert != NULL && days_until(X509_get0_notAfter(cert), ret) &&
+		  days_until(X509_get0_notBefore(cert), &begins);
 
 	X509_free(cert);
-	*ret = seconds < 0 ? days - 1 : days;
-	return ok ? 0 : err_set(e, PS_PROTOCOL, "no certificate");
+	if (!ok)
+		return err_set(e, PS_PROTOCOL, "no certificate");
+	if (begins <= 0) /* less than a day is for the next steps */
+		return 0;
+	err_set(e, PS_NOPERM, "the certificate begins only in %d days", begins);
+	err_hint(e, "a clock is wrong: compare that of the process server, of "
+		    "this machine, and of the one that made the certificate");
+	return -PS_NOPERM;
 }
 
 static int judge_cert(struct test *t, int days, struct err *e)
@@ -140,17 +166,17 @@ static int judge_cert(struct test *t, int days, struct err *e)
 	if (days < 0) {
 		err_set(e, PS_NOPERM, "the certificate expired %d days ago",
 			-days);
-		err_hint(
-		    e, "renew it on the process server: ps-receive "
-		       "--new-cert, and restart (or a clock is wrong: compare "
-		       "both); sources without --ca still get through");
+		err_hint(e,
+			 "renew it on the process server: %s (or a clock is "
+			 "wrong: compare both); sources without --ca still get "
+			 "through",
+			 renew);
 		return -PS_NOPERM;
 	}
 	if (days < SELFTEST_CERT_SOON_DAYS)
-		warn(t, "the certificate ends soon: renew it now (ps-receive "
-			"--new-cert)");
+		warn(t, "the certificate ends soon: renew it now: %s", renew);
 	else if (days < SELFTEST_CERT_WARN_DAYS)
-		warn(t, "plan to renew the certificate: ps-receive --new-cert");
+		warn(t, "plan to renew the certificate: %s", renew);
 	return 0;
 }
 
@@ -165,8 +191,10 @@ static int step_tls(struct test *t, struct err *e)
 	if (rc == -PS_NOPERM)
 		err_hint(e,
 			 "the certificate is not what --ca asks for: another "
-			 "server, a proxy that looks into TLS, or one that "
-			 "was renewed");
+			 "server, another name than -i gives, a proxy that "
+			 "looks into TLS, or one that was renewed");
+	else if (rc == -PS_NOINPUT || rc == -PS_CONFIG)
+		err_hint(e, "--ca wants a file with certificates (PEM)");
 	else if (rc < 0 && set_time(t, &late) == 0) {
 		selftest_why_no_tls(&t->to, t->list, e);
 		rc = -e->code;
@@ -241,6 +269,12 @@ static int step_login(struct test *t, struct err *e)
 	if (rc == 0)
 		rc = client_login(&t->c, t->machine, key, e);
 	secret_wipe(key, sizeof(key));
+	if (rc < 0 && rc != -PS_NOPERM) /* not the passphrase then */
+		err_hint(e,
+			 "it answered just before: does a firewall, NAT or a "
+			 "proxy end connections to port %s, is the server "
+			 "overloaded? see cxps.err there",
+			 t->to.port);
 	if (rc == 0)
 		detail(t, "as '%s', both sides proved the key", t->machine);
 	return rc;

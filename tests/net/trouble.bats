@@ -132,17 +132,23 @@ web() {
 	done
 }
 
-@test "tls: a certificate that has expired" {
+@test "tls: a certificate that has expired, or is not valid yet" {
 	cert_of '400 days ago' 30
 	serve
 	fails_at tls 77 'next: renew it' -l "$PORT" -P pass
 	grep -Eq 'expired 3(69|70|71) days ago' out
+	kill "$SERVER"
+	cert_of '40 days' 90 # from then on
+	serve
+	fails_at tls 77 'next: a clock is wrong' -l "$PORT" -P pass
+	grep -Eq 'begins only in (39|40) days' out
 }
 
 @test "tls: a certificate that --ca did not sign" {
 	serve
 	ps-receive --new-cert --cert other.pem --key other.key
 	fails_at tls 77 'next: .*not what --ca asks for' -l "$PORT" --ca other.pem
+	fails_at tls 66 'next: --ca wants a file' -l "$PORT" --ca nowhere.pem
 }
 
 @test "browser: a proxy that looks into TLS answers 407" {
@@ -166,6 +172,14 @@ web() {
 	unset LD_PRELOAD FAKETIME
 	fails_at clock 78 'next: .*NTP' -l "$PORT" -P pass
 	grep -q 's ahead' out
+}
+
+@test "login: a line that goes dead is not blamed on the passphrase" {
+	serve
+	start "$PS_BUILD/tests/lib/proxy" --fault 2/down:stall:300 127.0.0.1 \
+		"$PORT" >proxy.port 2>struck
+	LINE=$(port_of proxy.port)
+	fails_at login 69 'next: it answered just before' -l "$LINE" -P pass -y 2
 }
 
 @test "put: the cache of the server has failed" {
