@@ -30,10 +30,11 @@ static int give_line(void *ctx, const struct reg_audit_line *l, struct err *e)
 	struct listing *list = ctx;
 	char when[40];
 
-	if (listing_line(list, "TIME                  WHO         WHAT"
-			       "                OBJECT          DETAIL")) {
+	if (listing_line(list,
+			 "TIME                  WHO                   WHAT"
+			 "                OBJECT          DETAIL")) {
 		when_text(l->time, when);
-		printf("%-20s  %-10s  %-18s  %-14s  %s\n", when, l->who,
+		printf("%-20s  %-20s  %-18s  %-14s  %s\n", when, l->who,
 		       l->what, l->object, l->detail);
 		return 0;
 	}

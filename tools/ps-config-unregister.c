@@ -61,13 +61,17 @@ static int check_reach(const struct reg_server *s, struct err *e)
 	char port[8];
 	const struct client_to to = {
 	    .host = s->address, .port = port, .wait_ns = REACH_NS};
+	const char *state = server_state(s, time_now_ns());
 	struct client c;
 	int rc;
 
 	snprintf(port, sizeof(port), "%lld", (long long)s->port);
-	if (strcmp(server_state(s, time_now_ns()), "ok") != 0) {
+	if (strcmp(state, "ok") != 0) {
 		rc = err_set(e, PS_UNAVAILABLE,
-			     "server '%s': was not heard for 15 minutes (806)",
+			     strcmp(state, "never") == 0
+				 ? "server '%s': was never heard"
+				 : "server '%s': was not heard for 15 minutes "
+				   "(806)",
 			     s->name);
 	} else {
 		rc = client_open(&c, &to, e);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/units.h"
-#include "base/version.h"
+#include "config/api-body.h"
 #include "config/api.h"
 #include "config/ca.h"
 #include "config/contacts.h"
@@ -67,83 +67,6 @@ static bool good(struct api_answer *a, json_t *body)
 	return false;
 }
 
-/* ---- what comes ---- */
-
-static const char *text_of(const json_t *o, const char *key)
-{
-	const char *text = json_string_value(json_object_get(o, key));
-
-	return text != NULL ? text : "";
-}
-
-static json_t *read_body(const struct api_ask *q, struct err *e)
-{
-	json_error_t why;
-	json_t *o = json_loadb(q->body, q->len, JSON_REJECT_DUPLICATES, &why);
-
-	if (json_is_object(o))
-		return o;
-	json_decref(o);
-	err_set(e, PS_DATA, "the body is no JSON object: %.120s",
-		o == NULL ? why.text : "something else");
-	return NULL;
-}
-
-/* Its name has to be that of the login. */
-static int check_name(const struct api_ask *q, const json_t *o, struct err *e)
-{
-	const char *name = text_of(o, "name");
-	int rc = reg_name_check("server", name, e);
-
-	if (rc < 0 || strcmp(name, q->login) == 0)
-		return rc;
-	return err_set(e, PS_NOPERM, "the login '%s' is not '%s'", q->login,
-		       name);
-}
-
-/* How far its clock is ahead, in seconds. */
-static int check_clock(const json_t *o, int64_t *ret_s, struct err *e)
-{
-	int64_t theirs, off;
-	int rc;
-
-	*ret_s = 0;
-	if (!parse_time(text_of(o, "time"), &theirs))
-		return err_set(e, PS_DATA, "\"time\" is no time");
-	off = (theirs - time_now_ns()) / NS_PER_S;
-	*ret_s = off;
-	if (off < API_CLOCK_MAX_S && off > -API_CLOCK_MAX_S)
-		return 0;
-	rc = err_set(e, PS_CONFIG,
-		     "its clock is %lld s %s that of the configuration server",
-		     (long long)(off < 0 ? -off : off),
-		     off < 0 ? "behind" : "ahead of");
-	err_hint(e, "set both clocks by NTP: less than 15 minutes are allowed");
-	return rc;
-}
-
-/* As published: not newer than the configuration server, and N-4. */
-static int check_version(const struct api_ask *q, const char *text,
-			 struct err *e)
-{
-	struct version ours, theirs;
-	bool newer;
-	int rc;
-
-	if (!version_parse(text, &theirs) || !version_parse(q->version, &ours))
-		return err_set(e, PS_DATA, "'%.40s' is no version", text);
-	newer = version_compare(&theirs, &ours) > 0;
-	if (version_in_reach(&theirs, &ours))
-		return 0;
-	rc = err_set(e, PS_CONFIG,
-		     "its version %.40s is too %s: the configuration server "
-		     "has %s",
-		     text, newer ? "new" : "old", q->version);
-	err_hint(e, newer ? "upgrade the configuration server first"
-			  : "upgrade this server");
-	return rc;
-}
-
 /* ---- register ---- */
 
 static int check_request(const char *csr, struct err *e)
@@ -160,23 +83,25 @@ static int enter_server(struct reg *r, const struct api_ask *q, const json_t *o,
 {
 	struct reg_server s = {.generation = q->generation};
 	struct ca_request cert = {.server = q->login,
-				  .csr = text_of(o, "csr"),
+				  .csr = body_text(o, "csr"),
 				  .valid_s = q->cert_s,
 				  .passphrase_generation = q->generation,
 				  .logged_in = true,
 				  .keep = true};
-	const char *alt = text_of(o, "alt");
+	const char *alt = body_text(o, "alt");
 	int rc;
 
 	snprintf(s.name, sizeof(s.name), "%s", q->login);
-	snprintf(s.role, sizeof(s.role), "%s", text_of(o, "role"));
-	snprintf(s.address, sizeof(s.address), "%s", text_of(o, "address"));
-	snprintf(s.version, sizeof(s.version), "%s", text_of(o, "version"));
+	snprintf(s.role, sizeof(s.role), "%s", body_text(o, "role"));
+	snprintf(s.address, sizeof(s.address), "%s", body_text(o, "address"));
+	snprintf(s.version, sizeof(s.version), "%s", body_text(o, "version"));
 	snprintf(s.machine_id, sizeof(s.machine_id), "%s",
-		 text_of(o, "machine_id"));
+		 body_text(o, "machine_id"));
 	s.port = json_integer_value(json_object_get(o, "port"));
 	cert.alt = *alt != '\0' ? alt : NULL;
-	rc = ca_check_names(r, &s, cert.alt, e);
+	rc = server_check(&s, e);
+	if (rc == 0)
+		rc = ca_check_names(r, &s, cert.alt, e);
 	if (rc == 0)
 		rc = server_register(r, &s, e);
 	return rc < 0 ? rc : ca_issue(r, &cert, pem, e);
@@ -187,20 +112,20 @@ static bool do_register(struct reg *r, const struct api_ask *q, const json_t *o,
 {
 	char pem[CA_PEM_SIZE], authority[CA_PEM_SIZE];
 	int64_t off;
-	int rc = check_clock(o, &off, e);
+	int rc = body_check_clock(o, &off, e);
 
 	if (rc < 0) {
 		api_refuse(a, rc == -PS_DATA ? 400 : 409,
 			   rc == -PS_DATA ? "request" : "clock", e);
 		return false;
 	}
-	rc = check_version(q, text_of(o, "version"), e);
+	rc = body_check_version(q, body_text(o, "version"), e);
 	if (rc < 0) {
 		api_refuse(a, rc == -PS_DATA ? 400 : 409,
 			   rc == -PS_DATA ? "request" : "version", e);
 		return false;
 	}
-	rc = check_request(text_of(o, "csr"), e);
+	rc = check_request(body_text(o, "csr"), e);
 	if (rc == 0)
 		rc = ca_certificate(r, authority, e);
 	if (rc == 0)
@@ -235,7 +160,7 @@ static char *dump(const json_t *o, const char *key)
 static int check_machine(const struct reg_server *s, const json_t *o,
 			 struct err *e)
 {
-	const char *id = text_of(o, "machine_id");
+	const char *id = body_text(o, "machine_id");
 	int rc;
 
 	if (*id == '\0' || s->machine_id[0] == '\0' ||
@@ -252,12 +177,15 @@ static int check_machine(const struct reg_server *s, const json_t *o,
 static int hear(struct reg *r, const struct api_ask *q, const json_t *o,
 		struct contact_wish *wish, struct err *e)
 {
-	struct contact_word w = {.generation = q->generation};
+	struct contact_word w = {.generation = q->generation,
+				 .version = body_text(o, "version")};
 	char *health = dump(o, "health"), *machines = dump(o, "machines");
-	int rc = check_clock(o, &w.clock_s, e);
+	int rc = body_check_clock(o, &w.clock_s, e);
 
 	if (rc == -PS_CONFIG) /* told in the status */
 		rc = 0;
+	if (rc == 0)
+		rc = reg_text_check("the version", w.version, REG_TEXT_SIZE, e);
 	if (rc == 0 && (health == NULL || machines == NULL))
 		rc = err_set(e, PS_TEMPFAIL, "no memory");
 	if (rc == 0) {
@@ -286,9 +214,9 @@ static int hear_orders(struct reg *r, const struct api_ask *q, const json_t *o,
 	{
 		int64_t id = json_integer_value(json_object_get(one, "id"));
 
-		reg_text_clean(note, sizeof(note), text_of(one, "note"));
-		rc = order_report(r, id, q->login, text_of(one, "state"), note,
-				  e);
+		reg_text_clean(note, sizeof(note), body_text(one, "note"));
+		rc = order_report(r, id, q->login, body_text(one, "state"),
+				  note, e);
 		if (rc == 0)
 			rc = move_heard(r, id, e);
 		if (rc < 0 && rc != -PS_NO)
@@ -549,7 +477,7 @@ static bool do_status(struct reg *r, const struct api_ask *q,
 static bool with_body(struct reg *r, const struct api_ask *q,
 		      struct api_answer *a, struct err *e)
 {
-	json_t *o = read_body(q, e);
+	json_t *o = body_read(q, e);
 	bool database = false;
 	int rc;
 
@@ -557,7 +485,7 @@ static bool with_body(struct reg *r, const struct api_ask *q,
 		api_refuse(a, 400, "request", e);
 		return false;
 	}
-	rc = check_name(q, o, e);
+	rc = body_check_name(q, o, e);
 	if (rc < 0)
 		api_refuse(a, rc == -PS_NOPERM ? 403 : 400, "name", e);
 	else if (q->what == DESK_REGISTER)

@@ -175,11 +175,13 @@ static int check_head(struct reg *r, struct reading *b, struct err *e)
 			&schema, "key_id", &key_id, "made", &made) < 0 ||
 	    strcmp(format, FORMAT) != 0)
 		rc = damaged(b, e);
-	else if (schema != (int)schema_newest)
+	else if (schema < 1 || schema > (int)schema_newest) {
 		rc = err_set(e, PS_CONFIG,
-			     "%s: has tables of version %d, not %u", b->path,
-			     schema, schema_newest);
-	else if (strcmp(key_id, r->seal.id) != 0) {
+			     "%s: has tables of version %d, this program knows "
+			     "%u",
+			     b->path, schema, schema_newest);
+		err_hint(e, "take the program that made it, or a newer one");
+	} else if (strcmp(key_id, r->seal.id) != 0) {
 		rc = err_set(e, PS_CONFIG,
 			     "%s: its secrets are sealed with another key",
 			     b->path);

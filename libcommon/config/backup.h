@@ -25,7 +25,7 @@ int backup_write(struct reg *r, struct io_out *out, uint64_t *ret_rows,
 /*
  * Enters a backup, wholly or not. The file is read through and checked
  * before. -PS_DATA: damaged, cut off, no backup; -PS_CONFIG: sealed with
- * another key, or of another schema; -PS_NO: something has been entered
+ * another key, or of a newer schema; -PS_NO: something has been entered
  * already, and not `replace`, which forgets it.
  */
 int backup_restore(struct reg *r, const char *path, bool replace,

@@ -174,14 +174,15 @@ static int hear(struct reg *r, void *ctx, struct err *e)
 	if (rc == 0)
 		rc = tell_back(r, h->server, now, e);
 	if (rc == 0)
-		rc = reg_run(r,
-			     "UPDATE servers SET contact = ?, health = ?, "
-			     "generation = COALESCE(?, generation) "
-			     "WHERE name = ?",
-			     SQL_ARGS(sql_int(now), sql_text(w->health),
-				      sql_time(w->generation),
-				      sql_text(h->server)),
-			     e);
+		rc =
+		    reg_run(r,
+			    "UPDATE servers SET contact = ?, health = ?, "
+			    "generation = COALESCE(?, generation), "
+			    "version = COALESCE(?, version) WHERE name = ?",
+			    SQL_ARGS(sql_int(now), sql_text(w->health),
+				     sql_time(w->generation),
+				     sql_text(w->version), sql_text(h->server)),
+			    e);
 	if (rc == 0)
 		rc =
 		    reg_run(r,
@@ -288,10 +289,10 @@ static int give(void *ctx, const struct sql_row *row, struct err *e)
 	struct reg_server s;
 
 	server_take(&s, row);
-	w = (struct contact_word){s.generation,
-				  sql_get_text(row, SERVER_COLUMNS_N),
-				  sql_get_text(row, SERVER_COLUMNS_N + 1),
-				  sql_get_int(row, SERVER_COLUMNS_N + 2)};
+	w = (struct contact_word){
+	    s.generation, sql_get_text(row, SERVER_COLUMNS_N),
+	    sql_get_text(row, SERVER_COLUMNS_N + 1),
+	    sql_get_int(row, SERVER_COLUMNS_N + 2), s.version};
 	return l->fn(l->ctx, &s, &w, e);
 }
 

@@ -14,6 +14,7 @@ struct contact_word {
 	const char *health;   /* JSON of ps-health check, or "" */
 	const char *machines; /* JSON: a list of its machines, or "" */
 	int64_t clock_s;      /* its clock is ahead by so much */
+	const char *version;  /* its program's; "": as it was */
 };
 
 /* What is wanted of a server. */

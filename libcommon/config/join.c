@@ -369,7 +369,9 @@ static int run_step(struct joining *g, size_t i, selftest_fn *report, void *ctx,
 	g->step.took_ns = mono_now_ns() - begin;
 	if (rc < 0) {
 		g->step.result = SELFTEST_FAILED;
-		if (e->hint[0] == '\0')
+		/* What was typed wrongly here is nothing of the other side. */
+		if (e->hint[0] == '\0' && rc != -PS_USAGE && rc != -PS_DATA &&
+		    rc != -PS_NOINPUT)
 			err_hint(e, "%s", steps[i].hint);
 		detail(g, "%s", e->msg);
 		snprintf(g->step.hint, sizeof(g->step.hint), "%s", e->hint);

@@ -25,6 +25,7 @@ libcommon_libpscommon_a_SOURCES += \
 # The configuration server, and those who talk to it.
 libcommon_libpscommon_a_SOURCES += \
 	libcommon/config/api.c libcommon/config/api.h \
+	libcommon/config/api-body.c libcommon/config/api-body.h \
 	libcommon/config/beat.c libcommon/config/beat.h \
 	libcommon/config/beat-orders.c libcommon/config/beat-orders.h \
 	libcommon/config/client.c libcommon/config/client.h \

@@ -263,7 +263,7 @@ static int change(struct reg *r, void *ctx, struct err *e)
 	if (rc < 0)
 		return rc;
 	/* Its server may have been moved under the caller's hands. */
-	if (old.changed != m->changed)
+	if (m->changed != 0 && old.changed != m->changed)
 		return err_set(e, PS_TEMPFAIL,
 			       "machine '%s': was changed by somebody else "
 			       "just now",

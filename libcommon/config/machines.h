@@ -33,7 +33,10 @@ struct reg_disk {
 /*
  * Adds a machine as new, or changes settings of one; its state stays.
  * -PS_USAGE: a name or text that is not allowed; -PS_NO: it is there already
- * (add), there is none (change), or no such policy, server or target.
+ * (add), there is none (change), or no such policy, server or target; or
+ * another machine has its machine id. Change: `changed` as it was read (0: it
+ * does not matter): -PS_TEMPFAIL: somebody changed it since; -PS_CONFIG: it is
+ * protected, and would have no policy or vault.
  */
 int machine_add(struct reg *r, const struct reg_machine *m, struct err *e);
 int machine_change(struct reg *r, const struct reg_machine *m, struct err *e);

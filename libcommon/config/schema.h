@@ -1,7 +1,8 @@
 /*
  * The tables of the registry and how they came about: one text for each
  * version, applied in order. A version that was published is never edited;
- * a change is a new one at the end.
+ * a change is a new one at the end. It adds tables, and columns that may be
+ * missing: a backup of an older version is entered as it is.
  */
 #ifndef PS_CONFIG_SCHEMA_H
 #define PS_CONFIG_SCHEMA_H

@@ -15,7 +15,7 @@ static bool address_ok(const char *a)
 	       a[strspn(a, signs)] == '\0';
 }
 
-static int check(const struct reg_server *s, struct err *e)
+int server_check(const struct reg_server *s, struct err *e)
 {
 	int rc = reg_name_check("server", s->name, e);
 
@@ -165,6 +165,23 @@ static int no_machine(struct reg *r, const char *name, struct err *e)
 	return rc;
 }
 
+/* Machines that use it would find something else behind its name. */
+static int same_role(const struct reg_server *s, const struct reg_server *known,
+		     struct err *e)
+{
+	bool mt = strcmp(known->role, SERVER_MT) == 0;
+	int rc;
+
+	if (strcmp(known->role, s->role) == 0 || known->machines == 0)
+		return 0;
+	rc = err_set(e, PS_NO, "server '%s': %lld machines use it as %s",
+		     s->name, (long long)known->machines,
+		     mt ? "master target" : "process server");
+	err_hint(e, mt ? "give them another one first: ps-config machine edit"
+		       : "give them another one first: ps-balance switch");
+	return rc;
+}
+
 static int put(struct reg *r, void *ctx, struct err *e)
 {
 	const struct reg_server *s = ctx;
@@ -174,6 +191,8 @@ static int put(struct reg *r, void *ctx, struct err *e)
 
 	if (rc == 0)
 		rc = same_machine(r, s, &known, e);
+	if (rc == 0 && !is_new)
+		rc = same_role(s, &known, e);
 	if (rc == 0 && is_new)
 		rc = no_machine(r, s->name, e);
 	if (rc == 0 && is_new)
@@ -208,7 +227,7 @@ static int put(struct reg *r, void *ctx, struct err *e)
 
 int server_register(struct reg *r, const struct reg_server *s, struct err *e)
 {
-	int rc = check(s, e);
+	int rc = server_check(s, e);
 
 	return rc < 0 ? rc : reg_change(r, put, (void *)s, e);
 }

@@ -28,9 +28,12 @@ struct reg_server {
  * Adds a server, or changes the one that it was: the name with the same
  * machine id (or without one) keeps its identity. -PS_USAGE: name, role,
  * address or port; -PS_NO: another machine has the name, a protected one too,
- * or (a clone?) this machine id has another name.
+ * or (a clone?) this machine id has another name, or it would have another
+ * role than that for which machines use it.
  */
 int server_register(struct reg *r, const struct reg_server *s, struct err *e);
+/* The part of -PS_USAGE alone. */
+int server_check(const struct reg_server *s, struct err *e);
 
 /*
  * Removes it. -PS_NO: there is none, or machines use it; with `force` those

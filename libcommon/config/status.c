@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "base/version.h"
 #include "config/ca.h"
 #include "config/contacts.h"
 #include "config/desk.h"
@@ -113,6 +114,22 @@ static int clock_level(int64_t off, char what[WHAT_SIZE])
 	return s >= CLOCK_MAX_S ? 2 : 1;
 }
 
+/* It registered with a version that fits; it may have been upgraded since. */
+static bool version_fits(const char *text, char what[WHAT_SIZE])
+{
+	struct version theirs, ours;
+
+	if (!version_parse(text, &theirs) ||
+	    !version_parse(version_ours(), &ours) ||
+	    version_in_reach(&theirs, &ours))
+		return true;
+	snprintf(what, WHAT_SIZE, "its version %.40s is %s", text,
+		 version_compare(&theirs, &ours) > 0
+		     ? "newer than that of the configuration server"
+		     : "more than four releases old");
+	return false;
+}
+
 static int server_level(const struct looking *l, const struct reg_server *s,
 			const struct contact_word *w, const json_t *health,
 			char what[WHAT_SIZE])
@@ -143,6 +160,8 @@ static int server_level(const struct looking *l, const struct reg_server *s,
 		snprintf(what, WHAT_SIZE, "its certificate: %s", cert);
 		level = 1;
 	}
+	if (level == 0)
+		level = version_fits(s->version, what) ? 0 : 1;
 	return level;
 }
 
@@ -232,6 +251,10 @@ static void judge_point(struct found *f, const char *server_says)
 		f->level = 2;
 		snprintf(f->what, WHAT_SIZE, "%s: the last point is %s old",
 			 f->state, behind);
+	} else if (f->behind_s < -CLOCK_MAX_S) {
+		f->level = 1;
+		snprintf(f->what, WHAT_SIZE,
+			 "its point is of the future: see the clocks");
 	} else if (f->rpo_s > 0 && f->behind_s > f->rpo_s) {
 		f->level = 1;
 		snprintf(f->what, WHAT_SIZE, "%s behind, wanted are %s", behind,
@@ -279,15 +302,17 @@ static int add_machine(void *ctx, const struct reg_machine *m, struct err *e)
 		l->level = f.level;
 	if (json_array_append_new(
 		l->machines,
-		json_pack(
-		    "{s:s, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:I, s:o}",
-		    "machine", m->name, "level", levels[f.level], "what",
-		    json_word(f.what), "state", m->state, "server",
-		    json_word(m->server), "policy", json_word(m->policy),
-		    "stored", json_when(f.stored), "behind_s",
-		    f.stored != 0 ? json_integer(f.behind_s) : json_null(),
-		    "lag_s", (json_int_t)f.lag_s, "rpo_s",
-		    f.rpo_s != 0 ? json_integer(f.rpo_s) : json_null())) < 0)
+		json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:I, s:o}",
+			  "machine", m->name, "level", levels[f.level], "what",
+			  json_word(f.what), "state", m->state, "server",
+			  json_word(m->server), "policy", json_word(m->policy),
+			  "stored", json_when(f.stored), "behind_s",
+			  f.stored == 0	   ? json_null()
+			  : f.behind_s > 0 ? json_integer(f.behind_s)
+					   : json_integer(0),
+			  "lag_s", (json_int_t)f.lag_s, "rpo_s",
+			  f.rpo_s != 0 ? json_integer(f.rpo_s) : json_null())) <
+	    0)
 		return no_memory(e);
 	return 0;
 }

@@ -16,13 +16,13 @@ print(s.getsockname()[1])' >"$DB/port"
 	export DB
 }
 
-# database: starts it; DATABASE is its id
+# database OPTIONS...: starts it; DATABASE is its id
 database() {
 	start mariadbd --no-defaults --tmpdir="$DB" \
 		--datadir="$DB/db" --socket="$DB/socket" --pid-file="$DB/pid" \
 		--bind-address=127.0.0.1 --port="$(cat "$DB/port")" \
 		--user="$(id -un)" --innodb-buffer-pool-size=16M \
-		--innodb-log-file-size=8M >>"$DB/log" 2>&1
+		--innodb-log-file-size=8M "$@" >>"$DB/log" 2>&1
 	wait_for [ -s "$DB/pid" ]
 	DATABASE=$(cat "$DB/pid")
 }

@@ -100,9 +100,13 @@ heard() {
 		-eq 0 ]
 }
 
-@test "MariaDB hangs: told so as well, and it goes on" {
+@test "MariaDB hangs: told so as well, and it goes on; with TLS, too" {
 	[ -n "${PS_LONG-}" ] || skip "long: PS_LONG=1"
-	in_database hangs
+	database_dies
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+		-keyout key -out cert -subj /CN=x -days 2 2>/dev/null
+	database --ssl-cert="$T/cert" --ssl-key="$T/key"
+	in_database hangs "127.0.0.1:$(cat "$DB/port")"
 	site --interval 1s
 	join ps1 >out
 	beating ps1
@@ -110,6 +114,10 @@ heard() {
 	kill -STOP "$DATABASE"
 	wait_for grep -q database beat.err || wait_for grep -q database beat.err
 	is_away || is_away
+	# Where it is told to begin with TLS, too.
+	fails_with 75 ps-config --database-wait 1s policy list
+	fails_with 75 join ps2
+	grep -q 'register: database: ' err
 	kill -CONT "$DATABASE"
 	wait_for heard ps1 "$(date +%s)"
 }

@@ -206,6 +206,29 @@ END
 	[ "$(ps-config machine disable web01 --purge)" = 'job 2' ]
 }
 
+# of_schema N FILE: as a program with those tables would have written it
+of_schema() {
+	sed "1s/\"schema\":[0-9]*/\"schema\":$1/; \$d" "$2"
+	printf '{"rows":%d,"sha256":"%s"}\n' "$(($(wc -l <"$2") - 2))" \
+		"$(sed "1s/\"schema\":[0-9]*/\"schema\":$1/; \$d" "$2" |
+			sha256sum | cut -d' ' -f1)"
+}
+
+@test "a backup of older tables is entered, one of newer ones is refused" {
+	protected
+	ps-config backup b
+	of_schema 1 b >old
+	ps-config policy add later
+	ps-config restore old --replace --json | jq -e '.rows > 10'
+	fails_with 1 ps-config policy show later
+	[ "$(answer .state machine show web01)" = enabled ]
+	answer '.[-1].detail' audit | grep -q \
+		'rows of 20[-0-9T:.]*Z, in place of others'
+	of_schema 99 b >new
+	fails_with 78 ps-config restore new --replace
+	grep -q 'version 99, this program knows' err
+}
+
 @test "a backup that is damaged, cut off or of another registry is refused" {
 	local at size
 	protected

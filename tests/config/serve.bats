@@ -66,6 +66,8 @@ failed_step() {
 	grep -q 'ps-config serve running' err
 	failed_step login 77 join ps1 -P wrong
 	grep -q 'wrong passphrase' err
+	failed_step login 66 join ps1 -P none
+	! grep -q 'hint' err || false
 	failed_step pin 77 join ps1 \
 		--pin sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
 	failed_step register 64 join ps1 --address 'a b'
@@ -212,6 +214,10 @@ END
 
 @test "what is wanted of a server reaches it at once; it leaves when asked" {
 	site
+	join ps0 >out
+	fails_with 69 ps-config unregister ps0
+	grep -q 'was never heard' err
+	ps-config server delete ps0
 	join ps1 >out
 	beating ps1 --interval 600s
 	beater=${STARTED[-1]}

@@ -199,9 +199,10 @@ static unsigned beat(const char *name, const char *id, const char *machines,
 	format_time(time_now_ns(), now);
 	return ask(
 	    DESK_HEARTBEAT, name, "",
-	    json_pack("{s:s, s:s, s:s, s:o, s:o?, s:o}", "name", name,
-		      "machine_id", id, "time", now, "machines",
-		      json_loads(machines, 0, NULL), "orders", orders, "health",
+	    json_pack("{s:s, s:s, s:s, s:s, s:o, s:o?, s:o}", "name", name,
+		      "version", PACKAGE_VERSION, "machine_id", id, "time", now,
+		      "machines", json_loads(machines, 0, NULL), "orders",
+		      orders, "health",
 		      json_pack("{s:s, s:s}", "status", "OK", "level", "ok")));
 }
 
@@ -284,6 +285,43 @@ static void make_fleet(void)
 	assert_int_equal(policy_add(reg, &p, &e), 0);
 	protect("web01");
 	protect("web02");
+}
+
+/* What has another type is not taken for what is not there. */
+static void test_types(void **state)
+{
+	static const char *const keys[] = {
+	    "name",	  "role", "address", "port",   "version",  "csr",
+	    "machine_id", "alt",  "time",    "health", "machines", "orders"};
+	struct reg_server s;
+	struct err e = {0};
+	json_t *body;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		body = joining("ps1", "id-1", "2.7.0", 0);
+		json_object_set_new(body, keys[i], json_true());
+		assert_int_equal(ask(DESK_REGISTER, "ps1", "", body), 400);
+		assert_string_equal(said("error"), "request");
+		assert_non_null(strstr(said("text"), keys[i]));
+	}
+	body = joining("ps1", "id-1", "2.7.0", 0);
+	json_object_del(body, "address");
+	assert_int_equal(ask(DESK_REGISTER, "ps1", "", body), 400);
+	assert_non_null(strstr(said("text"), "is no address of a host"));
+	/* Who was upgraded says so with the next heartbeat. */
+	assert_int_equal(join("ps1", "id-1", "2.6.0", 0), 200);
+	body = joining("ps1", "id-1", "2.7.0", 0);
+	assert_int_equal(ask(DESK_HEARTBEAT, "ps1", "", body), 200);
+	assert_int_equal(server_get(reg, "ps1", &s, &e), 0);
+	assert_string_equal(s.version, "2.7.0");
+	/* With machines it cannot become something else. */
+	make_fleet();
+	body = joining("ps1", "id-1", "2.7.0", 0);
+	json_object_set_new(body, "role", json_string("mt"));
+	assert_int_equal(ask(DESK_REGISTER, "ps1", "", body), 409);
+	assert_non_null(strstr(said("text"), "2 machines use it"));
 }
 
 static unsigned leave(const char *name)
@@ -382,6 +420,12 @@ static void test_status(void **state)
 		 "\"lag_s\": 3, \"stored\": \"%s\", \"point\": \"crash\"}, "
 		 "{\"machine\": \"web02\", \"state\": \"a\\u001b[2J\"}]",
 		 now);
+	assert_int_equal(
+	    ask(DESK_HEARTBEAT, "ps1", "", joining("ps1", "id-1", "2.7.0", 0)),
+	    200);
+	look(60);
+	is(find("servers", "name", "ps1"), "warning",
+	   "its version 2.7.0 is newer than that of the configuration server");
 	assert_int_equal(beat("ps1", "id-1", words, NULL), 200);
 	look(60);
 	is(find("servers", "name", "ps1"), "ok", "-");
@@ -408,7 +452,8 @@ static bool on_sqlite = false, on_mariadb = true;
 	    ONE(test_status, where)
 #define ALL                                                                    \
 	MAIN_ONES(&on_sqlite), ONE(test_refused, &on_sqlite),                  \
-	    ONE(test_leaving, &on_sqlite), ONE(test_who_sees, &on_sqlite)
+	    ONE(test_leaving, &on_sqlite), ONE(test_types, &on_sqlite),        \
+	    ONE(test_who_sees, &on_sqlite)
 
 int main(void)
 {

@@ -43,7 +43,7 @@ static int setup(void **state)
 static int heard(struct reg *r, const char *name, int64_t generation,
 		 struct err *e)
 {
-	const struct contact_word w = {generation, "{}", "[]", 0};
+	const struct contact_word w = {generation, "{}", "[]", 0, ""};
 	struct contact_wish wish;
 
 	return contact_heard(r, name, &w, &wish, e);
@@ -117,6 +117,7 @@ static void opens_again(void **state)
 	char key[200], kept[200];
 	struct reg *r = NULL;
 	struct err e = {0};
+	struct seal seal;
 
 	(void)state;
 	assert_int_equal(add_policy(reg, "gold", NULL), 0);
@@ -128,6 +129,10 @@ static void opens_again(void **state)
 	snprintf(kept, sizeof(kept), "%s/kept", place.dir);
 	assert_int_equal(rename(key, kept), 0);
 	assert_int_equal(reg_open(&r, &other, "test", &e), -PS_NOINPUT);
+	assert_int_equal(reg_init(&r, &other, "test", &e), -PS_CONFIG);
+	assert_non_null(strstr(e.msg, "a key file that is not here"));
+	assert_int_equal(access(key, F_OK), -1);
+	assert_int_equal(seal_load(&seal, key, true, &e), 0);
 	assert_int_equal(reg_init(&r, &other, "test", &e), -PS_CONFIG);
 	assert_non_null(strstr(e.msg, "another key file"));
 	assert_int_equal(rename(kept, key), 0);
@@ -286,6 +291,11 @@ static void machine_rules(void **state)
 	snprintf(m.server, sizeof(m.server), "mt1");
 	assert_int_equal(machine_change(reg, &m, &e), -PS_NO);
 	assert_non_null(strstr(e.msg, "is no process server"));
+	/* Somebody else was quicker: a move must not be written over. */
+	m = got;
+	assert_int_equal(machine_change(reg, &got, &e), 0);
+	assert_int_equal(machine_change(reg, &m, &e), -PS_TEMPFAIL);
+	assert_non_null(strstr(e.msg, "by somebody else just now"));
 	m = web();
 	snprintf(m.vault, sizeof(m.vault), "two\nlines");
 	assert_int_equal(machine_change(reg, &m, &e), -PS_USAGE);
