@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "fleet/balance.h"
+#include "fleet/bound.h"
 #include "fleet/place.h"
 #include "fleet/sizes.h"
 
@@ -180,63 +181,6 @@ static bool attempt(struct planner *p, double level, bool all)
 	return true;
 }
 
-/* ---- the bound ---- */
-
-static int larger_first(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? 1 : x > y ? -1 : 0;
-}
-
-/*
- * Of n machines on m servers, some server has k + 1 of the k * m + 1 largest:
- * at least the k + 1 smallest of those. With k = 0: the largest of all.
- */
-static double crowd(const double *sums, size_t n, size_t m)
-{
-	double most = 0, load;
-
-	for (size_t k = 0; k * m < n; k++) {
-		load = sums[k * m + 1] - sums[k * m - k];
-		most = load > most ? load : most;
-	}
-	return most;
-}
-
-/* No plan has a lower highest load than this. -1: out of memory. */
-static double lower_bound(const struct fleet *f)
-{
-	double *sums = calloc(f->nmachines + 1, sizeof(*sums));
-	double power = 0, largest = 0, bound;
-	size_t n = 0, m = 0, i;
-
-	if (sums == NULL)
-		return -1;
-	for (i = 0; i < f->nservers; i++) {
-		if (f->servers[i].state == SERVER_SILENT)
-			continue;
-		m++;
-		power += (double)f->servers[i].churn;
-		if ((double)f->servers[i].churn > largest)
-			largest = (double)f->servers[i].churn;
-	}
-	for (i = 0; i < f->nmachines; i++) {
-		const struct machine *a = &f->machines[i];
-
-		if (!a->pinned || usable(f, a->server))
-			sums[++n] = (double)a->churn;
-	}
-	qsort(sums + 1, n, sizeof(*sums), larger_first);
-	for (i = 1; i <= n; i++)
-		sums[i] += sums[i - 1];
-	bound = m == 0 ? 0 : sums[n] / power;
-	if (m > 0 && crowd(sums, n, m) / largest > bound)
-		bound = crowd(sums, n, m) / largest;
-	free(sums);
-	return bound;
-}
-
 /* ---- the result ---- */
 
 static double highest_load(const struct fleet *f, const int *server)
@@ -365,7 +309,7 @@ static void planner_end(struct planner *p)
 int balance_plan(struct balance *ret, const struct fleet *f,
 		 const struct balance_opts *o, struct err *e)
 {
-	struct balance b = {.bound = lower_bound(f)};
+	struct balance b = {.bound = bound_of(f)};
 	struct planner p;
 	int rc = planner_begin(&p, f, o, e);
 

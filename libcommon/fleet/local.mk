@@ -2,6 +2,7 @@
 # what it needs.
 libcommon_libpscommon_a_SOURCES += \
 	libcommon/fleet/balance.c libcommon/fleet/balance.h \
+	libcommon/fleet/bound.c libcommon/fleet/bound.h \
 	libcommon/fleet/churn.c libcommon/fleet/churn.h \
 	libcommon/fleet/inventory.c libcommon/fleet/inventory.h \
 	libcommon/fleet/place.c libcommon/fleet/place.h \

@@ -56,13 +56,52 @@ static int best(const struct room *rooms, size_t n, const struct item *it)
 	return found;
 }
 
+/* The room that has the least left then: what is large is kept for others. */
+static int tightest(const struct room *rooms, size_t n, const struct item *it)
+{
+	int found = NO_SERVER;
+	double least = 0, left;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!fits(rooms, i, it))
+			continue;
+		left = rooms[i].limit - rooms[i].churn;
+		if (found == NO_SERVER || left < least) {
+			found = (int)i;
+			least = left;
+		}
+	}
+	return found;
+}
+
+/* The room with the most churn left for each of its places. */
+static int roomiest(const struct room *rooms, size_t n, const struct item *it)
+{
+	int found = NO_SERVER;
+	double most = 0, each;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!fits(rooms, i, it))
+			continue;
+		each = (rooms[i].limit - rooms[i].churn) /
+		       (rooms[i].most - rooms[i].machines);
+		if (found == NO_SERVER || each > most) {
+			found = (int)i;
+			most = each;
+		}
+	}
+	return found;
+}
+
 static bool greedy(struct room *rooms, size_t nrooms, struct item *items,
-		   size_t n)
+		   size_t n,
+		   int (*choose)(const struct room *rooms, size_t n,
+				 const struct item *it))
 {
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		items[i].to = best(rooms, nrooms, &items[i]);
+		items[i].to = choose(rooms, nrooms, &items[i]);
 		if (items[i].to == NO_SERVER)
 			break;
 		put(&rooms[items[i].to], &items[i]);
@@ -182,7 +221,9 @@ bool place_all(struct room *rooms, size_t nrooms, struct item *items, size_t n)
 	if (!possible(rooms, nrooms, items, n))
 		return false;
 	qsort(items, n, sizeof(*items), larger_first);
-	if (greedy(rooms, nrooms, items, n))
+	if (greedy(rooms, nrooms, items, n, best) ||
+	    greedy(rooms, nrooms, items, n, roomiest) ||
+	    greedy(rooms, nrooms, items, n, tightest))
 		return true;
 	return n <= SEARCH_ITEMS && descend(&s, 0);
 }

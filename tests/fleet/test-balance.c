@@ -147,6 +147,13 @@ static double oracle(const struct fleet *f, size_t at, double *churn,
 	for (size_t s = 0; s < f->nservers; s++) {
 		double c = (double)f->machines[at].churn;
 
+		/* Who is critical keeps what it has, a silent one nothing. */
+		if (f->servers[s].state > SERVER_CRITICAL ||
+		    (f->servers[s].state == SERVER_CRITICAL &&
+		     f->machines[at].server != (int)s) ||
+		    (f->machines[at].pinned &&
+		     f->machines[at].server != (int)s))
+			continue;
 		if (churn[s] + c >
 			(1 - usual.headroom) * (double)f->servers[s].churn ||
 		    n[s] + 1 > f->servers[s].machines)
@@ -158,6 +165,22 @@ static double oracle(const struct fleet *f, size_t at, double *churn,
 		n[s]--;
 	}
 	return best;
+}
+
+/* Some servers are not well, and machines have a server already. */
+static void give_states(struct fleet *f)
+{
+	for (size_t i = 0; i < f->nservers; i++)
+		f->servers[i].state = rnd(5) == 0   ? SERVER_SILENT
+				      : rnd(4) == 0 ? SERVER_CRITICAL
+						    : SERVER_HEALTHY;
+	for (size_t i = 0; i < f->nmachines; i++) {
+		struct machine *m = &f->machines[i];
+
+		m->server = (int)rnd(f->nservers + 1) - 1;
+		m->pinned = m->server != NO_SERVER && rnd(6) == 0 &&
+			    f->servers[m->server].state != SERVER_SILENT;
+	}
 }
 
 static void test_oracle(void **state)
@@ -176,6 +199,8 @@ static void test_oracle(void **state)
 		make_fleet(&f, 2 + rnd(3), 3 + rnd(6));
 		for (size_t i = 0; i < f.nservers; i++)
 			f.servers[i].machines = 1 + (unsigned)rnd(4);
+		if (round % 2 == 1)
+			give_states(&f);
 		give_churn(&f, 0.2 + (double)rnd(50) / 100);
 		best = oracle(&f, 0, churn, n, 2);
 		rc = balance_plan(&b, &f, &usual, NULL);
@@ -188,7 +213,7 @@ static void test_oracle(void **state)
 				    b.load_after <= b.bound * 1.05);
 		} else {
 			not_feasible++;
-			assert_true(b.left > 0);
+			assert_true(b.left > 0 || b.pinned);
 		}
 		balance_free(&b);
 		fleet_free(&f);
@@ -288,6 +313,48 @@ static void test_wanted(void **state)
 	fleet_free(&f);
 }
 
+/*
+ * Near the bound also where servers are not well, all machines are alike, or
+ * places are few.
+ */
+static void test_shapes(void **state)
+{
+	static const struct {
+		size_t servers, machines;
+		double fill;
+		bool states, alike;
+		unsigned places;
+	} t[] = {{100, 10000, 0.3, true, false, 0},
+		 {100, 10000, 0.6, false, true, 0},
+		 {20, 450, 0.55, false, false, 30},
+		 {5, 300, 0.2, true, false, 0}};
+
+	(void)state;
+	for (size_t k = 0; k < sizeof(t) / sizeof(t[0]); k++) {
+		struct balance b;
+		struct fleet f;
+
+		seed = 40 + k;
+		make_fleet(&f, t[k].servers, t[k].machines);
+		give_churn(&f, t[k].fill);
+		for (size_t i = 0; t[k].alike && i < f.nmachines; i++)
+			f.machines[i].churn = 5 * GIB;
+		for (size_t i = 0; t[k].places > 0 && i < f.nservers; i++)
+			f.servers[i].machines = t[k].places;
+		if (t[k].states)
+			give_states(&f);
+		for (size_t i = 0; i < f.nmachines; i++)
+			f.machines[i].pinned = false;
+		assert_int_equal(balance_plan(&b, &f, &usual, NULL), 0);
+		assert_sound(&f, &b);
+		if (b.load_after > 1.05 * b.bound)
+			fail_msg("row %zu: %.3f of the bound", k,
+				 b.load_after / b.bound);
+		balance_free(&b);
+		fleet_free(&f);
+	}
+}
+
 static void test_large(void **state)
 {
 	struct balance b;
@@ -339,7 +406,7 @@ int main(void)
 	    cmocka_unit_test(test_generated), cmocka_unit_test(test_oracle),
 	    cmocka_unit_test(test_few_moves), cmocka_unit_test(test_states),
 	    cmocka_unit_test(test_wanted),    cmocka_unit_test(test_large),
-	    cmocka_unit_test(test_sizes),
+	    cmocka_unit_test(test_shapes),    cmocka_unit_test(test_sizes),
 	};
 
 	return cmocka_run_group_tests_name("balance", tests, NULL, NULL);
