@@ -210,15 +210,15 @@ void check_address(const struct doctor *d, struct finding *f)
 void check_clock(const struct doctor *d, struct finding *f)
 {
 	const struct choices *c = check_choices(d);
-	struct doctor with = *d;
-	char listen[24];
+	struct doctor_peer cs;
 
-	snprintf(listen, sizeof(listen), ":%u", (unsigned)c->cs_port);
-	if (!c->cs) {
-		with.host = c->csip;
-		with.listen = listen;
+	if (c->cs) {
+		step_clock(d, f);
+		return;
 	}
-	step_clock(&with, f);
+	snprintf(cs.host, sizeof(cs.host), "%s", c->csip);
+	snprintf(cs.port, sizeof(cs.port), "%u", (unsigned)c->cs_port);
+	clock_against(d, "the configuration server", &cs, f);
 }
 
 void check_store(const struct doctor *d, struct finding *f)
