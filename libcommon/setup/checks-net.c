@@ -232,13 +232,16 @@ void check_store(const struct doctor *d, struct finding *f)
 void check_proxy(const struct doctor *d, struct finding *f)
 {
 	const struct choices *c = check_choices(d);
+	struct doctor with = *d;
+
+	with.proxy_place = choices_proxy_place(c);
 
 	if (d->vault == NULL)
 		find_skipped(f, "no vault was given");
 	else if (c->bypass)
 		find_passed(f, "none: the way is to be direct");
 	else
-		step_proxy(d, f);
+		step_proxy(&with, f);
 }
 
 void check_firewall(const struct doctor *d, struct finding *f)
