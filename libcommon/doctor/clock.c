@@ -153,22 +153,45 @@ static void judge(const struct clocks *k, struct finding *f)
 	}
 }
 
-void step_clock(const struct doctor *d, struct finding *f)
+static void look_here(struct finding *f)
 {
-	struct clocks k = {0};
 	struct timex tx = {0};
 	int state = adjtimex(&tx);
-	struct doctor one;
-	unsigned i;
 
 	if (state >= 0 &&
 	    (state == TIME_ERROR || (tx.status & STA_UNSYNC) != 0))
 		find_shows(f, "the kernel knows of nothing that keeps this "
 			      "clock right");
-	ask_servers(d, &k, f);
+}
+
+static void ask_stores(const struct doctor *d, struct clocks *k,
+		       struct finding *f)
+{
+	struct doctor one;
+	unsigned i;
+
 	for (i = 0; !d->source && i < vault_count(d); i++) {
 		vault_at(d, i, &one);
-		ask_store(&one, &k, f);
+		ask_store(&one, k, f);
 	}
-	judge(&k, f);
+	judge(k, f);
+}
+
+void step_clock(const struct doctor *d, struct finding *f)
+{
+	struct clocks k = {0};
+
+	look_here(f);
+	ask_servers(d, &k, f);
+	ask_stores(d, &k, f);
+}
+
+void clock_against(const struct doctor *d, const char *whose,
+		   const struct doctor_peer *peer, struct finding *f)
+{
+	struct clocks k = {0};
+
+	look_here(f);
+	ask_server(whose, peer, NULL, &k, f);
+	ask_stores(d, &k, f);
 }

@@ -91,7 +91,8 @@ struct doctor {
 	const char *host;     /* the process server as sources know it */
 	struct opt_list logs; /* files, where there is no journal */
 	const char *restart[SERVICES]; /* commands, where there is no systemd */
-	uint64_t step_s;	       /* limit of each step; 0: its own */
+	const char *proxy_place; /* of our own; NULL: ps.yaml or an option */
+	uint64_t step_s;	 /* limit of each step; 0: its own */
 	/* While steps run: what is taken out of words of others. */
 	const struct redact *secrets;
 	/* What the steps have found so far, in the order of doctor_steps(). */

@@ -175,6 +175,8 @@ static const char *place_of(const struct doctor *d)
 {
 	bool own = d->vaults.n > 0 && d->vaults.list[d->at].proxy != NULL;
 
+	if (d->proxy_place != NULL)
+		return d->proxy_place;
 	return own || conf_get(d->conf, "proxy") != NULL ? conf_path(d->conf)
 							 : "--proxy";
 }

@@ -69,6 +69,10 @@ struct doctor_peer {
 /* False when it is not configured. */
 bool doctor_peer(const struct doctor *d, struct doctor_peer *ret);
 
+/* step_clock of a machine that is not configured yet, against this server. */
+void clock_against(const struct doctor *d, const char *whose,
+		   const struct doctor_peer *peer, struct finding *f);
+
 /* URL of the service behind the vault; false: a folder, or none. */
 bool doctor_endpoint(const struct doctor *d, char *url, size_t size);
 /* Its host and port. */

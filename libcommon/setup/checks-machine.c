@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -273,6 +275,15 @@ static double measure(int fd)
 	return (double)done * NS_PER_S / (double)(took > 0 ? took : 1);
 }
 
+/* What is "synced" there is gone when the machine restarts. */
+static bool is_memory(const char *dir)
+{
+	struct statfs s;
+
+	return statfs(dir, &s) == 0 &&
+	       (s.f_type == TMPFS_MAGIC || s.f_type == RAMFS_MAGIC);
+}
+
 void check_disk(const struct doctor *d, struct finding *f)
 {
 	char dir[2 * PATH_MAX];
@@ -289,6 +300,13 @@ void check_disk(const struct doctor *d, struct finding *f)
 		find_failed(f, DOCTOR_CAUSE, "%.150s: %s", dir,
 			    strerror(errno));
 		find_next(f, "the cache needs a disk that takes writes");
+	} else if (is_memory(dir)) {
+		find_warned(f,
+			    "%.150s is memory, no disk: what the cache "
+			    "holds is lost when the machine restarts",
+			    dir);
+		find_next(f, "for more than a trial: /InstallLocation on a "
+			     "disk");
 	} else if (rate < DISK_RATE) {
 		find_warned(f,
 			    "%.1f MB/s, each MiB synced: %.1f are needed for "

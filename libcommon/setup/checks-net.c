@@ -210,15 +210,15 @@ void check_address(const struct doctor *d, struct finding *f)
 void check_clock(const struct doctor *d, struct finding *f)
 {
 	const struct choices *c = check_choices(d);
-	struct doctor with = *d;
-	char listen[24];
+	struct doctor_peer cs;
 
-	snprintf(listen, sizeof(listen), ":%u", (unsigned)c->cs_port);
-	if (!c->cs) {
-		with.host = c->csip;
-		with.listen = listen;
+	if (c->cs) {
+		step_clock(d, f);
+		return;
 	}
-	step_clock(&with, f);
+	snprintf(cs.host, sizeof(cs.host), "%s", c->csip);
+	snprintf(cs.port, sizeof(cs.port), "%u", (unsigned)c->cs_port);
+	clock_against(d, "the configuration server", &cs, f);
 }
 
 void check_store(const struct doctor *d, struct finding *f)
@@ -232,13 +232,16 @@ void check_store(const struct doctor *d, struct finding *f)
 void check_proxy(const struct doctor *d, struct finding *f)
 {
 	const struct choices *c = check_choices(d);
+	struct doctor with = *d;
+
+	with.proxy_place = choices_proxy_place(c);
 
 	if (d->vault == NULL)
 		find_skipped(f, "no vault was given");
 	else if (c->bypass)
 		find_passed(f, "none: the way is to be direct");
 	else
-		step_proxy(d, f);
+		step_proxy(&with, f);
 }
 
 void check_firewall(const struct doctor *d, struct finding *f)

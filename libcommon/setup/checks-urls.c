@@ -32,6 +32,42 @@ static bool answers(struct web *w, const struct opening *o, struct finding *f,
 	return well;
 }
 
+/* By the words of the reason: curl's way to a store has no others. */
+static void advise(const struct choices *c, const struct openings *o,
+		   const char *why, struct finding *f)
+{
+	const char *place = choices_proxy_place(c);
+
+	if (strstr(why, "not trusted") != NULL)
+		find_next(f,
+			  "does %s look into TLS? It has to pass this URL as "
+			  "it is. When the store's authority is your own: "
+			  "ca-file in %s",
+			  o->proxy[0] != '\0' ? o->proxy
+					      : "something on the way",
+			  c->vault_file);
+	else if (o->proxy[0] == '\0')
+		find_next(f, "the firewall has to let it pass (unifiedsetup "
+			     "--show-firewall prints a text for its people); "
+			     "is there a proxy for /ProxySettingsFilePath?");
+	else if (strstr(why, "(407)") != NULL)
+		find_next(f,
+			  "the proxy takes no connection without the right "
+			  "name and password: ProxyAuthentication, "
+			  "ProxyUserName, ProxyPassword in %s",
+			  place);
+	else if (strstr(why, "reach the proxy") != NULL)
+		find_next(f,
+			  "are address and port in %s right, and does the "
+			  "proxy run?",
+			  place);
+	else
+		find_next(f,
+			  "let the proxy %s pass CONNECT to it; its log "
+			  "says why it does not",
+			  o->proxy);
+}
+
 static void look(const struct choices *c, const struct openings *o,
 		 struct web *w, struct finding *f)
 {
@@ -61,21 +97,7 @@ static void look(const struct choices *c, const struct openings *o,
 	}
 	find_failed(f, DOCTOR_CAUSE, "%u of %u fail; %.80s: %.160s", silent,
 		    asked, first, why.msg);
-	if (c->proxy.host[0] != '\0')
-		find_next(f,
-			  "%s; let the proxy %s pass CONNECT to it, with this "
-			  "name and password if it asks for one "
-			  "(/ProxySettingsFilePath)",
-			  why.hint[0] != '\0' ? why.hint : "see its log",
-			  o->proxy);
-	else
-		find_next(f,
-			  "%s; unifiedsetup --show-firewall prints what has "
-			  "to pass; is there a proxy for "
-			  "/ProxySettingsFilePath?",
-			  why.hint[0] != '\0' ? why.hint
-					      : "the firewall has to let it "
-						"pass");
+	advise(c, o, why.msg, f);
 }
 
 void check_urls(const struct doctor *d, struct finding *f)

@@ -283,6 +283,11 @@ int choices_read(struct choices *c, struct fault *f)
 	return rc;
 }
 
+const char *choices_proxy_place(const struct choices *c)
+{
+	return c->proxy_file != NULL ? c->proxy_file : "https_proxy";
+}
+
 void choices_wipe(struct choices *c)
 {
 	secret_wipe(&c->mysql, sizeof(c->mysql));

@@ -51,6 +51,8 @@ int choices_location(struct choices *c, struct fault *f);
 int choices_addresses(struct choices *c, struct fault *f);
 /* Reads and checks the files that are named. */
 int choices_read(struct choices *c, struct fault *f);
+/* What names the proxy: a file, or a variable of the environment. */
+const char *choices_proxy_place(const struct choices *c);
 void choices_wipe(struct choices *c);
 
 /* The store's credentials as lines NAME=VALUE, for free(3); NULL: no memory.

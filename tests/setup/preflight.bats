@@ -133,7 +133,7 @@ fault() {
 	jq -r '.checks[] | select(.step == "urls") | .what, .next' out >words
 	says words "1 of 1 fail; https://account.blob.core.windows.net/: no answer: "
 	says words "407"
-	says words "pass CONNECT"
+	says words "ProxyUserName, ProxyPassword in proxy"
 }
 
 @test "room: less than 5 GB fails, and goes on when told to" {
