@@ -1,9 +1,12 @@
 /* Passwords and the passphrase: in memory of this process, and in pipes. */
 #include "config.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -48,6 +51,61 @@ static int from_registry(struct secrets *s, struct reg *r, const char *account,
 	return account_secret(r, account, s->password, e);
 }
 
+#define FOLDER "ps-push."
+
+/*
+ * Folders of runs that were killed: nobody holds them. Their pipes are empty,
+ * since what is in a pipe goes with those who have it open.
+ */
+static void sweep(const char *run)
+{
+	DIR *all = opendir(run), *one;
+	struct dirent *d, *f;
+	struct stat st, pipe;
+	int fd;
+
+	while (all != NULL && (d = readdir(all)) != NULL) {
+		if (strncmp(d->d_name, FOLDER, strlen(FOLDER)) != 0 ||
+		    strlen(d->d_name) != strlen(FOLDER) + 6)
+			continue;
+		fd = openat(dirfd(all), d->d_name,
+			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		one = fd >= 0 ? fdopendir(fd) : NULL;
+		if (one == NULL) {
+			if (fd >= 0)
+				close(fd);
+			continue;
+		}
+		if (fstat(fd, &st) == 0 && st.st_uid == geteuid() &&
+		    flock(fd, LOCK_EX | LOCK_NB) == 0) {
+			while ((f = readdir(one)) != NULL)
+				if (fstatat(fd, f->d_name, &pipe,
+					    AT_SYMLINK_NOFOLLOW) == 0 &&
+				    S_ISFIFO(pipe.st_mode))
+					unlinkat(fd, f->d_name, 0);
+			unlinkat(dirfd(all), d->d_name, AT_REMOVEDIR);
+		}
+		closedir(one);
+	}
+	if (all != NULL)
+		closedir(all);
+}
+
+/* Until the end; false: it was swept away before it was locked. */
+static bool hold_folder(struct secrets *s)
+{
+	struct stat st;
+
+	s->lock = open(s->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (s->lock >= 0 && flock(s->lock, LOCK_EX) == 0 &&
+	    fstat(s->lock, &st) == 0 && st.st_nlink > 0)
+		return true;
+	if (s->lock >= 0)
+		close(s->lock);
+	s->lock = -1;
+	return false;
+}
+
 /* A folder that only this user can look into. */
 static int make_folder(struct secrets *s, struct err *e)
 {
@@ -61,9 +119,15 @@ static int make_folder(struct secrets *s, struct err *e)
 	if (run == NULL || *run != '/' || strlen(run) > 32 ||
 	    stat(run, &st) < 0 || st.st_uid != geteuid())
 		run = "/tmp"; /* where nobody can rename it either */
-	snprintf(s->folder, sizeof(s->folder), "%s/ps-push.XXXXXX", run);
-	if (mkdtemp(s->folder) != NULL)
-		return 0;
+	sweep(run);
+	for (int i = 0; i < 8; i++) {
+		snprintf(s->folder, sizeof(s->folder), "%s/" FOLDER "XXXXXX",
+			 run);
+		if (mkdtemp(s->folder) == NULL)
+			break;
+		if (hold_folder(s))
+			return 0;
+	}
 	s->folder[0] = '\0';
 	return err_sys(e, 0, "%s", run);
 }
@@ -101,5 +165,7 @@ void secrets_end(struct secrets *s)
 {
 	if (s->folder[0] != '\0')
 		rmdir(s->folder);
+	if (s->lock >= 0)
+		close(s->lock);
 	secret_wipe(s, sizeof(*s));
 }

@@ -128,9 +128,17 @@ static int add_host(void *ctx, const char *text, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	for (size_t i = 0; i < t->n; i++)
-		if (strcmp(t->list[i].host.text, h.text) == 0)
+	for (size_t i = 0; i < t->n; i++) {
+		const struct push_host *o = &t->list[i].host;
+		bool same = strcmp(o->text, h.text) == 0;
+
+		if (same && strcmp(o->user, h.user) == 0 &&
+		    strcmp(o->name, h.name) == 0)
 			return 0;
+		if (same || (h.name[0] != '\0' && strcmp(o->name, h.name) == 0))
+			return err_set(e, PS_USAGE, "'%s': %s is given twice",
+				       text, same ? "the host" : "the name");
+	}
 	if (t->n == HOSTS_MAX)
 		return err_set(e, PS_USAGE, "more than %u hosts", HOSTS_MAX);
 	if (t->n == t->cap) {
@@ -194,9 +202,11 @@ struct run {
 	struct target *list;
 };
 
+/* Who sits in front of it sees what goes on. */
 static void tell(const struct push_host *h, const char *words)
 {
-	tool_note("%s: %s", h->text, words);
+	if (opt_verbose || (!opt_quiet && isatty(STDERR_FILENO)))
+		fprintf(stderr, "ps-push: %s: %s\n", h->text, words);
 }
 
 static void push_one(void *slot, void *ctx)
@@ -241,8 +251,7 @@ static int push_all(struct run *run, struct targets *t, struct err *e)
 		slot = pool_take(pool);
 		if (slot == NULL)
 			break;
-		tool_note("%s: %s", (*slot)->host.text,
-			  push_end_names[(*slot)->result.end]);
+		tell(&(*slot)->host, push_end_names[(*slot)->result.end]);
 		pool_release(pool);
 	}
 	pool_free(pool);
@@ -383,7 +392,7 @@ static int run(struct secrets *s, int n, char **words, struct err *e)
 
 int main(int argc, char **argv)
 {
-	struct secrets s = {.folder = ""};
+	struct secrets s = {.lock = -1};
 	struct err e = {0};
 	int at, rc;
 

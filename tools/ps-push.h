@@ -23,6 +23,7 @@ struct secrets {
 	char password[ACCOUNT_SECRET_SIZE];
 	char passphrase[ACCOUNT_SECRET_SIZE];
 	char folder[64]; /* private, for pipes; "": none was made */
+	int lock;	 /* of that folder; -1: none */
 	char self[512];	 /* this program, which helps ssh to the password */
 };
 

@@ -43,33 +43,17 @@ static void failed_here(struct push_result *r, const struct err *e)
 	failed(r, why, e->msg);
 }
 
-/* The last line that ssh said. */
-static void last_said(const struct session *s, char *out, size_t size)
-{
-	const char *end = s->said + s->nsaid, *from;
-
-	while (end > s->said && strchr("\r\n .", end[-1]) != NULL)
-		end--;
-	for (from = end; from > s->said && from[-1] != '\n';)
-		from--;
-	snprintf(out, size, "%.*s", (int)(end - from), from);
-	for (; *out != '\0'; out++)
-		if (*out < ' ' || *out > '~')
-			*out = '?';
-}
-
 /* The session ended, and what was done there had not come to its end. */
 static void ended_early(struct talk *t, enum session_rights rights, int status)
 {
 	char words[WORDS_SIZE];
 	enum push_reason why;
 
-	last_said(&t->s, words, sizeof(words));
+	why = session_why(&t->s, words, sizeof(words));
 	if (t->began) {
 		failed(t->r, REASON_COPY, words);
 		return;
 	}
-	why = session_why(&t->s);
 	if (rights != SESSION_AS_USER && status != 255)
 		why = REASON_RIGHTS;
 	else if (why == REASON_NONE)

@@ -184,7 +184,8 @@ static void make_args(struct args *a, const struct session_way *w,
 	a->n = a->ntext = 0;
 	put(a, "ssh");
 	put(a, "-T");
-	put_option(a, "LogLevel=ERROR");
+	/* With what sshd and PAM say before the login, and how it ended. */
+	put_option(a, "LogLevel=INFO");
 	put_option(a, "ControlMaster=no");
 	put_option(a, "ControlPath=none");
 	put_option(a, "ForwardAgent=no");

@@ -359,7 +359,25 @@ int session_close(struct session *s)
 	return status;
 }
 
-enum push_reason session_why(const struct session *s)
+/* The line around a place in what was said. */
+static void line_of(const struct session *s, const char *at, char *line,
+		    size_t size)
+{
+	size_t n = strcspn(at, "\r\n");
+
+	while (at > s->said && at[-1] != '\n') {
+		at--;
+		n++;
+	}
+	while (n > 0 && (at[n - 1] == '.' || at[n - 1] == ' '))
+		n--;
+	snprintf(line, size, "%.*s", (int)n, at);
+	for (; *line != '\0'; line++)
+		if (*line < ' ' || *line > '~')
+			*line = '?';
+}
+
+enum push_reason session_why(const struct session *s, char *line, size_t size)
 {
 	static const struct {
 		const char *words;
@@ -369,9 +387,11 @@ enum push_reason session_why(const struct session *s)
 	    {"IDENTIFICATION HAS CHANGED", REASON_HOST_KEY},
 	    {"Host key verification failed", REASON_HOST_KEY},
 	    {"Too many authentication failures", REASON_TOO_MANY},
-	    {"going down", REASON_NO_SSH},
-	    {"booting up", REASON_NO_SSH},
-	    {"expired", REASON_DISABLED},
+	    {"System is going down", REASON_NO_SSH},
+	    {"System is booting up", REASON_NO_SSH},
+	    {"account has expired", REASON_DISABLED},
+	    {"password has expired", REASON_DISABLED},
+	    {"Password change required", REASON_DISABLED},
 	    {"account is currently not available", REASON_DISABLED},
 	    {"account is not available", REASON_DISABLED},
 	    {"Permission denied", REASON_LOGIN},
@@ -384,9 +404,18 @@ enum push_reason session_why(const struct session *s)
 	    {"Connection reset", REASON_NO_SSH},
 	    {"kex_exchange_identification", REASON_NO_SSH},
 	};
+	size_t n;
 
-	for (unsigned i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (strstr(s->said, known[i].words) != NULL)
+	for (unsigned i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		const char *at = strstr(s->said, known[i].words);
+
+		if (at != NULL) {
+			line_of(s, at, line, size);
 			return known[i].reason;
+		}
+	}
+	for (n = s->nsaid; n > 0 && strchr("\r\n", s->said[n - 1]) != NULL;)
+		n--;
+	line_of(s, s->said + n, line, size);
 	return REASON_NONE;
 }

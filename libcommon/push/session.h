@@ -89,7 +89,10 @@ int session_close(struct session *s);
  */
 void session_askpass(void);
 
-/* What ssh's words mean when target.sh did not run. */
-enum push_reason session_why(const struct session *s);
+/*
+ * What ssh's words mean when target.sh did not run, and the line of them that
+ * tells it (the last one when none does), in printable characters.
+ */
+enum push_reason session_why(const struct session *s, char *line, size_t size);
 
 #endif

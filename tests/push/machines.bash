@@ -73,7 +73,8 @@ odd_machines() {
 }
 
 # Users of the namespace: boss may sudo with the password, easy without one,
-# plain not at all; shut has no shell.
+# odd without one to a shell alone, rooted with that of root; plain not at
+# all; shut has no shell.
 user_files() {
 	local hash uid=64000 name
 	hash=$(openssl passwd -6 -salt ab "$(cat password)")
@@ -81,14 +82,16 @@ user_files() {
 	sed -nE -e 's,^(root:.*):[^:]*:[^:]*$,\1:/:/bin/sh,p' -e '/^(sshd|nobody):/p' \
 		/etc/passwd >passwd
 	grep -E '^(root|sshd|nobody):' /etc/shadow >shadow
-	for name in boss easy plain shut; do
+	for name in boss easy odd rooted plain shut; do
 		uid=$((uid + 1))
 		echo "$name:x:$uid:64000::/:/bin/sh" >>passwd
 		echo "$name:$hash:19000::::::" >>shadow
 	done
 	sed -i '/^shut:/s,/bin/sh$,/usr/sbin/nologin,' passwd
 	printf '%s\n' "Defaults env_file=$PWD/sudo.env" 'root ALL=(ALL) ALL' \
-		'boss ALL=(ALL) ALL' 'easy ALL=(ALL) NOPASSWD: ALL' >sudoers
+		'boss ALL=(ALL) ALL' 'easy ALL=(ALL) NOPASSWD: ALL' \
+		'odd ALL=(ALL) ALL, NOPASSWD: /bin/sh, /usr/bin/sh' \
+		'rooted ALL=(ALL) ALL' 'Defaults:rooted rootpw' >sudoers
 	echo "PS_ROOT=$PWD/roots/sudo" >sudo.env
 	chmod 644 passwd authorized_keys
 	chmod 600 shadow

@@ -34,7 +34,7 @@ config_server() {
 	tr 2-9 3-92 <pass >badpass
 	echo wrong >badword
 	chmod 600 pass badpass password badword
-	for name in boss easy plain shut; do
+	for name in boss easy odd rooted plain shut; do
 		ps-config account add "$name" --login "$name" --secret-file password
 	done
 	ps-config account add bad --login boss --secret-file badword
@@ -95,6 +95,9 @@ root_of() { echo "$M/roots/$1"; }
 		host=a/b
 		-oProxyCommand=x
 		[::1
+		a=x a=y
+		a=x b=x
+		u@a v@a
 	END
 	fails_with 64 keyed host
 	grep -q -e --cs err
@@ -187,13 +190,14 @@ port_of() { # PID: sets port
 	done <<-END
 		easy 16
 		plain 16
+		rooted 16
 		shut 16
 		bad 16
 		bad 14
 	END
 	rc=0
 	for pid in "${pids[@]}"; do wait "$pid" || rc=$((rc + 1)); done
-	[ "$rc" -eq 4 ]
+	[ "$rc" -eq 5 ]
 	while read -r account host want; do
 		cp "out.$account.$host" out
 		[ "$(what "$(at "$host")")" = "$want" ] ||
@@ -201,15 +205,48 @@ port_of() { # PID: sets port
 	done <<-END
 		easy 16 installed - -
 		plain 16 failed rights 95517
+		rooted 16 failed rights 95517
 		shut 16 failed disabled 95519
 		bad 16 failed login 95108
 		bad 14 failed too-many-tries 95520
 	END
 	[ -x "$M/roots/sudo/usr/local/ASR/bin/ps-agent" ]
+	# A wrong password is tried once, and nothing else in place of one.
+	grep -q '1 incorrect password attempt' out.rooted.16
+	# Where sudo asks for none it is no command of the shell there.
+	fails_with 1 push --account rooted --no-register --check "$(at 16)"
+	push --account odd --no-register --json --check --role MT "$(at 16)" >out 2>err
+	[ "$(what "$(at 16)")" = "ready - -" ]
+	fails_with 1 grep -qi 'word\|not found' out err
 	fails_with 1 keyed --no-register --json "$(at 15)"
 	[ "$(what "$(at 15)")" = "failed space 95524" ]
-	push --account easy --no-register --json --check -d /none/such "$(at 16)" >out
+	# What a run that was killed has left goes with the next.
+	run=$(mktemp -d /tmp/r.XXXXXX)
+	mkdir -m 700 "$run/ps-push.abcdef"
+	mkfifo "$run/ps-push.abcdef/0x1"
+	XDG_RUNTIME_DIR=$run push --account easy --no-register --json --check \
+		-d /none/such "$(at 16)" >out
 	[ "$(what "$(at 16)")" = "ready - -" ]
+	rmdir "$run"
+}
+
+# Is anything left of a look at host 9, whose grub.cfg never ends?
+hangs() { pgrep -f "cat $(root_of 9)/boot/grub/grub.cfg"; }
+is_over() { ! hangs; }
+
+@test "a machine that hangs is given up, and nothing stays there" {
+	mkdir -p "$(root_of 9)/boot/grub"
+	mkfifo "$(root_of 9)/boot/grub/grub.cfg"
+	fails_with 1 keyed --no-register --json --timeout 1 "$(at 9)"
+	[ "$(what "$(at 9)")" = "failed timeout -" ]
+	wait_for is_over
+	# Nobody is there any more to be told.
+	ps-push "${ALL[@]}" "${LOGIN[@]}" --no-register "$(at 9)" >out 2>&1 3>&- &
+	pid=$!
+	wait_for hangs
+	kill -KILL $pid
+	wait_for is_over
+	wait $pid || true
 }
 
 @test "it installs, registers, and is skipped the next time" {

@@ -88,6 +88,7 @@ static void test_what_is_wrong(void **state)
 	    {"version 0.11.0\n", REASON_NEWER},
 	    {"version 0.10.1\n", REASON_NEWER},
 	    {"room 150000\n", REASON_SPACE},
+	    {"noexec /opt\n", REASON_NOEXEC},
 	    {"stage 150000\n", REASON_SPACE},
 	    {"room 99999999999999999999999\n", REASON_SPACE},
 	    {"cs no\n", REASON_CS_UNREACHABLE},
@@ -213,6 +214,9 @@ static void test_words_of_ssh(void **state)
 		const char *says;
 		enum push_reason why;
 	} table[] = {
+	    {"Legal note: sessions that are timed, expired or closed count.\n"
+	     "root@a: Permission denied (publickey).\r\n",
+	     REASON_LOGIN},
 	    {"ssh: connect to host a port 22: No route to host\r\n",
 	     REASON_NETWORK},
 	    {"ssh: connect to host a port 22: Network is unreachable\r\n",
@@ -228,20 +232,31 @@ static void test_words_of_ssh(void **state)
 	    {"something else\n", REASON_NONE},
 	    {"", REASON_NONE},
 	};
+	char line[128];
 	struct session s;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		memset(&s, 0, sizeof(s));
 		session_said(&s, table[i].says);
-		assert_int_equal(session_why(&s), table[i].why);
+		assert_int_equal(session_why(&s, line, sizeof(line)),
+				 table[i].why);
 	}
+	/* The line that tells, and without one the last. */
+	memset(&s, 0, sizeof(s));
+	session_said(&s, "Hello.");
+	assert_int_equal(session_why(&s, line, sizeof(line)), REASON_NONE);
+	assert_string_equal(line, "Hello");
+	session_said(&s, "Your account has expired.\r");
+	session_said(&s, "Connection closed by a\r");
+	assert_int_equal(session_why(&s, line, sizeof(line)), REASON_DISABLED);
+	assert_string_equal(line, "Your account has expired");
 	/* The end of much is kept. */
 	memset(&s, 0, sizeof(s));
 	for (int i = 0; i < 1000; i++)
 		session_said(&s, "banner");
 	session_said(&s, "Permission denied (publickey).");
-	assert_int_equal(session_why(&s), REASON_LOGIN);
+	assert_int_equal(session_why(&s, line, sizeof(line)), REASON_LOGIN);
 }
 
 static void test_reasons(void **state)
