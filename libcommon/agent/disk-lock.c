@@ -109,7 +109,7 @@ static void take_line(struct disk *d, const char *line)
 	if (d->looked)
 		snprintf(d->found, sizeof(d->found), "%s", line + n + 1);
 	d->found[strcspn(d->found, "\n")] = '\0';
-	if (n > 0 && n < sizeof(d->key) && strchr(line, '/') != line)
+	if (n > 0 && n < sizeof(d->key) && memchr(line, '/', n) == NULL)
 		snprintf(d->key, sizeof(d->key), "%.*s", (int)n, line);
 	else
 		key_of_words(d);

@@ -146,6 +146,7 @@ moves_to() {
 }
 
 @test "an image that was exchanged is known by what is on it, wherever it lies" {
+	ps-scan --version | grep -q blkid || skip "built without libblkid"
 	new_agent d e </dev/null
 	pipeline
 	mkfs.ext4 -q -F -U 11111111-2222-3333-4444-555555555555 d.img
