@@ -88,13 +88,24 @@ static void say(void *ctx, const char *who, const char *words)
 		tool_warn("%s", words);
 }
 
+static void complain(void *ctx, const char *who, const char *words)
+{
+	struct err e = {0};
+
+	(void)ctx;
+	(void)err_set(&e, PS_TEMPFAIL, "%s%s%s", who != NULL ? who : "",
+		      who != NULL ? ": " : "", words);
+	(void)tool_fail(&e);
+}
+
 static int run_agent(bool once)
 {
 	struct agent_run run = {
 	    .ps_config = opt_conf() != NULL ? conf_path(opt_conf()) : NULL,
 	    .once = once,
 	    .reload = may_reload,
-	    .say = say};
+	    .say = say,
+	    .complain = complain};
 	struct err e = {0};
 	int code;
 

@@ -89,14 +89,13 @@ static void check_file(struct check *k, const char *key, const char *path)
 static void check_state(struct check *k, const char *path)
 {
 	char above[PATH_MAX];
+	struct stat st = {0};
 	struct err e = {0};
-	struct stat st;
 
 	snprintf(above, sizeof(above), "%s", path);
 	if (stat(path, &st) < 0 && errno == ENOENT) {
 		path = dirname(above);
-		if (stat(path, &st) < 0)
-			st.st_mode = 0;
+		(void)stat(path, &st);
 	}
 	if (access(path, W_OK | X_OK) < 0)
 		(void)err_sys(&e, 0, "%s", path);

@@ -19,6 +19,37 @@
 
 #define SAVE_NS NS_PER_S /* what only informs is saved at most so often */
 
+static const struct agent_run *running; /* there is one agent in a process */
+
+static bool begins(const char *words, const char *with)
+{
+	return strncmp(words, with, strlen(with)) == 0;
+}
+
+/*
+ * What programs say. A change list that misses writes is told whatever else is
+ * not; that there is no list is the answer of many a provider, and no trouble.
+ */
+static void pass_on(void *ctx, const char *who, const char *words)
+{
+	if (begins(words, "ps-scan: scrub: "))
+		running->complain(ctx, who, words);
+	else if (!begins(words, "ps-scan: standard input: empty change list") &&
+		 !begins(words, "ps-scan: hint: that nothing has changed"))
+		running->say(ctx, who, words);
+}
+
+void agent_complain(struct agent *a, const char *who, const char *fmt, ...)
+{
+	char words[600];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(words, sizeof(words), fmt, ap);
+	va_end(ap);
+	running->complain(a, who, words);
+}
+
 void agent_say(struct agent *a, const char *who, const char *fmt, ...)
 {
 	char words[600];
@@ -27,7 +58,7 @@ void agent_say(struct agent *a, const char *who, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(words, sizeof(words), fmt, ap);
 	va_end(ap);
-	a->loop.say(a, who, words);
+	running->say(a, who, words);
 }
 
 int64_t wall_of(int64_t mono)
@@ -47,7 +78,7 @@ static void not_saved(struct agent *a, const struct err *e)
 		return;
 	a->trouble = trouble;
 	lock_tell(a->lockfd, trouble);
-	agent_say(a, NULL, "the state cannot be saved: %s", e->msg);
+	agent_complain(a, NULL, "the state cannot be saved: %s", e->msg);
 }
 
 void agent_save(struct agent *a)
@@ -171,8 +202,6 @@ static int work(struct agent *a)
 }
 
 /* ---- signals ---- */
-
-static const struct agent_run *running; /* there is one agent in a process */
 
 static void stop(struct agent *a)
 {
@@ -387,7 +416,7 @@ int agent_run(const struct agent_run *run, struct err *e)
 	running = run;
 	a.loop.signal = on_signal;
 	a.loop.extra = on_command;
-	a.loop.say = run->say;
+	a.loop.say = pass_on;
 	a.loop.ctx = &a;
 	rc = open_agent(&a, e);
 	if (rc == 0) {

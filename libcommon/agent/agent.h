@@ -60,8 +60,9 @@ struct agent_run {
 	bool once;
 	/* On SIGHUP: may the new configuration be used? */
 	bool (*reload)(void);
-	/* For people; `who` may be NULL. */
+	/* For people; `who` may be NULL. The second one: what went wrong. */
 	void (*say)(void *ctx, const char *who, const char *words);
+	void (*complain)(void *ctx, const char *who, const char *words);
 };
 int agent_run(const struct agent_run *run, struct err *e);
 
@@ -71,6 +72,9 @@ int agent_run(const struct agent_run *run, struct err *e);
 void agent_save(struct agent *a);
 /* A message for people about a disk (NULL: about all). */
 void agent_say(struct agent *a, const char *who, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The same about what went wrong. */
+void agent_complain(struct agent *a, const char *who, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* Is this disk not to be touched now? */
 bool agent_paused(const struct agent *a, const char *disk);

@@ -109,7 +109,7 @@ static void take_line(struct disk *d, const char *line)
 	if (d->looked)
 		snprintf(d->found, sizeof(d->found), "%s", line + n + 1);
 	d->found[strcspn(d->found, "\n")] = '\0';
-	if (n > 0 && n < sizeof(d->key) && strchr(line, '/') != line)
+	if (n > 0 && n < sizeof(d->key) && memchr(line, '/', n) == NULL)
 		snprintf(d->key, sizeof(d->key), "%.*s", (int)n, line);
 	else
 		key_of_words(d);
@@ -156,9 +156,51 @@ static void say_who(const struct disk *d, int fd)
 		(void)!pwrite(fd, who, (size_t)n, 0);
 }
 
+#define LOCK_NAME 80
+
+static const char *lock_name(const struct disk *d, char ret[LOCK_NAME])
+{
+	snprintf(ret, LOCK_NAME, "%s.lock", d->key);
+	return ret;
+}
+
+/* Who lets go removes the file: is this still the one that has the name? */
+static bool has_name(int dirfd, const char *name, int fd)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) == 0 && fstatat(dirfd, name, &b, 0) == 0 &&
+	       a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+}
+
+static int take(const struct disk *d, int dirfd, struct err *e)
+{
+	char text[LOCK_NAME];
+	const char *name = lock_name(d, text);
+
+	for (;;) {
+		int fd =
+		    openat(dirfd, name,
+			   O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		int rc;
+
+		if (fd < 0)
+			return err_sys(e, 0, "lock %s", name);
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+			if (has_name(dirfd, name, fd))
+				return fd;
+			close(fd);
+			continue;
+		}
+		rc = errno == EWOULDBLOCK ? held_by(d, fd, e)
+					  : err_sys(e, 0, "lock %s", name);
+		close(fd);
+		return rc;
+	}
+}
+
 int disk_lock(struct disk *d, const char *line, struct err *e)
 {
-	char name[sizeof(d->key) + 8];
 	const struct disk *other;
 	int dirfd, fd;
 
@@ -171,27 +213,26 @@ int disk_lock(struct disk *d, const char *line, struct err *e)
 			       other->conf->name, d->conf->name);
 	dirfd = open_folder(e);
 	if (dirfd < 0)
-		return dirfd;
-	snprintf(name, sizeof(name), "%s.lock", d->key);
-	fd = openat(dirfd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-		    0600);
-	close(dirfd);
-	if (fd < 0)
-		return err_sys(e, 0, "lock %s", name);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		int rc = errno == EWOULDBLOCK ? held_by(d, fd, e)
-					      : err_sys(e, 0, "lock %s", name);
-		close(fd);
-		return rc;
+		return err_prefix(e, "locks of disks");
+	fd = take(d, dirfd, e);
+	if (fd < 0) {
+		close(dirfd);
+		return fd;
 	}
 	say_who(d, fd);
 	d->lockfd = fd;
+	d->lockdir = dirfd;
 	return 0;
 }
 
 void disk_unlock(struct disk *d)
 {
-	if (d->lockfd >= 0)
-		close(d->lockfd);
-	d->lockfd = -1;
+	char text[LOCK_NAME];
+
+	if (d->lockfd < 0)
+		return;
+	(void)unlinkat(d->lockdir, lock_name(d, text), 0);
+	close(d->lockfd);
+	close(d->lockdir);
+	d->lockfd = d->lockdir = -1;
 }

@@ -111,7 +111,8 @@ int disk_open(struct disk *d, struct agent *a,
 {
 	char *base;
 
-	*d = (struct disk){.agent = a, .conf = conf, .st = st, .lockfd = -1};
+	*d = (struct disk){
+	    .agent = a, .conf = conf, .st = st, .lockfd = -1, .lockdir = -1};
 	st->under_way_ns = 0;
 	base = join(a->conf->state, "/" FOLDER "/", conf->name);
 	d->folder = base;

@@ -28,7 +28,7 @@ void disk_error(struct disk *d, const char *fmt, ...)
 	text_tame(d->st->error);
 	d->st->error_ns = time_now_ns();
 	d->agent->changed = true;
-	agent_say(d->agent, d->conf->name, "%s", d->st->error);
+	agent_complain(d->agent, d->conf->name, "%s", d->st->error);
 }
 
 void disk_set_word(struct disk *d, enum disk_word word)
@@ -165,7 +165,8 @@ static void identified(struct disk *d, const struct task_result *r)
 	}
 	if (disk_lock(d, d->text, &e) < 0) {
 		held.code = e.code;
-		snprintf(held.words, sizeof(held.words), "%.398s", e.msg);
+		snprintf(held.words, sizeof(held.words), "%.300s%s%.90s", e.msg,
+			 e.hint[0] != '\0' ? "; " : "", e.hint);
 		disk_fail(d, &held);
 		return;
 	}

@@ -57,7 +57,7 @@ struct disk {
 	char key[IDENTITY_KEY + 16];
 	char found[IDENTITY_SIZE]; /* what it is known by */
 	bool looked;		   /* `found` is true */
-	int lockfd;		   /* -1: it is not ours */
+	int lockfd, lockdir;	   /* -1: it is not ours */
 
 	/* Paths and words that never change; see disk_open(). */
 	char *folder, *map, *report, *changes, *digests, *provider;

@@ -84,8 +84,9 @@ static void hook_failed(struct mark *m, const char *which,
 	unsigned i;
 
 	m->app_failed = true;
-	agent_say(a, NULL, "hook %s: %s: the bookmark is crash-consistent only",
-		  which, r->words);
+	agent_complain(a, NULL,
+		       "hook %s: %s: the bookmark is crash-consistent only",
+		       which, r->words);
 	for (i = 0; i < a->ndisks; i++) {
 		struct disk_state *st = a->disks[i].st;
 

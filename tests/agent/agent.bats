@@ -168,7 +168,7 @@ prepare() {
 	agent once
 	scribble a.img 9 1
 	cp a.img state/disks/a/provider/ps-*.img
-	agent once 2>>agent.err
+	agent once -q 2>>agent.err
 	said 'scrub: .* blocks differ that no change list has named'
 	pipeline
 	wait_for drained
@@ -205,7 +205,8 @@ prepare() {
 }
 
 @test "a server that goes away: disconnected, back-off, one pass on return" {
-	new_agent a:copy b:copy </dev/null
+	touch go
+	new_agent "a:copy:lazy=$T/go" b:copy </dev/null
 	begin_agent
 	wait_for is b '.acknowledged.seq >= 1' true
 	kill "${STARTED[0]}"
@@ -214,8 +215,12 @@ prepare() {
 	is a .cause unreachable
 	scribble a.img 3
 	is a '.error != "" and .next_pass != null' true
+	rm go
 	receive
 	pipeline
+	# That it is there again is seen long before the pass has ended.
+	wait_for is a '.under_way_since != null and .cause == "" and .error == ""' true
+	touch go
 	wait_for is a .state continuous
 	wait_for is a .error ''
 	wait_for sh -c "ps-restore vault --machine m --disk a -k vault.key -q -o out.img --force && cmp a.img out.img"
@@ -227,7 +232,9 @@ prepare() {
 	new_agent a </dev/null
 	kill "${STARTED[0]}"
 	wait "${STARTED[0]}" || true
-	fails_with 69 agent once
+	fails_with 69 agent once -q
+	grep -q '^ps-agent: a: .*Connection refused' err
+	[ "$(wc -l <err)" -eq 1 ]
 	rm state -rf
 	chmod 644 m.key
 	fails_with 77 agent once

@@ -613,3 +613,23 @@ round_trip() {
 	[ "$status" -eq 0 ]
 	cmp img srv/image
 }
+
+@test "a disk is one under all its names, and known by what is on it" {
+	local key
+	truncate -s 8M img
+	ln img hard
+	ln -s img soft
+	key=$(ps-scan --identify img)
+	[[ $key =~ ^f[0-9]+:[0-9]+$'\t'$ ]]
+	[ "$(ps-scan --identify hard)" = "$key" ]
+	[ "$(ps-scan --identify soft)" = "$key" ]
+	cp img other
+	[ "$(ps-scan --identify other)" != "$key" ]
+	ps-scan --version | grep -q blkid || skip "built without libblkid"
+	mke2fs -q -U 11111111-2222-3333-4444-555555555555 img
+	[ "$(ps-scan --identify soft)" = "${key}ext2:11111111-2222-3333-4444-555555555555" ]
+	[ "$(ps-scan --identify /dev/null)" = $'\t' ]
+	fails_with 66 ps-scan --identify nowhere
+	fails_with 64 ps-scan --identify
+	fails_with 64 ps-scan --identify --status img
+}
