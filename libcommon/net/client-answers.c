@@ -244,13 +244,26 @@ int put_wait_conn(struct put *p, short want, struct err *e)
 	return (fd.revents & ~POLLOUT) != 0 ? put_take_answers(p, e) : 0;
 }
 
+int put_check_silence(const struct put *p, struct err *e)
+{
+	if (p->n == 0 || !p->ring[p->first].sent ||
+	    mono_now_ns() - p->since_ns < p->o->to->wait_ns)
+		return 0;
+	return err_set(e, PS_UNAVAILABLE, "%s: no answer within %lld s",
+		       p->c.peer, (long long)(p->o->to->wait_ns / NS_PER_S));
+}
+
 int put_wait_answer(struct put *p, struct err *e)
 {
 	unsigned before = p->n;
 	int rc = 0;
 
-	while (rc == 0 && p->n == before)
+	while (rc == 0 && p->n == before) {
 		rc = put_wait_conn(p, 0, e);
+		/* Bytes that trickle in may be no answer for hours. */
+		if (rc == 0 && p->n == before)
+			rc = put_check_silence(p, e);
+	}
 	return rc;
 }
 

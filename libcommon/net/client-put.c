@@ -136,16 +136,6 @@ static int heartbeat(struct put *p, struct err *e)
 
 /* ---- the input ---- */
 
-/* Is the server silent for too long about what it has got? */
-static int check_silence(struct put *p, struct err *e)
-{
-	if (p->n == 0 || !p->ring[p->first].sent ||
-	    mono_now_ns() - p->since_ns < p->o->to->wait_ns)
-		return 0;
-	return err_set(e, PS_UNAVAILABLE, "%s: no answer within %lld s",
-		       p->c.peer, (long long)(p->o->to->wait_ns / NS_PER_S));
-}
-
 /* Milliseconds to wait for the input, at most. */
 static int input_wait(const struct put *p)
 {
@@ -162,7 +152,7 @@ static int input_wait(const struct put *p)
 /* What a silent input gives time for. */
 static int while_silent(struct put *p, struct err *e)
 {
-	int rc = check_silence(p, e);
+	int rc = put_check_silence(p, e);
 
 	if (rc == 0 && p->later.code != 0 && !p->open &&
 	    mono_now_ns() >= p->until_ns)

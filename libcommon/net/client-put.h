@@ -96,6 +96,8 @@ int put_take_answers(struct put *p, struct err *e);
 int put_wait_conn(struct put *p, short want, struct err *e);
 /* Takes answers for so long, and no longer. */
 int put_pause(struct put *p, int64_t ns, struct err *e);
+/* -PS_UNAVAILABLE: to->wait_ns without an answer to what was sent. */
+int put_check_silence(const struct put *p, struct err *e);
 /* Waits until the oldest request is answered. */
 int put_wait_answer(struct put *p, struct err *e);
 

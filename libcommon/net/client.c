@@ -214,8 +214,14 @@ static int read_body(struct client *c, struct client_answer *a, struct err *e)
 
 int client_answer_head(struct client *c, struct err *e)
 {
-	int rc = http_read_head(&c->in, HTTP_ANSWER, &c->head, NULL, NULL, e);
+	int64_t before = c->conn.deadline_ns;
+	int rc;
 
+	/* All of it, however slowly its bytes come. */
+	if (before == 0)
+		c->conn.deadline_ns = mono_now_ns() + c->to->wait_ns;
+	rc = http_read_head(&c->in, HTTP_ANSWER, &c->head, NULL, NULL, e);
+	c->conn.deadline_ns = before;
 	if (rc == 0)
 		return err_set(e, PS_UNAVAILABLE,
 			       "%s: the server closed the "

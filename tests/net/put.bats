@@ -347,6 +347,29 @@ nothing_left() {
 	[ "$got" -eq 75 ] # as a full disk
 }
 
+# slow_answers N: PORT becomes a line that brings a byte a second after N.
+slow_answers() {
+	rm -f line
+	start "$PS_BUILD/tests/lib/proxy" --fault "down:slow:$1" 127.0.0.1 \
+		"$PORT" >line 2>struck
+	PORT=$(port_of line)
+}
+
+@test "answers that come byte by byte are waited for no longer than -y" {
+	local real
+	serve
+	real=$PORT
+	scan web01 root 3000000
+	SECONDS=0
+	slow_answers 1100 # in the login
+	fails_with 69 client -y 2 --list
+	PORT=$real
+	slow_answers 1550 # behind it
+	fails_with 69 client -y 2 --put stream
+	grep -q slow struck
+	[ "$SECONDS" -lt 15 ]
+}
+
 @test "acknowledgements come before the input ends" {
 	serve
 	scan web01 root 1200000
