@@ -20,6 +20,14 @@ static void seal_name(int64_t generation, char out[64])
 
 /* ---- reading ---- */
 
+static int no_authority(struct err *e)
+{
+	int rc = err_set(e, PS_NO, "there is no authority yet");
+
+	err_hint(e, "to make one: ps-config init");
+	return rc;
+}
+
 void authority_drop(struct authority *a)
 {
 	X509_free(a->cert);
@@ -55,39 +63,61 @@ int authority_get(struct reg *r, struct authority *a, struct err *e)
 		      "SELECT generation, pem, sealed FROM authorities "
 		      "ORDER BY generation DESC LIMIT 1",
 		      SQL_NO_ARGS, open_one, a, e);
-	if (rc == 0 && a->generation == 0) {
-		rc = err_set(e, PS_NO, "there is no authority yet");
-		err_hint(e, "to make one: ps-config init");
-	}
+	if (rc == 0 && a->generation == 0)
+		rc = no_authority(e);
 	if (rc < 0)
 		authority_drop(a);
 	return rc;
 }
 
+struct certificate {
+	int64_t generation; /* 0: there is none */
+	char *pem;
+};
+
+static int take_pem(void *ctx, const struct sql_row *row, struct err *e)
+{
+	struct certificate *c = ctx;
+
+	(void)e;
+	c->generation = sql_get_int(row, 0);
+	sql_copy_text(row, 1, c->pem, CA_PEM_SIZE);
+	return 0;
+}
+
+/* Without the key, which may be damaged. */
+static int get_pem(struct reg *r, struct certificate *c, struct err *e)
+{
+	int rc = sql_each(r->db,
+			  "SELECT generation, pem FROM authorities "
+			  "ORDER BY generation DESC LIMIT 1",
+			  SQL_NO_ARGS, take_pem, c, e);
+
+	return rc == 0 && c->generation == 0 ? no_authority(e) : rc;
+}
+
 int ca_certificate(struct reg *r, char pem[CA_PEM_SIZE], struct err *e)
 {
-	struct authority a;
-	int rc = authority_get(r, &a, e);
+	struct certificate c = {0, pem};
 
-	if (rc < 0)
-		return rc;
-	rc = x509_to_pem(a.cert, pem, e);
-	authority_drop(&a);
-	return rc;
+	return get_pem(r, &c, e);
 }
 
 int ca_look(struct reg *r, struct reg_cert *ret, struct err *e)
 {
-	struct authority a;
-	int rc = authority_get(r, &a, e);
+	char pem[CA_PEM_SIZE];
+	struct certificate c = {0, pem};
+	X509 *x = NULL;
+	int rc = get_pem(r, &c, e);
 
 	*ret = (struct reg_cert){.serial = ""};
-	if (rc < 0)
-		return rc;
-	rc = x509_describe(a.cert, ret, e);
-	ret->authority = a.generation;
+	if (rc == 0)
+		rc = x509_from_pem(&x, pem, e);
+	if (rc == 0)
+		rc = x509_describe(x, ret, e);
+	ret->authority = c.generation;
 	snprintf(ret->subject, sizeof(ret->subject), "%s", CA_SUBJECT);
-	authority_drop(&a);
+	X509_free(x);
 	return rc;
 }
 

@@ -348,13 +348,13 @@ static int renew(struct desk_self *d, struct err *e)
 {
 	int rc = ca_renew(d->reg, d->place->cert_s, e);
 
-	if (rc == 0 && d->place->cert == NULL)
-		rc = own_cert(d->reg, d->place, d->pin, e);
 	if (rc < 0 && rc != -PS_TEMPFAIL) {
-		tool_warn("certificates: %s", e->msg);
+		tool_warn("the authority is not renewed: %s", e->msg);
 		rc = 0;
 	}
-	return rc;
+	return rc == 0 && d->place->cert == NULL
+		   ? own_cert(d->reg, d->place, d->pin, e)
+		   : rc;
 }
 
 /* What goes on without being asked for; what fails is tried again. */
@@ -450,8 +450,8 @@ static int begin(struct desk_self *d, struct err *e)
 		err_hint(e, "chown -R %s %s, or --user root", p->user->name,
 			 p->where->dir);
 	if (rc == 0)
-		rc = ca_renew(d->reg, p->cert_s, e);
-	if (rc == 0)
+		rc = renew(d, e);
+	if (rc == 0 && p->cert != NULL)
 		rc = own_cert(d->reg, p, d->pin, e);
 	if (rc == 0) {
 		rc = passphrase_roots(d->reg, &d->told, e);

@@ -66,8 +66,10 @@ static int add_authority(struct reg *r, struct looking *l, struct err *e)
 	const char *state;
 	int rc = ca_look(r, &c, e), level = 0;
 
-	if (rc == -PS_NO) {
+	if (rc == -PS_NO) { /* that is no fault here */
 		l->authority = json_null();
+		if (e != NULL)
+			*e = (struct err){0};
 		return 0;
 	}
 	if (rc < 0)

@@ -435,6 +435,9 @@ static void test_status(void **state)
 	   "no recovery point");
 	/* What steers a terminal does not come through. */
 	is(find("machines", "machine", "web02"), "critical", "a?[2J");
+	/* Whose clock is ahead by an hour has no better points. */
+	look(-3600);
+	is(find("machines", "machine", "web01"), "warning", "of the future");
 	look(899);
 	is(find("servers", "name", "ps1"), "ok", "-");
 	look(901);
