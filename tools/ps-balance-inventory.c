@@ -24,7 +24,7 @@ struct inventory {
 
 /* ---- servers ---- */
 
-static const char *state_of(const struct reg_server *s, const json_t *health)
+const char *server_health(const struct reg_server *s, const json_t *health)
 {
 	const char *level = json_string_value(json_object_get(health, "level"));
 
@@ -99,7 +99,7 @@ static int add_server(void *ctx, const struct reg_server *s,
 		return 0;
 	health = json_loads(w->health, 0, NULL);
 	o = json_pack("{s:s, s:s}", "name", s->name, "state",
-		      state_of(s, health));
+		      server_health(s, health));
 	add_size(o, health);
 	json_array_append_new(inv->servers, o);
 	json_object_set_new(inv->churn, s->name, churn_of(health));

@@ -36,7 +36,7 @@ struct one {
 struct work {
 	struct reg *r;
 	struct one *list;
-	json_t *servers; /* what they told, for --json */
+	json_t *servers, *last; /* what they told, for --json */
 	size_t n, cap, done, failed;
 	int64_t revision; /* of the registry when it was looked at; -1: never */
 	bool warned;
@@ -352,9 +352,9 @@ static int show_json(const struct work *w, struct err *e)
 
 	for (i = 0; i < w->n; i++)
 		json_array_append_new(list, json_one(&w->list[i]));
-	return print_json(json_pack("{s:O, s:o, s:I, s:I, s:I}", "servers",
-				    w->servers, "moves", list, "done",
-				    (json_int_t)w->done, "failed",
+	return print_json(json_pack("{s:O, s:O, s:o, s:I, s:I, s:I}", "servers",
+				    w->servers, "last_word", w->last, "moves",
+				    list, "done", (json_int_t)w->done, "failed",
 				    (json_int_t)w->failed, "open",
 				    (json_int_t)(w->n - w->done - w->failed)),
 			  e);
@@ -400,13 +400,16 @@ static int show_before(struct work *w, struct err *e)
 {
 	int rc;
 
-	if (ask.json)
+	if (ask.json) {
 		w->servers = json_array();
+		w->last = json_array();
+	}
 	if (w->n == 0 || (opt_quiet && !ask.json))
 		return 0;
 	rc = show_servers(w->r, is_server, w, w->servers, e);
-	if (rc == 0 && !ask.json && w->list[0].m.dead)
-		rc = show_last_word(w->r, w->list[0].m.from, is_machine, w, e);
+	if (rc == 0 && w->list[0].m.dead)
+		rc = show_last_word(w->r, w->list[0].m.from, is_machine, w,
+				    w->last, e);
 	return rc;
 }
 
@@ -455,6 +458,7 @@ static int finish(struct work *w, int rc)
 {
 	reg_close(w->r);
 	json_decref(w->servers);
+	json_decref(w->last);
 	free(w->list);
 	return rc;
 }
@@ -549,14 +553,15 @@ static int read_plan(struct work *w, const char *path, struct err *e)
 	if (f == NULL)
 		return err_sys(e, errno == ENOENT ? PS_NOINPUT : 0, "%s", path);
 	plan = json_loadf(f, 0, &why);
+	rc = ferror(f) ? err_sys(e, PS_IOERR, "%s", name) : 0;
 	if (!standard)
 		(void)fclose(f);
-	if (plan == NULL) {
+	if (rc == 0 && plan == NULL) {
 		rc = err_set(e, PS_DATA, "%s:%d: %s", name, why.line, why.text);
 		err_hint(e, "make it with: ps-balance plan --json");
-		return rc;
 	}
-	rc = add_moves(w, plan, name, e);
+	if (rc == 0)
+		rc = add_moves(w, plan, name, e);
 	json_decref(plan);
 	return rc;
 }

@@ -20,6 +20,7 @@ struct showing {
 
 /* What a server told of itself, -1 where it did not. */
 struct told {
+	const char *state;
 	json_int_t room, cache;	     /* bytes free, bytes of its volume */
 	json_int_t unused, memory;   /* bytes */
 	json_int_t churn, churn_now; /* bytes in a day, in a second */
@@ -59,11 +60,13 @@ static json_int_t part(json_int_t all, json_int_t percent)
 		   : (json_int_t)((double)all * (double)percent / 100);
 }
 
-static void read_told(struct told *t, const char *words)
+static void read_told(struct told *t, const struct reg_server *s,
+		      const char *words)
 {
 	json_t *h = json_loads(words, 0, NULL);
 	json_int_t used = figure(h, "memory_percent");
 
+	t->state = server_health(s, h);
 	t->cache = figure(h, "cache_size_bytes");
 	t->room = part(t->cache, figure(h, "cache_free_percent"));
 	t->memory = integer(
@@ -104,12 +107,15 @@ static void print_server(struct showing *show, const struct reg_server *s,
 	size_text(t->churn, day);
 	size_text(t->churn_now, now);
 	if (!show->begun)
-		printf("%-16s %-10s %8s %21s %21s %10s %10s\n", "SERVER",
-		       "HEARD", "MACHINES", "CACHE FREE", "MEMORY FREE",
-		       "CHURN/DAY", "CHURN/S");
+		printf("%-16s %-8s %-10s %8s %21s %21s %10s %10s\n", "SERVER",
+		       "STATE", "HEARD", "MACHINES", "CACHE FREE",
+		       "MEMORY FREE", "CHURN/DAY", "CHURN/S");
 	show->begun = true;
-	printf("%-16s %-10s %8lld %21s %21s %10s %10s\n", s->name, heard,
-	       (long long)s->machines, room, memory, day, now);
+	printf("%-16s %-8s %-10s %8lld %21s %21s %10s %10s\n", s->name,
+	       t->state, heard, (long long)s->machines, room, memory, day, now);
+	if (strcmp(t->state, "critical") == 0)
+		tool_warn("%s is critical: a plan would give it nothing new",
+			  s->name);
 	if (t->room < 0 || t->unused < 0)
 		tool_warn("%s has not told its free space and memory: does "
 			  "ps-health sample run there each minute?",
@@ -130,13 +136,14 @@ static json_t *json_server(const struct reg_server *s, const struct told *t)
 		format_time(s->contact, text);
 		heard = json_string(text);
 	}
-	return json_pack(
-	    "{s:s, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "name", s->name,
-	    "heard", heard, "machines", (json_int_t)s->machines,
-	    "cache_free_bytes", known(t->room), "cache_size_bytes",
-	    known(t->cache), "memory_free_bytes", known(t->unused),
-	    "memory_bytes", known(t->memory), "churn_bytes_per_day",
-	    known(t->churn), "churn_bytes_per_second", known(t->churn_now));
+	return json_pack("{s:s, s:s, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o}",
+			 "name", s->name, "state", t->state, "heard", heard,
+			 "machines", (json_int_t)s->machines,
+			 "cache_free_bytes", known(t->room), "cache_size_bytes",
+			 known(t->cache), "memory_free_bytes", known(t->unused),
+			 "memory_bytes", known(t->memory),
+			 "churn_bytes_per_day", known(t->churn),
+			 "churn_bytes_per_second", known(t->churn_now));
 }
 
 static int show_server(void *ctx, const struct reg_server *s,
@@ -148,7 +155,7 @@ static int show_server(void *ctx, const struct reg_server *s,
 	(void)e;
 	if (!show->wanted(show->ctx, s->name))
 		return 0;
-	read_told(&t, w->health);
+	read_told(&t, s, w->health);
 	if (show->list != NULL)
 		json_array_append_new(show->list, json_server(s, &t));
 	else
@@ -173,7 +180,48 @@ struct last_word {
 	const char *server;
 	bool (*wanted)(void *ctx, const char *machine);
 	void *ctx;
+	json_t *list; /* NULL: for people */
 };
+
+/* What is lost with it, as far as that is known before it comes back. */
+static void print_last(const char *server, const char *machine,
+		       const char *disk, long long accepted, long long stored,
+		       const char *point)
+{
+	printf("%s/%s: when %s was heard last it had taken segment %lld and "
+	       "stored %lld: ",
+	       machine, disk, server, accepted, stored);
+	if (accepted <= stored)
+		printf("nothing was missing then\n");
+	else
+		printf("%lld to %lld%s%s are missing, if it has not stored "
+		       "them after that\n",
+		       stored + 1, accepted,
+		       point != NULL ? ", and points up to " : "",
+		       point != NULL ? point : "");
+}
+
+static void show_last_disk(const struct last_word *last, const json_t *d)
+{
+	const char *machine, *disk, *point;
+	json_int_t accepted, stored;
+
+	if (json_unpack((json_t *)(uintptr_t)d, "{s:s, s:s, s:I, s:I}",
+			"machine", &machine, "disk", &disk, "accepted",
+			&accepted, "stored", &stored) != 0 ||
+	    !last->wanted(last->ctx, machine))
+		return;
+	point = json_string_value(json_object_get(d, "crash_point"));
+	if (last->list == NULL)
+		print_last(last->server, machine, disk, accepted, stored,
+			   point);
+	else
+		json_array_append_new(
+		    last->list,
+		    json_pack("{s:s, s:s, s:I, s:I, s:s?}", "machine", machine,
+			      "disk", disk, "accepted", accepted, "stored",
+			      stored, "newest_point", point));
+}
 
 static int show_last(void *ctx, const struct reg_server *s,
 		     const struct contact_word *w, struct err *e)
@@ -187,28 +235,16 @@ static int show_last(void *ctx, const struct reg_server *s,
 		return 0;
 	health = json_loads(w->health, 0, NULL);
 	json_array_foreach(json_object_get(health, "disks"), i, d)
-	{
-		const char *machine, *disk;
-		json_int_t accepted, stored;
-
-		if (json_unpack(d, "{s:s, s:s, s:I, s:I}", "machine", &machine,
-				"disk", &disk, "accepted", &accepted, "stored",
-				&stored) == 0 &&
-		    last->wanted(last->ctx, machine))
-			printf("%s/%s: when %s was heard last it had taken "
-			       "segment %lld and stored %lld\n",
-			       machine, disk, s->name, (long long)accepted,
-			       (long long)stored);
-	}
+	    show_last_disk(last, d);
 	json_decref(health);
 	return 0;
 }
 
 int show_last_word(struct reg *r, const char *server,
 		   bool (*wanted)(void *ctx, const char *machine), void *ctx,
-		   struct err *e)
+		   json_t *list, struct err *e)
 {
-	struct last_word last = {server, wanted, ctx};
+	struct last_word last = {server, wanted, ctx, list};
 
 	return contact_each(r, show_last, &last, e);
 }

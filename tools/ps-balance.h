@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "config/registry.h"
+#include "config/servers.h"
 
 /* The options of the commands that move machines. */
 struct ask {
@@ -27,15 +28,18 @@ int run_apply(int n, char **words, struct err *e);  /* [PLAN] */
 int run_resume(int n, char **words, struct err *e);
 int run_inventory(int n, char **words, struct err *e);
 
+/* "healthy", "warning", "critical", "silent"; `health`: what it told. */
+const char *server_health(const struct reg_server *s, const json_t *health);
+
 /*
  * Free space, memory and churn of the servers that are meant: printed for
  * people, or appended to `list`.
  */
 int show_servers(struct reg *r, bool (*wanted)(void *ctx, const char *server),
 		 void *ctx, json_t *list, struct err *e);
-/* What a server had of these machines when it was heard last. */
+/* The same: what a server had of these machines when it was heard last. */
 int show_last_word(struct reg *r, const char *server,
 		   bool (*wanted)(void *ctx, const char *machine), void *ctx,
-		   struct err *e);
+		   json_t *list, struct err *e);
 
 #endif

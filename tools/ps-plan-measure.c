@@ -418,7 +418,10 @@ int measure_history(const char *state, bool header, FILE *out, struct err *e)
 		return rc;
 	}
 	rc = disks_open(&d, fd, false, aside, sizeof(aside), e);
-	if (rc == 0) {
+	if (rc < 0) {
+		err_prefix(e, "%s", state);
+		err_hint(e, "ps-health sample, each minute, keeps the history");
+	} else {
 		rc = put_history(state, &d, header, out, e);
 		disks_close(&d);
 	}

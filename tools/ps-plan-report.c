@@ -90,7 +90,7 @@ static void print_line(const struct sizing *s, const struct sizing_opts *o,
 	format_duration(o->rpo, rpo, sizeof(rpo));
 	fprintf(f,
 		"Bandwidth for an RPO of %s: %.1f Mbit/s (90 %% of the time: "
-		"%.1f)\n",
+		"%.1f Mbit/s)\n",
 		rpo, s->need_all / 1e6, s->need_90 / 1e6);
 	if (o->bandwidth <= 0)
 		return;
@@ -292,7 +292,9 @@ void plan_findings(const struct sizing *s, const struct churn *c,
 		c->nmachines, c->nmachines == 1 ? "" : "s", s->fit, measured,
 		100 * o->growth);
 	print_by(s, f);
-	fprintf(f, "Churn: %s a day, mean %.2f MiB/s, P%.0f %.2f, peak %.2f\n",
+	fprintf(f,
+		"Churn: %s a day, mean %.2f MiB/s, P%.0f %.2f MiB/s, peak %.2f "
+		"MiB/s\n",
 		day, s->mean / MIB, o->percentile, s->rate / MIB,
 		s->peak / MIB);
 	print_line(s, o, f);

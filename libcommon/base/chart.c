@@ -81,9 +81,9 @@ static void label(const struct chart *p, double v, double top, FILE *f)
 	fprintf(f,
 		"<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" "
 		"y2=\"%.1f\"/><text x=\"%d\" y=\"%.1f\" "
-		"text-anchor=\"end\">%s</text>\n",
+		"text-anchor=\"end\">%s%s</text>\n",
 		LEFT, WIDTH, y_of(v, top), y_of(v, top), LEFT - 6,
-		y_of(v, top) + 4, text);
+		y_of(v, top) + 4, text, p->unit == CHART_RATE ? "/s" : "");
 }
 
 static void words_below(const struct chart *p, FILE *f)

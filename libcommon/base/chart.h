@@ -7,6 +7,7 @@
 #define CHART_STEPS 288 /* values of a curve */
 #define CHART_CURVES 2
 
+/* CHART_RATE: bytes a second */
 enum chart_unit { CHART_RATE, CHART_SECONDS, CHART_PERCENT };
 
 struct chart {

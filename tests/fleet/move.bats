@@ -240,8 +240,9 @@ have_told_size() { balance inventory | jq -e '.servers | all(.[]; .cache)'; }
 	mkdir -p bin s1/health s2/health
 	cat >bin/ps-health <<-'END'
 		#!/bin/sh
-		echo '{"level": "warning", "figures": {"cache_size_bytes": 644245094400},
-		"disks": [{"machine": "m1", "disk": "d", "churn_bytes_per_day": 1000},
+		echo '{"level": "warning", "figures": {"cache_size_bytes": 644245094400, "cache_free_percent": 50, "memory_percent": 40},
+		"disks": [{"machine": "m1", "disk": "d", "churn_bytes_per_day": 1000,
+			"accepted": 9, "stored": 7, "crash_point": "2026-11-20T10:00:00Z"},
 		{"machine": "m1", "disk": "e", "churn_bytes_per_day": 500},
 		{"machine": "m2", "disk": "d", "churn_bytes_per_day": null}]}'
 	END
@@ -272,7 +273,17 @@ have_told_size() { balance inventory | jq -e '.servers | all(.[]; .cache)'; }
 	balance apply --dry-run plan.json >out
 	grep -q '^m1  *s1  *s2' out
 	is_at m1 s1
+	balance move s1 s2 m1 --dead --dry-run 2>/dev/null |
+		grep -q '^m1/d: .* taken segment 9 and stored 7: 8 to 9, and points up to 2026-11-20T10:00:00Z are missing'
+	balance move s1 s2 m1 --dead --dry-run --json 2>/dev/null |
+		jq -e '.last_word == [{machine: "m1", disk: "d", accepted: 9, stored: 7,
+			newest_point: "2026-11-20T10:00:00Z"}]'
+	# Both servers are shown, as they told.
+	grep -qE '^s1 .* of 600 GiB .* 1.46 KiB ' out
+	grep -q '^s2 .* of 600 GiB ' out
 	balance apply --json <plan.json >applied
+	jq -e '.servers | map([.name, .cache_size_bytes, .churn_bytes_per_day]) ==
+		[["s1", 644245094400, 1500], ["s2", 644245094400, 1500]]' applied
 	jq -e '.done == 3 and .failed == 0 and .open == 0' applied
 	is_at m1 s2
 	is_at m2 s1
@@ -284,6 +295,7 @@ have_told_size() { balance inventory | jq -e '.servers | all(.[]; .cache)'; }
 	grep -q "'s3': was never heard" err
 	fails_with 65 balance apply disk.img
 	fails_with 66 balance apply nowhere
+	fails_with 74 balance apply .
 	fails_with 64 balance move s1 s2
 	fails_with 64 balance switch s1
 	fails_with 65 balance apply <<<'{"machines": []}'

@@ -183,6 +183,7 @@ cached_disk() {
 	[ "$(grep -c '<polyline' page.html)" -ge 5 ]
 	grep -q 'prefers-color-scheme:dark' page.html
 	grep -q '>RPO with 5.0 Mbit/s' page.html
+	grep -q '>1.00 MiB/s</text>' page.html
 	fails_with 66 ps-plan report --html nowhere/page.html a.csv
 	# A pipe is written to, not replaced.
 	mkfifo pipe
@@ -215,7 +216,7 @@ cached_disk() {
 	# 1 MiB/s for a day is 84.4 GiB; 8.39 Mbit/s is what carries it.
 	ps-plan report --growth 0 a.csv >text
 	grep -q '^web01 .* 1.00  *1.00  *84.4 GiB' text
-	grep -q '^Churn: 84.4 GiB a day, mean 1.00 MiB/s' text
+	grep -q '^Churn: 84.4 GiB a day, mean 1.00 MiB/s, P95 1.00 MiB/s, peak 1.00 MiB/s$' text
 	# Two hours at r MB/s, of which 15 minutes may be pending: 7200 / 8100.
 	grep -q '^Bandwidth for an RPO of 15m[^:]*: 7.5 Mbit/s' text
 }
