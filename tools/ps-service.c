@@ -167,14 +167,15 @@ static void want_running(bool *wanted)
 	place_close(&p);
 }
 
-/* Nobody has named any: those of the configuration, and what runs. */
+/* Those of --services, else those of the configuration, and what runs. */
 static void take_usual(bool *wanted, bool starts, bool supervised)
 {
+	bool told = names != NULL && !opt_from_conf(opts, "services");
 	const char *list = names;
 
-	if (!starts && supervised)
+	if (!told && !starts && supervised)
 		want_running(wanted);
-	if (root != NULL && (list == NULL || opt_from_conf(opts, "services"))) {
+	if (!told && root != NULL) {
 		const struct conf *conf = site_conf(starts);
 
 		list = conf != NULL ? conf_get(conf, "service.names") : NULL;

@@ -78,6 +78,7 @@ running() { [ "$(field "$1" state)" = running ]; }
 	service start renew
 	service status >out
 	[ "$(grep -cE '^(receive +running|renew +idle)' out)" -eq 2 ]
+	[ "$(service status --services receive | wc -l)" -eq 2 ]
 	fails_with 1 service status verify
 	echo 'cache: [' >"$CONF/ps.yaml"
 	fails_with 78 service start
