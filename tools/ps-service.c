@@ -122,8 +122,11 @@ static void want_configured(bool *wanted)
 	}
 }
 
-/* ps.yaml of the folder; the machine's own was read with the options. */
-static const struct conf *site_conf(void)
+/*
+ * ps.yaml of the folder; the machine's own was read with the options. A damaged
+ * one must not be in the way of who looks and of who stops.
+ */
+static const struct conf *site_conf(bool needed)
 {
 	static struct conf *c;
 	char path[PLACE_PATH];
@@ -134,32 +137,66 @@ static const struct conf *site_conf(void)
 	if (c == NULL &&
 	    snprintf(path, sizeof(path), "%s" SYSCONFDIR "/ps-toolkit/ps.yaml",
 		     root) < (int)sizeof(path) &&
-	    access(path, F_OK) == 0 && conf_read(&c, path, &e) < 0)
-		tool_die(&e);
+	    access(path, F_OK) == 0 && conf_read(&c, path, &e) < 0) {
+		if (needed)
+			tool_die(&e);
+		tool_warn("%s", e.msg);
+	}
 	return c;
 }
 
-/* It says which services run there. */
-static const char *names_of_root(void)
+/* What has a supervisor here, whether it was named or not. */
+static void want_running(bool *wanted)
 {
-	return site_conf() != NULL ? conf_get(site_conf(), "service.names")
-				   : NULL;
+	struct err e = {0};
+	struct place p;
+	unsigned i;
+
+	if (place_open(&p, root, false, &e) < 0)
+		return;
+	for (i = 0; i < units.n; i++) {
+		int pidfd = -1;
+		pid_t pid;
+
+		if (service_holder(p.run, units.list[i].name, &pidfd, &pid,
+				   &e) < 0)
+			continue;
+		close(pidfd);
+		wanted[i] = true;
+	}
+	place_close(&p);
 }
 
-static void take_names(struct chosen *c, char **args, int n)
+/* Those of --services, else those of the configuration, and what runs. */
+static void take_usual(bool *wanted, bool starts, bool supervised)
 {
-	bool wanted[UNIT_MAX] = {false};
+	bool told = names != NULL && !opt_from_conf(opts, "services");
 	const char *list = names;
+
+	if (!told && !starts && supervised)
+		want_running(wanted);
+	if (!told && root != NULL) {
+		const struct conf *conf = site_conf(starts);
+
+		list = conf != NULL ? conf_get(conf, "service.names") : NULL;
+	}
+	if (list != NULL)
+		want_list(wanted, list);
+	else
+		want_configured(wanted);
+}
+
+static void take_names(struct chosen *c, const char *what, char **args, int n)
+{
+	bool supervised = root != NULL || !systemd_is_here();
+	bool starts = strcmp(what, "stop") != 0 && strcmp(what, "status") != 0;
+	bool wanted[UNIT_MAX] = {false};
 	int i;
 
-	if (root != NULL && (list == NULL || opt_from_conf(opts, "services")))
-		list = names_of_root();
 	for (i = 0; i < n; i++)
 		want(wanted, args[i], "");
-	if (n == 0 && list != NULL)
-		want_list(wanted, list);
-	else if (n == 0)
-		want_configured(wanted);
+	if (n == 0)
+		take_usual(wanted, starts, supervised);
 	choose(c, wanted);
 }
 
@@ -323,11 +360,11 @@ static int renew(void)
 	struct chosen c;
 	struct err e = {0};
 
-	if (site_conf() == NULL)
+	if (site_conf(true) == NULL)
 		return 0;
 	if (!systemd && place_open(&p, root, false, &e) < 0)
 		return e.sys == ENOENT ? 0 : tool_fail(&e);
-	service_renewed(systemd ? NULL : &p, site_conf(), &units, &c);
+	service_renewed(systemd ? NULL : &p, site_conf(true), &units, &c);
 	place_close(&p);
 	if (c.n == 0)
 		return 0;
@@ -349,7 +386,7 @@ int main(int argc, char **argv)
 	if (strcmp(what, "run") == 0) {
 		if (argc - at != 1)
 			opt_misuse("run needs the name of a job");
-		take_names(&c, argv + at, 1);
+		take_names(&c, what, argv + at, 1);
 		if (c.n == 0 || c.list[0]->every_s == 0)
 			opt_misuse("'%s' is no job: start it", argv[at]);
 		return tool_finish(run_job(c.list[0]));
@@ -359,7 +396,7 @@ int main(int argc, char **argv)
 			opt_misuse("renew takes no names");
 		return tool_finish(renew());
 	}
-	take_names(&c, argv + at, argc - at);
+	take_names(&c, what, argv + at, argc - at);
 	rc = root == NULL && systemd_is_here() ? by_systemd(what, &c)
 					       : supervise(what, &c);
 	return tool_finish(rc);

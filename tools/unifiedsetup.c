@@ -395,7 +395,7 @@ static bool ask_all(void)
 {
 	struct err e = {0};
 
-	if (!ask_wanted(&choices) || !isatty(STDIN_FILENO) ||
+	if (json || !ask_wanted(&choices) || !isatty(STDIN_FILENO) ||
 	    !isatty(STDOUT_FILENO))
 		return false;
 	if (ask_choices(&choices, stdin, stdout, &e) < 0) {

@@ -1,6 +1,9 @@
 /*
  * QR codes (ISO/IEC 18004) of short texts, by libqrencode: error correction
- * level Q, so that a quarter of a code may be stained.
+ * level Q, so that a quarter of a code may be stained. Of a secret: the code is
+ * wiped, the text is the caller's to wipe; copies that libqrencode makes inside
+ * it frees as they are, so this is for programs that leave no core file
+ * (secret_harden_process) and end soon.
  */
 #ifndef PS_BASE_QR_H
 #define PS_BASE_QR_H

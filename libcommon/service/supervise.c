@@ -233,17 +233,14 @@ static void ended(struct supervisor *s, int status)
 
 static void asked_to_end(struct supervisor *s)
 {
-	bool again = s->stop;
-
 	s->stop = true;
 	if (s->phase == PHASE_WAITING) {
 		s->state.next_ns = 0;
 		save(s, "stopped");
 		report(s, PS_TEMPFAIL, "it was told to end while it started");
 		s->done = true;
-	} else if (again) {
-		(void)kill(s->state.pid, SIGKILL);
 	} else {
+		/* Who asks again waits with who has asked. */
 		end(s, "asked to");
 	}
 }

@@ -71,6 +71,27 @@ running() { [ "$(field "$1" state)" = running ]; }
 	[ "$(field receive last_exit.code)" -eq 0 ]
 }
 
+@test "stop ends what runs, named or not, and also with a damaged ps.yaml" {
+	configure_server
+	echo 'service: {names: receive}' >>"$CONF/ps.yaml"
+	service start
+	service start renew
+	service status >out
+	[ "$(grep -cE '^(receive +running|renew +idle)' out)" -eq 2 ]
+	[ "$(service status --services receive | wc -l)" -eq 2 ]
+	fails_with 1 service status verify
+	echo 'cache: [' >"$CONF/ps.yaml"
+	fails_with 78 service start
+	fails_with 1 service status
+	grep -q 'ps.yaml:' err
+	service stop &
+	service stop
+	wait $!
+	[ "$(field receive state) $(field renew state)" = "stopped stopped" ]
+	# Both waited: nobody was killed.
+	[ "$(field receive last_exit.code)" -eq 0 ]
+}
+
 @test "two starts at one time start one, a restart another" {
 	configure_server
 	service start receive &
