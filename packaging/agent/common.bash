@@ -141,7 +141,11 @@ drop_links() {
 	done
 }
 
-# ---- the service ----
+drop_units() {
+	rm -f "$ROOT$UNITS/ps-agent.service" "$ROOT$UNITS/ps-heartbeat.service"
+}
+
+# ---- the services ----
 
 systemd_here() { [ -z "$ROOT" ] && [ -d /run/systemd/system ]; }
 
@@ -151,10 +155,18 @@ service() { # WORD...
 		"${@:2}" 8<&-
 }
 
-agent_runs() {
-	[ -n "$(setting dir)" ] && service status agent >/dev/null 2>&1
+# What belongs to the role.
+services() {
+	echo agent
+	[ "$(setting role)" != MT ] || echo heartbeat
 }
 
-agent() { # start, stop, restart
-	service "$1" agent || code=75 die "the agent: $1 failed; see its log"
+runs() { # SERVICE
+	[ -n "$(setting dir)" ] && service status "$1" >/dev/null 2>&1
+}
+
+# It runs now, with what is there now, and after a boot.
+run() { # SERVICE
+	if systemd_here; then systemctl -q enable "ps-$1.service"; fi
+	service restart "$1" || code=75 die "ps-service restart $1 failed; see its log"
 }
