@@ -220,7 +220,7 @@ verify() { # SHA256
 
 # The last line that a program said, fit for one line of an answer.
 last_words() {
-	grep -v '^$' "$STAGE/out" | tail -n 1 | tr -cd '[:print:]' | cut -c 1-300
+	grep -v '^$' "$STAGE/out" | tail -n 1 | sed 's/[^ -~]/?/g' | cut -c 1-300
 }
 
 put() { # DIR ROLE PLATFORM

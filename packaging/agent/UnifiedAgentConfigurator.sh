@@ -30,7 +30,7 @@ parse() {
 		-P) once "the passphrase" "$1" && passphrase=$2 ;;
 		-p) once "the port" "$1" && port=$2 ;;
 		-n) once "the name" "$1" && name=$2 ;;
-		--root) ROOT=$(realpath -m "$2") ;;
+		--root) ROOT=$(absolute "$2") ;;
 		esac
 		shift 2
 	done

@@ -42,6 +42,13 @@ open_log() { # PATH below the root
 	LOG=$ROOT$1
 }
 
+absolute() { # PATH
+	case $1 in
+	/*) printf '%s' "$1" ;;
+	*) printf '%s/%s' "$PWD" "$1" ;;
+	esac
+}
+
 # One at a time. Services must not inherit the lock: see service().
 lock() {
 	exec 8<"$ROOT/etc/ps-toolkit"
@@ -127,7 +134,7 @@ newer() {
 # whole TREE TARBALL: are all files there as they were delivered?
 whole() {
 	(cd "$1" && sed -n 's,  \./tree/,  ./,p' "$2/SHA256SUMS" |
-		sha256sum --quiet -c -) >/dev/null 2>&1
+		sha256sum -c -) >/dev/null 2>&1
 }
 
 # drop_links DIR [dangling]: links to programs in it, or to those it lacks
