@@ -63,8 +63,10 @@ look_installed() {
 	say "version $(setting version)"
 	say "dir $(setting dir)"
 	say "role $(setting role)"
+	# Also one that is only unpacked.
 	if [ -z "$ROOT" ] && has dpkg-query &&
-		[ "$(dpkg-query -W -f '${db:Status-Status}' ps-toolkit-agent 2>/dev/null)" = installed ]; then
+		dpkg-query -W -f '${db:Status-Status}' ps-toolkit-agent 2>/dev/null |
+		grep -qE '^(installed|unpacked|half|trigger)'; then
 		say "package yes"
 	fi
 	[ -e "$ROOT/etc/ps-toolkit/machine.key" ] || return 0

@@ -171,7 +171,7 @@ usual() { install_agent -r MS -v VmWare -d /opt/asr "$@"; }
 	rm "$R/opt/asr"
 	echo mine >"$R/usr/local/bin/ps-scan"
 	fails_with 73 usual
-	rm -r "$R/usr" "$R/opt"
+	rm -r "${R:?}/usr" "${R:?}/opt"
 	# Each command that changes something fails once; then also over an old one.
 	mkdir fail
 	for step in cp chmod mv ln; do
