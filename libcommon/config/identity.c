@@ -1,9 +1,11 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/durable.h"
@@ -81,6 +83,29 @@ int identity_save(const char *dir, const struct identity *id, struct err *e)
 					DURABLE_REPLACE, e);
 	json_decref(o);
 	free(text);
+	return rc;
+}
+
+int identity_give(const char *dir, struct err *e)
+{
+	static const char *const names[] = {FILE_NAME, IDENTITY_KEY,
+					    IDENTITY_LOGIN, IDENTITY_CERT,
+					    IDENTITY_AUTHORITY};
+	int fd, rc = 0;
+	struct stat st;
+
+	if (geteuid() != 0)
+		return 0;
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		rc = err_sys(e, 0, "%s", dir);
+	for (size_t i = 0; rc == 0 && i < sizeof(names) / sizeof(names[0]); i++)
+		if (fchownat(fd, names[i], st.st_uid, st.st_gid,
+			     AT_SYMLINK_NOFOLLOW) < 0 &&
+		    errno != ENOENT)
+			rc = err_sys(e, 0, "%s/%s", dir, names[i]);
+	if (fd >= 0)
+		close(fd);
 	return rc;
 }
 

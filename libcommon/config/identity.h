@@ -45,6 +45,11 @@ struct identity {
 int identity_load(const char *dir, struct identity *ret, struct err *e);
 /* Durable. The folder is there. */
 int identity_save(const char *dir, const struct identity *id, struct err *e);
+/*
+ * Gives all of it to the owner of the folder: who registers is root, who reads
+ * it is the service. Done only by root.
+ */
+int identity_give(const char *dir, struct err *e);
 /* It is nobody's any more: all but the private key is removed. */
 int identity_forget(const char *dir, struct err *e);
 

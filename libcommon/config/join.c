@@ -333,6 +333,8 @@ static int step_files(struct joining *g, struct err *e)
 	if (rc == 0)
 		rc = identity_save(j->dir, &j->id, e);
 	if (rc == 0)
+		rc = identity_give(j->dir, e);
+	if (rc == 0)
 		detail(g, "%s", j->dir);
 	return rc;
 }

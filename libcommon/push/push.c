@@ -75,7 +75,8 @@ static enum push_reason coded(const char *word, const char *words)
 		return REASON_CS_UNREACHABLE;
 	if (!install)
 		return REASON_REGISTER;
-	if (code == PS_TEMPFAIL && strstr(words, "free") != NULL)
+	if (code == PS_TEMPFAIL && (strstr(words, "free") != NULL ||
+				    strstr(words, "No space left") != NULL))
 		return REASON_SPACE;
 	if (code == PS_CONFIG && (strstr(words, "do not run") != NULL ||
 				  strstr(words, "is for") != NULL))

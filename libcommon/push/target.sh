@@ -63,8 +63,10 @@ look_installed() {
 	say "version $(setting version)"
 	say "dir $(setting dir)"
 	say "role $(setting role)"
+	# Also one that is only unpacked.
 	if [ -z "$ROOT" ] && has dpkg-query &&
-		[ "$(dpkg-query -W -f '${db:Status-Status}' ps-toolkit-agent 2>/dev/null)" = installed ]; then
+		dpkg-query -W -f '${db:Status-Status}' ps-toolkit-agent 2>/dev/null |
+		grep -qE '^(installed|unpacked|half|trigger)'; then
 		say "package yes"
 	fi
 	[ -e "$ROOT/etc/ps-toolkit/machine.key" ] || return 0
@@ -220,7 +222,7 @@ verify() { # SHA256
 
 # The last line that a program said, fit for one line of an answer.
 last_words() {
-	grep -v '^$' "$STAGE/out" | tail -n 1 | tr -cd '[:print:]' | cut -c 1-300
+	grep -v '^$' "$STAGE/out" | tail -n 1 | sed 's/[^ -~]/?/g' | cut -c 1-300
 }
 
 put() { # DIR ROLE PLATFORM

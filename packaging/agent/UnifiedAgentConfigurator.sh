@@ -30,7 +30,7 @@ parse() {
 		-P) once "the passphrase" "$1" && passphrase=$2 ;;
 		-p) once "the port" "$1" && port=$2 ;;
 		-n) once "the name" "$1" && name=$2 ;;
-		--root) ROOT=$(realpath -m "$2") ;;
+		--root) ROOT=$(absolute "$2") ;;
 		esac
 		shift 2
 	done
@@ -101,7 +101,32 @@ register_target() {
 			--cs-port "$port" --identity "$identity" -P /dev/stdin \
 			>"$work/answer" 2>"$work/err" || rc=$?
 	[ "$rc" -eq 0 ] || code=$rc die "registering failed: $(head -n 1 "$work/err")"
+	if [ -z "$ROOT" ]; then
+		id -u ps-toolkit >/dev/null 2>&1 ||
+			must 73 useradd --system -d /var/lib/ps-toolkit -s /usr/sbin/nologin ps-toolkit
+		must 73 chown -R ps-toolkit: "$identity"
+	fi
 	say "Registered as master target $name."
+}
+
+# For the heartbeat and cdpcli, unless somebody has written one.
+write_target_config() {
+	local conf=$ROOT/etc/ps-toolkit/ps.yaml
+	[ ! -e "$conf" ] || return 0
+	{
+		echo "# Master target $name; ps.yaml(5) has every key."
+		echo "config:"
+		echo "  server: \"$address\""
+		echo "  port: $port"
+		[ -z "$ROOT" ] || echo "  identity: \"$ROOT/var/lib/ps-toolkit/identity\""
+		echo "health:"
+		echo "  role: master-target"
+		echo "service:"
+		echo "  names: heartbeat"
+	} >"$work/ps.yaml" || code=75 die "$work/ps.yaml: cannot be written"
+	chmod 644 "$work/ps.yaml"
+	must 74 sync "$work/ps.yaml"
+	must 73 mv "$work/ps.yaml" "$conf"
 }
 
 # Everything but the disks; who has written them keeps them, and comments.
@@ -140,8 +165,7 @@ start_agent() {
 		log_line "$(head -n 1 "$work/err")"
 		return
 	fi
-	if systemd_here; then systemctl -q enable ps-agent.service; fi
-	agent restart
+	run agent
 	say "The agent runs."
 }
 
@@ -157,6 +181,9 @@ say "Configuration server $address port $port, machine $name"
 read_passphrase
 if [ "$(setting role)" = MT ]; then
 	register_target
+	write_target_config
+	run heartbeat
+	say "It tells the configuration server each minute how it is. Again: cdpcli --registermt"
 else
 	derive_key
 	ask

@@ -42,6 +42,13 @@ open_log() { # PATH below the root
 	LOG=$ROOT$1
 }
 
+absolute() { # PATH
+	case $1 in
+	/*) printf '%s' "$1" ;;
+	*) printf '%s/%s' "$PWD" "$1" ;;
+	esac
+}
+
 # One at a time. Services must not inherit the lock: see service().
 lock() {
 	exec 8<"$ROOT/etc/ps-toolkit"
@@ -127,7 +134,7 @@ newer() {
 # whole TREE TARBALL: are all files there as they were delivered?
 whole() {
 	(cd "$1" && sed -n 's,  \./tree/,  ./,p' "$2/SHA256SUMS" |
-		sha256sum --quiet -c -) >/dev/null 2>&1
+		sha256sum -c -) >/dev/null 2>&1
 }
 
 # drop_links DIR [dangling]: links to programs in it, or to those it lacks
@@ -141,7 +148,11 @@ drop_links() {
 	done
 }
 
-# ---- the service ----
+drop_units() {
+	rm -f "$ROOT$UNITS/ps-agent.service" "$ROOT$UNITS/ps-heartbeat.service"
+}
+
+# ---- the services ----
 
 systemd_here() { [ -z "$ROOT" ] && [ -d /run/systemd/system ]; }
 
@@ -151,10 +162,18 @@ service() { # WORD...
 		"${@:2}" 8<&-
 }
 
-agent_runs() {
-	[ -n "$(setting dir)" ] && service status agent >/dev/null 2>&1
+# What belongs to the role.
+services() {
+	echo agent
+	[ "$(setting role)" != MT ] || echo heartbeat
 }
 
-agent() { # start, stop, restart
-	service "$1" agent || code=75 die "the agent: $1 failed; see its log"
+runs() { # SERVICE
+	[ -n "$(setting dir)" ] && service status "$1" >/dev/null 2>&1
+}
+
+# It runs now, with what is there now, and after a boot.
+run() { # SERVICE
+	if systemd_here; then systemctl -q enable "ps-$1.service"; fi
+	service restart "$1" || code=75 die "ps-service restart $1 failed; see its log"
 }

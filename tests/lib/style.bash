@@ -69,3 +69,13 @@ none() {
 need() {
 	command -v "$1" >/dev/null || skip "$1 is not installed"
 }
+
+# own_etc ROOT: where this build looks for configuration below a root is /etc,
+# as of one that is packaged.
+own_etc() {
+	local etc
+	etc=$(make_var sysconfdir)
+	[ "$etc" != /etc ] || return 0
+	mkdir -p "$1${etc%/*}" "$1/etc"
+	ln -sfnT "$1/etc" "$1$etc"
+}

@@ -35,7 +35,7 @@ prepare() {
 
 cleanup() {
 	[ ! -x "$R/opt/asr/bin/ps-service" ] ||
-		"$R/opt/asr/bin/ps-service" stop -q --root "$R" agent || true
+		"$R/opt/asr/bin/ps-service" stop -q --root "$R" agent heartbeat || true
 }
 
 install_agent() { "$UNPACKED/install" --root "$R" "$@"; }
@@ -171,7 +171,7 @@ usual() { install_agent -r MS -v VmWare -d /opt/asr "$@"; }
 	rm "$R/opt/asr"
 	echo mine >"$R/usr/local/bin/ps-scan"
 	fails_with 73 usual
-	rm -r "$R/usr" "$R/opt"
+	rm -r "${R:?}/usr" "${R:?}/opt"
 	# Each command that changes something fails once; then also over an old one.
 	mkdir fail
 	for step in cp chmod mv ln; do
@@ -323,10 +323,21 @@ config_server() {
 	tr -d '\n' <pass | configure -P - -n web01 -q
 	[ -s "$R/etc/ps-toolkit/machine.key" ]
 	fails_with 65 configure -P - -n web01 </dev/null
+	own_etc "$R"
 	# A master target is registered; the older form does both at once.
 	install_agent -t both -a host -R MasterTarget -d /opt/asr \
 		-i 127.0.0.1 -p "$PORT" -s y -c https -P pass >out
 	grep -q 'Registered as master target' out
 	[ -s "$R/var/lib/ps-toolkit/identity/server.key" ]
 	ps-config server list --json | jq -e '.[] | select(.role == "mt")'
+	# It tells how it is, and registers again without being asked anything.
+	"$R/opt/asr/bin/ps-service" status --root "$R" heartbeat >out
+	"$R/opt/asr/bin/ps-config" heartbeat --once --config "$R/etc/ps-toolkit/ps.yaml"
+	[ "$(id -u)" -ne 0 ] || chown 65534 "$R/var/lib/ps-toolkit/identity"
+	"$R/opt/asr/bin/cdpcli" --registermt --config "$R/etc/ps-toolkit/ps.yaml"
+	[ "$(id -u)" -ne 0 ] ||
+		[ -z "$(find "$R/var/lib/ps-toolkit/identity" ! -user 65534)" ]
+	"$R/opt/asr/uninstall" --root "$R" -q --purge
+	[ ! -e "$R/etc/systemd/system/ps-heartbeat.service" ]
+	[ ! -e "$R/var/lib/ps-toolkit/identity" ]
 }

@@ -12,7 +12,8 @@ agent_tarball() { # OUT KEY [PROGRAM...]: with those programs, too
 	for tool in ps-agent ps-config ps-service cxpsclient "${@:3}"; do
 		strip -o "$tree/usr/bin/$tool" "$PS_BUILD/tools/$tool"
 	done
-	cp "$PS_BUILD/packaging/systemd/ps-agent.service" "$tree/lib/systemd/system/"
+	cp "$PS_BUILD"/packaging/systemd/ps-{agent,heartbeat}.service \
+		"$tree/lib/systemd/system/"
 	"$PS_SOURCE/packaging/agent/make-tarball" "$tree" 0.1.0 "$1" "$2"
 }
 

@@ -13,6 +13,13 @@ setup_file() {
 	config_server
 }
 
+# Of a master target; else it would outlive the test.
+stop_heartbeat() { # HOST
+	local root=$BATS_FILE_TMPDIR/roots/$1
+	[ ! -x "$root/usr/local/ASR/bin/ps-service" ] ||
+		"$root/usr/local/ASR/bin/ps-service" stop -q --root "$root" heartbeat || true
+}
+
 need_all() {
 	command -v patchelf strip socat jq strace ssh ssh-keyscan >/dev/null &&
 		PATH=$PATH:/usr/sbin command -v sshd >/dev/null &&
@@ -20,6 +27,7 @@ need_all() {
 }
 
 teardown_file() {
+	stop_heartbeat 4
 	stop_machines "$BATS_FILE_TMPDIR"
 	[ ! -e "$BATS_FILE_TMPDIR/cs.pid" ] ||
 		kill "$(cat "$BATS_FILE_TMPDIR/cs.pid")" || true
@@ -274,9 +282,12 @@ is_over() { ! hangs; }
 	grep -q "^$(at 2) *installed  *0.1.0 " out
 	"$(root_of 2)/usr/local/ASR/bin/ps-agent" --version >/dev/null
 	# A master target is a server of the site.
+	own_etc "$(root_of 4)"
 	keyed "${CS[@]}" -r MT --json "$(at 4 mt1)" >out
 	[ "$(what "$(at 4)")" = "installed - -" ]
 	ps-config server list --json | jq -e '.[] | select(.name == "mt1" and .role == "mt")'
+	"$(root_of 4)/usr/local/ASR/bin/ps-service" status --root "$(root_of 4)" heartbeat
+	stop_heartbeat 4
 }
 
 @test "what fails at registering is told, and the next push goes on" {
