@@ -3,9 +3,11 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/durable.h"
+#include "base/io.h"
 #include "base/secret.h"
 #include "base/tool.h"
 #include "base/units.h"
@@ -31,15 +33,37 @@ static int print(const char *passphrase, struct err *e)
 	return 0;
 }
 
+/* Who owns the folder reads it: the services, also when root has rotated. */
+static int keep_in(int dir, const char *name, const char *text, struct err *e)
+{
+	struct durable d;
+	struct stat st;
+	int rc = durable_begin(&d, dir, name, 0600, e);
+
+	if (rc < 0)
+		return rc;
+	if (io_write_full(d.fd, text, strlen(text)) < 0 ||
+	    (geteuid() == 0 &&
+	     (fstat(dir, &st) < 0 || fchown(d.fd, st.st_uid, st.st_gid) < 0)))
+		rc = err_sys(e, 0, "%s/%s", ask.dir, name);
+	if (rc == 0)
+		return durable_commit(&d, DURABLE_REPLACE, e);
+	durable_abort(&d);
+	return rc;
+}
+
 static int keep(const char *passphrase, struct err *e)
 {
 	char text[LOGIN_PASSPHRASE_SIZE + 1], path[PATH_SIZE];
-	int rc;
+	const char *name;
+	int dir, rc;
 
 	kept_path(path);
 	snprintf(text, sizeof(text), "%s\n", passphrase);
-	rc = durable_write_path(path, text, strlen(text), 0600, DURABLE_REPLACE,
-				e);
+	dir = durable_folder(path, &name, e);
+	rc = dir < 0 ? dir : keep_in(dir, name, text, e);
+	if (dir >= 0)
+		close(dir);
 	secret_wipe(text, sizeof(text));
 	if (rc < 0)
 		tool_warn("the passphrase below is in force, but is not kept");

@@ -46,6 +46,32 @@ int systemd_do(const char *what, const struct chosen *c, struct err *e)
 	return rc < 0 ? rc : status;
 }
 
+static void systemctl(const char *what, const char *unit)
+{
+	const char *argv[] = {"systemctl", "--quiet", what, unit, NULL};
+	struct command command = {argv, DEADLINE_S, ANSWER_SIZE};
+	struct err e = {0};
+	char *said;
+	int status;
+
+	if (command_run(&command, &said, &status, &e) == 0)
+		free(said);
+}
+
+/* One by one: who is not loaded, or has not failed, is an error. */
+void systemd_forget(const struct chosen *c)
+{
+	char unit[64];
+	unsigned i;
+
+	for (i = 0; i < c->n; i++) {
+		snprintf(unit, sizeof(unit), "ps-%s.service", c->list[i]->name);
+		if (c->list[i]->every_s > 0)
+			systemctl("stop", unit); /* the job of the timer */
+		systemctl("reset-failed", unit);
+	}
+}
+
 /* The value of "NAME=value" in lines of text; "" when there is none. */
 static void value_of(const char *text, const char *name, char *out, size_t size)
 {

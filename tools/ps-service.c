@@ -299,6 +299,8 @@ static int by_systemd(const char *what, const struct chosen *c)
 	rc = boot ? systemd_do(stops ? "disable" : "enable", c, &e) : 0;
 	if (rc == 0)
 		rc = systemd_do(what, c, &e);
+	if (rc == 0 && boot && stops)
+		systemd_forget(c);
 	return rc < 0 ? tool_fail(&e) : rc;
 }
 

@@ -30,6 +30,8 @@ void service_renewed(const struct place *p, const struct conf *conf,
 bool systemd_is_here(void);
 /* start, stop, restart, enable, disable by systemctl(1); its exit status. */
 int systemd_do(const char *what, const struct chosen *c, struct err *e);
+/* Jobs that run end, and nothing is in the state "failed" any more. */
+void systemd_forget(const struct chosen *c);
 int64_t systemd_since(const struct unit *u);
 int systemd_status(const struct chosen *c, bool json, struct err *e);
 

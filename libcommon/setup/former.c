@@ -11,9 +11,12 @@
 #include "base/durable.h"
 #include "base/io.h"
 #include "doctor/steps.h"
+#include "setup/former-mariadb.h"
 #include "setup/former.h"
 
 #define DATABASE "registry.db"
+#define DUMP "registry.sql"
+#define HALF "half"
 #define COMPLETE "complete"
 #define FILE_SIZE (1u << 20)
 #define BLOCK 65536
@@ -40,7 +43,7 @@ bool former_complete(const struct choices *c, const char *version)
 
 bool former_has_registry(const struct choices *c, const char *version)
 {
-	return has(c, version, DATABASE);
+	return has(c, version, DATABASE) || has(c, version, DUMP);
 }
 
 char *former_file(const struct choices *c, const char *version,
@@ -226,34 +229,40 @@ static int settle(struct steps *s, const char *dir, struct err *e)
 	return rc;
 }
 
+/* SQLite's file, which nobody may change meanwhile. */
+static int keep_file(struct steps *s, const char *dir, struct err *e)
+{
+	char path[PLACE_SIZE + 32];
+	struct stat before, after;
+	int rc = settle(s, dir, e);
+
+	snprintf(path, sizeof(path), "%s/" DATABASE, dir);
+	if (rc == 0 && lstat(path, &before) < 0)
+		rc = err_sys(e, 0, "%s", path);
+	if (rc == 0)
+		rc = copy_between(dir, s->keep, DATABASE, (uid_t)-1, (gid_t)-1,
+				  e);
+	if (rc == 0 && (lstat(path, &after) < 0 ||
+			after.st_mtim.tv_sec != before.st_mtim.tv_sec ||
+			after.st_mtim.tv_nsec != before.st_mtim.tv_nsec ||
+			is_open(dir, "-wal")))
+		rc = err_set(e, PS_TEMPFAIL, "%s: was changed meanwhile", path);
+	return rc;
+}
+
 int former_keep_registry(struct steps *s, struct err *e)
 {
-	char dir[PLACE_SIZE], path[PLACE_SIZE + 32];
-	struct stat before, after;
-	int rc, fd;
+	char dir[PLACE_SIZE];
+	int rc = 0, fd;
 
 	former_database(s, dir);
 	if (former_complete(s->p.c, s->was.version))
 		return 1;
-	if (dir[0] != '\0') {
-		snprintf(path, sizeof(path), "%s/" DATABASE, dir);
-		rc = settle(s, dir, e);
-		if (rc == 0 && lstat(path, &before) < 0)
-			rc = err_sys(e, 0, "%s", path);
-		if (rc == 0)
-			rc = copy_between(dir, s->keep, DATABASE, (uid_t)-1,
-					  (gid_t)-1, e);
-		if (rc == 0 &&
-		    (lstat(path, &after) < 0 ||
-		     after.st_mtim.tv_sec != before.st_mtim.tv_sec ||
-		     after.st_mtim.tv_nsec != before.st_mtim.tv_nsec ||
-		     is_open(dir, "-wal")))
-			rc = err_set(e, PS_TEMPFAIL,
-				     "%s: was changed meanwhile", path);
-		if (rc < 0)
-			return rc;
-	}
-	fd = open_dir(s->keep, e);
+	if (dir[0] != '\0')
+		rc = keep_file(s, dir, e);
+	else if (mariadb_is_ours(s) && mariadb_can())
+		rc = mariadb_save(s, s->keep, DUMP, e);
+	fd = rc < 0 ? rc : open_dir(s->keep, e);
 	if (fd < 0)
 		return fd;
 	rc = durable_write(fd, COMPLETE, "", 0, 0600, DURABLE_REPLACE, e);
@@ -262,18 +271,13 @@ int former_keep_registry(struct steps *s, struct err *e)
 }
 
 /* No service runs: what stands beside it is of nobody. */
-static int put_registry(struct steps *s, const char *from, struct err *e)
+static int put_file(struct steps *s, const char *dir, const char *from,
+		    struct err *e)
 {
 	static const char *const beside[] = {DATABASE "-wal", DATABASE "-shm"};
-	char dir[PLACE_SIZE];
-	int rc = 0, fd;
+	int rc = settle(s, dir, e), fd = rc < 0 ? rc : open_dir(dir, e);
 	size_t i;
 
-	former_database(s, dir);
-	if (dir[0] == '\0')
-		return 1;
-	rc = settle(s, dir, e);
-	fd = rc < 0 ? rc : open_dir(dir, e);
 	if (fd < 0)
 		return fd;
 	for (i = 0; i < sizeof(beside) / sizeof(beside[0]); i++)
@@ -283,6 +287,66 @@ static int put_registry(struct steps *s, const char *from, struct err *e)
 	return rc < 0
 		   ? rc
 		   : copy_between(from, dir, DATABASE, s->p.uid, s->p.gid, e);
+}
+
+/* ---- tables of MariaDB, which are made one after another ---- */
+
+static void half_path(const struct steps *s, char out[PLACE_SIZE + 32])
+{
+	snprintf(out, PLACE_SIZE + 32, "%s/" HALF, s->keep);
+}
+
+bool former_is_half(const struct steps *s)
+{
+	char mark[PLACE_SIZE + 32];
+
+	half_path(s, mark);
+	return access(mark, F_OK) == 0;
+}
+
+int former_begin_half(const struct steps *s, struct err *e)
+{
+	char path[PLACE_SIZE + 32];
+
+	snprintf(path, sizeof(path), "%s/" DUMP, s->keep);
+	if (access(path, F_OK) < 0)
+		return 0;
+	half_path(s, path);
+	return durable_write_path(path, "", 0, 0600, DURABLE_REPLACE, e);
+}
+
+int former_end_half(const struct steps *s, struct err *e)
+{
+	char mark[PLACE_SIZE + 32];
+
+	half_path(s, mark);
+	return unlink(mark) < 0 && errno != ENOENT ? err_sys(e, 0, "%s", mark)
+						   : 0;
+}
+
+static int put_dump(struct steps *s, const char *from, struct err *e)
+{
+	char dump[PLACE_SIZE + 32];
+	int rc;
+
+	snprintf(dump, sizeof(dump), "%s/" DUMP, from);
+	if (access(dump, F_OK) < 0)
+		return 1;
+	rc = former_begin_half(s, e);
+	if (rc == 0)
+		rc = mariadb_load(s, from, DUMP, e);
+	return rc < 0 ? rc : former_end_half(s, e);
+}
+
+/* ---- either of them ---- */
+
+static int put_registry(struct steps *s, const char *from, struct err *e)
+{
+	char dir[PLACE_SIZE];
+
+	former_database(s, dir);
+	return dir[0] != '\0' ? put_file(s, dir, from, e)
+			      : put_dump(s, from, e);
 }
 
 int former_registry(struct steps *s, struct err *e)
@@ -295,11 +359,17 @@ int former_set_aside(struct steps *s, const char *version, struct err *e)
 	char dir[PLACE_SIZE], to[PLACE_SIZE];
 	int rc;
 
+	/* Who set it aside was killed, and what is there now is older. */
+	if (former_has_registry(s->p.c, version))
+		return 1;
 	former_database(s, dir);
 	former_dir(s->p.c, version, to);
+	rc = make_keep(s, to, e);
+	if (rc < 0)
+		return rc;
+	if (dir[0] == '\0')
+		return mariadb_save(s, to, DUMP, e);
 	rc = settle(s, dir, e);
-	if (rc == 0)
-		rc = make_keep(s, to, e);
 	return rc < 0
 		   ? rc
 		   : copy_between(dir, to, DATABASE, (uid_t)-1, (gid_t)-1, e);
@@ -308,9 +378,12 @@ int former_set_aside(struct steps *s, const char *version, struct err *e)
 int former_take_again(struct steps *s, const char *version, struct err *e)
 {
 	char from[PLACE_SIZE];
+	int rc = 1;
 
-	if (!former_has_registry(s->p.c, version))
-		return 1;
 	former_dir(s->p.c, version, from);
-	return put_registry(s, from, e);
+	if (former_has_registry(s->p.c, version))
+		rc = put_registry(s, from, e);
+	if (rc >= 0 && setup_remove_tree(from) < 0 && errno != ENOENT)
+		rc = err_sys(e, 0, "%s", from);
+	return rc;
 }

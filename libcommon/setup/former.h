@@ -1,8 +1,9 @@
 /*
  * Copies of what an upgrade exchanges, for the way back: ps.yaml, the record,
- * and the registry when it is SQLite's, in a folder that has the version's
- * name. Keys and secrets are not among them: an upgrade leaves them alone, and
- * they may have been changed since, on both sides.
+ * and the registry (SQLite's file, or MariaDB's tables as its own programs
+ * write them), in a folder that has the version's name. Keys and secrets are
+ * not among them: an upgrade leaves them alone, and they may have been changed
+ * since, on both sides.
  */
 #ifndef PS_SETUP_FORMER_H
 #define PS_SETUP_FORMER_H
@@ -25,6 +26,13 @@ step_fn former_registry;
  */
 int former_set_aside(struct steps *s, const char *version, struct err *e);
 int former_take_again(struct steps *s, const char *version, struct err *e);
+/*
+ * A mark in s->keep while tables of MariaDB are changed or put back, which is
+ * no transaction: who finds it puts the copy back first, whatever is there.
+ */
+bool former_is_half(const struct steps *s);
+int former_begin_half(const struct steps *s, struct err *e);
+int former_end_half(const struct steps *s, struct err *e);
 /* Was a copy of the registry kept? */
 bool former_has_registry(const struct choices *c, const char *version);
 /* A file of then, for free(3); NULL with errno. */

@@ -189,15 +189,26 @@ static int make_cert(struct running *r, struct err *e)
 /* What a program says of its failure: its line that begins with its name. */
 void setup_words(const char *text, const char *program, char *out, size_t size)
 {
+	const char *line = text;
 	size_t n = strlen(program);
 
-	while (text != NULL && *text != '\0' &&
-	       (strncmp(text, program, n) != 0 || text[n] != ':')) {
-		text = strchr(text, '\n');
-		text = text != NULL ? text + 1 : NULL;
+	while (line != NULL && *line != '\0' &&
+	       (strncmp(line, program, n) != 0 || line[n] != ':')) {
+		line = strchr(line, '\n');
+		line = line != NULL ? line + 1 : NULL;
 	}
-	snprintf(out, size, "%.*s", text != NULL ? (int)strcspn(text, "\n") : 0,
-		 text != NULL ? text : "");
+	snprintf(out, size, "%.*s", line != NULL ? (int)strcspn(line, "\n") : 0,
+		 line != NULL ? line : "");
+}
+
+/* Of one that only passes on what another says, as systemctl: that, first. */
+void setup_words_of_others(const char *text, const char *program, char *out,
+			   size_t size)
+{
+	int n = (int)strcspn(text, "\n");
+
+	snprintf(out, size, "%.60s%s%.*s", program, n > 0 ? ": " : "",
+		 n < 200 ? n : 200, text);
 }
 
 /* Of one that says "FAILED step words" for each step: that line. */
@@ -259,15 +270,14 @@ static int run_program(const struct setup_plan *p, const struct action *a,
 	setup_words(text, a->path, words, sizeof(words));
 	if (words[0] == '\0')
 		find_failed_step(text, a->path, words, sizeof(words));
+	if (words[0] == '\0')
+		setup_words_of_others(text, a->path, words, sizeof(words));
 	secret_wipe(text, strlen(text));
 	free(text);
 	if (status == 0)
 		return 0;
-	(void)err_set(e, status > 0 && status < 128 ? status : PS_SOFTWARE,
-		      "%s", words[0] != '\0' ? words : a->path);
-	if (words[0] == '\0')
-		(void)err_prefix(e, "exit %d", status);
-	return -e->code;
+	return err_set(e, status > 0 && status < 128 ? status : PS_SOFTWARE,
+		       "%s", words);
 }
 
 static int do_action(struct running *r, const struct action *a, struct err *e)

@@ -120,6 +120,8 @@ int setup_command(const struct setup_plan *p, const char *const *argv,
 		  char **ret, int *ret_status, struct err *e);
 /* What a program says of its failure: its line that begins with its name. */
 void setup_words(const char *text, const char *program, char *out, size_t size);
+void setup_words_of_others(const char *text, const char *program, char *out,
+			   size_t size);
 /* Of the files of a folder, by name and contents. */
 void setup_digest(const char *dir, uint8_t out[SHA256_LEN]);
 /* The services of such a server, as ps-service names them; sets p->joins. */

@@ -11,6 +11,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/setup/fault.c libcommon/setup/fault.h \
 	libcommon/setup/files.c libcommon/setup/files.h \
 	libcommon/setup/former.c libcommon/setup/former.h \
+	libcommon/setup/former-mariadb.c libcommon/setup/former-mariadb.h \
 	libcommon/setup/flags.c libcommon/setup/flags.h \
 	libcommon/setup/openings-apply.c \
 	libcommon/setup/openings.c libcommon/setup/openings.h \

@@ -155,6 +155,7 @@ static int run_leave(struct steps *s, struct err *e)
 
 	if (rc < 0)
 		return rc;
+	s->list[s->at].final = true; /* there is no way back */
 	end = identity_forget(s->identity, e);
 	return end < 0 ? end : rc;
 }

@@ -9,6 +9,7 @@
 
 #include "base/conf.h"
 #include "base/secret.h"
+#include "config/client.h"
 #include "doctor/steps.h"
 #include "setup/fault.h"
 #include "setup/site.h"
@@ -104,7 +105,7 @@ static int look(struct steps *s, bool known, struct err *e)
 			 s->host);
 	}
 	if (rc == 0)
-		rc = site_judge(&v, s->host, e);
+		rc = cs_judge_version(v.version, s->host, e);
 	snprintf(s->pin, sizeof(s->pin), "%s", v.pin);
 	return rc;
 }

@@ -139,11 +139,6 @@ int site_leave(const struct steps *s, struct err *e)
 
 /* ---- judging ---- */
 
-int site_judge(const struct site_view *v, const char *host, struct err *e)
-{
-	return cs_judge_version(v->version, host, e);
-}
-
 static void judge_server(const json_t *one, const struct version *v,
 			 struct site_servers *ret)
 {

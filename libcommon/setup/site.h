@@ -34,15 +34,9 @@ int site_look(const struct steps *s, bool known, struct site_view *ret,
  */
 int site_leave(const struct steps *s, struct err *e);
 
-/*
- * A process server must not be newer than its configuration server, and at
- * most four releases older. -PS_CONFIG.
- */
-int site_judge(const struct site_view *v, const char *host, struct err *e);
-
-/* On the configuration server: how many process servers it has, and the first
- * of them that would not work with `version`. -PS_CONFIG: the tables are of
- * another version. */
+/* On the configuration server: how many servers it has (process servers and
+ * master targets), and the first of them that would not work with `version`.
+ * -PS_CONFIG: the tables are of another version. */
 struct site_servers {
 	unsigned n, bad;
 	char first[64], its[32];

@@ -1,6 +1,8 @@
 /* Files of the configuration that change together, and go back together. */
 #include "config.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -104,4 +106,73 @@ int steps_want_files(struct steps *s, const char *words, struct err *e)
 	return steps_add(s, run_files, back_files, "%s", words) == NULL
 		   ? steps_full(e)
 		   : 0;
+}
+
+/* ---- the identity, which ps-config register writes ---- */
+
+static int keep_one(struct steps *s, const char *name, struct err *e)
+{
+	struct kept_file *k = &s->kept[s->nkept];
+	char path[PLACE_SIZE + NAME_MAX + 1];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/%s", s->identity, name);
+	if (lstat(path, &st) < 0)
+		return err_sys(e, 0, "%s", path);
+	if (!S_ISREG(st.st_mode) || strlen(name) >= sizeof(k->name))
+		return 0;
+	if (s->nkept == sizeof(s->kept) / sizeof(s->kept[0]))
+		return steps_full(e);
+	k->text = doctor_read(path, FILE_SIZE, &k->n);
+	if (k->text == NULL)
+		return err_sys(e, 0, "%s", path);
+	snprintf(k->name, sizeof(k->name), "%s", name);
+	k->mode = st.st_mode & 0777;
+	s->nkept++;
+	return 0;
+}
+
+int steps_keep_identity(struct steps *s, struct err *e)
+{
+	char own[PLACE_SIZE + 16];
+	struct dirent *it;
+	struct stage g;
+	DIR *d;
+	int rc = 0;
+
+	/* Who put it back was killed. */
+	snprintf(own, sizeof(own), "%s/" STAGE_DIR, s->identity);
+	if (access(own, F_OK) == 0) {
+		rc = stage_begin(&g, s->identity, e);
+		stage_end(&g);
+	}
+	if (rc < 0)
+		return rc;
+	d = opendir(s->identity);
+	if (d == NULL)
+		return errno == ENOENT ? 0 : err_sys(e, 0, "%s", s->identity);
+	while (rc == 0 && (it = readdir(d)) != NULL)
+		if (it->d_name[0] != '.')
+			rc = keep_one(s, it->d_name, e);
+	closedir(d);
+	return rc;
+}
+
+int steps_put_identity(struct steps *s, struct err *e)
+{
+	struct stage g;
+	unsigned i;
+	int rc;
+
+	if (s->nkept == 0)
+		return 0;
+	rc = stage_begin(&g, s->identity, e);
+	for (i = 0; rc == 0 && i < s->nkept; i++)
+		rc = stage_put(&g, s->kept[i].name, s->kept[i].text,
+			       s->kept[i].n, s->kept[i].mode, s->p.uid,
+			       s->p.gid, e);
+	if (rc == 0)
+		rc = stage_commit(&g, e);
+	stage_end(&g);
+	return rc;
 }

@@ -75,7 +75,11 @@ void steps_free(struct steps *s)
 		forget(s->files[i].text);
 		forget(s->files[i].former);
 	}
-	s->nfiles = s->n = 0;
+	for (i = 0; i < s->nkept; i++) {
+		secret_wipe(s->kept[i].text, s->kept[i].n);
+		free(s->kept[i].text);
+	}
+	s->nfiles = s->nkept = s->n = 0;
 	setup_free(&s->p);
 }
 
@@ -179,6 +183,7 @@ static int do_all(struct running *r, struct err *e)
 
 		final |= st->final;
 		rc = st->run != NULL ? st->run(s, e) : 0;
+		final |= st->final; /* it may have become so */
 		if (rc < 0 && final)
 			err_hint(e, "what was done stays; the same command "
 				    "goes on here");
@@ -222,12 +227,14 @@ int steps_program(struct steps *s, const char *const *argv, struct err *e)
 	if (rc < 0)
 		return rc;
 	setup_words(text, argv[0], words, sizeof(words));
+	if (words[0] == '\0')
+		setup_words_of_others(text, argv[0], words, sizeof(words));
 	secret_wipe(text, strlen(text));
 	free(text);
 	if (status == 0)
 		return 0;
 	return err_set(e, status > 0 && status < 128 ? status : PS_SOFTWARE,
-		       "%s", words[0] != '\0' ? words : argv[0]);
+		       "%s", words);
 }
 
 /* ---- services ---- */
@@ -408,6 +415,9 @@ static int run_registration(struct steps *s, struct err *e)
 		argv[n++] = s->pin;
 	}
 	argv[n] = NULL;
+	rc = steps_keep_identity(s, e);
+	if (rc < 0)
+		return rc;
 	setup_digest(s->identity, before);
 	rc = steps_program(s, argv, e);
 	setup_digest(s->identity, after);
@@ -425,7 +435,7 @@ int steps_want_registration(struct steps *s, struct err *e)
 		return steps_note(s, e,
 				  "registration: not done, this ps-config has "
 				  "no 'register'");
-	return steps_add(s, run_registration, NULL,
+	return steps_add(s, run_registration, steps_put_identity,
 			 "registration at the configuration server, as "
 			 "version %s",
 			 version_ours()) == NULL

@@ -54,6 +54,14 @@ struct steps {
 	} files[4];
 	unsigned nfiles;
 
+	/* What the identity was, for the way back of a registration. */
+	struct kept_file {
+		char name[64], *text;
+		size_t n;
+		mode_t mode;
+	} kept[8];
+	unsigned nkept;
+
 	/* Registering and leaving. */
 	char identity[PLACE_SIZE];
 	char host[256], port[8], pin[64], name[64];
@@ -105,6 +113,9 @@ int steps_want_files(struct steps *s, const char *words, struct err *e);
 /* One of them; takes `text` over. What is so already is left out. */
 int steps_file(struct steps *s, const char *name, char *text, mode_t mode,
 	       struct err *e);
+/* What the files of s->identity are, into s->kept; and as they were again. */
+int steps_keep_identity(struct steps *s, struct err *e);
+int steps_put_identity(struct steps *s, struct err *e);
 /* ps-config register: at s->host (with the passphrase that is kept here, and
  * s->pin), or, when that is empty, where it is registered. */
 int steps_want_registration(struct steps *s, struct err *e);

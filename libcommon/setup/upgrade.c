@@ -10,7 +10,9 @@
 #include "base/conf.h"
 #include "base/units.h"
 #include "base/version.h"
+#include "config/client.h"
 #include "doctor/steps.h"
+#include "setup/former-mariadb.h"
 #include "setup/former.h"
 #include "setup/site.h"
 #include "setup/yaml-edit.h"
@@ -82,10 +84,10 @@ static int check_above(struct steps *s, struct err *e)
 	}
 	if (rc == 0)
 		rc = site_look(s, true, &v, e);
-	return rc < 0 ? rc : site_judge(&v, s->host, e);
+	return rc < 0 ? rc : cs_judge_version(v.version, s->host, e);
 }
 
-/* A configuration server: would its process servers be left behind? */
+/* A configuration server: would its servers be left behind? */
 static int check_below(struct steps *s, bool yes, struct err *e)
 {
 	struct site_servers v;
@@ -94,26 +96,27 @@ static int check_below(struct steps *s, bool yes, struct err *e)
 	if (rc == -PS_CONFIG) { /* tables of another version: not known */
 		*e = (struct err){.code = 0};
 		return steps_note(s, e,
-				  "versions of the process servers: not known "
+				  "versions of the other servers: not known "
 				  "before the tables are of this version");
 	}
 	if (rc < 0 || v.bad == 0)
 		return rc;
 	if (yes)
 		return steps_note(s, e,
-				  "%u process servers cannot work with %s, the "
+				  "%u servers cannot work with %s, the "
 				  "first is %s with %s",
 				  v.bad, s->now.version, v.first, v.its);
 	rc = err_set(e, PS_CONFIG,
-		     "%u process servers cannot work with %s, the first is %s "
+		     "%u servers cannot work with %s, the first is %s "
 		     "with %s",
 		     v.bad, s->now.version, v.first, v.its);
-	err_hint(e, "a process server is as new as its configuration server, "
-		    "or at most four releases older; --yes goes on");
+	err_hint(e, "process servers and master targets are as new as their "
+		    "configuration server, or at most four releases older; "
+		    "--yes goes on");
 	return rc;
 }
 
-/* Tables of MariaDB are not ours to copy. */
+/* Tables of MariaDB that nobody can copy. */
 static int check_tables(struct steps *s, bool yes, struct err *e)
 {
 	struct site_servers v;
@@ -121,13 +124,14 @@ static int check_tables(struct steps *s, bool yes, struct err *e)
 	int rc;
 
 	former_database(s, dir);
-	if (dir[0] != '\0' || yes)
+	if (dir[0] != '\0' || yes || mariadb_can())
 		return 0;
 	rc = site_servers(s, s->now.version, &v, e);
 	if (rc != -PS_CONFIG)
 		return rc < 0 ? rc : 0;
-	err_hint(e, "the tables in MariaDB will be changed: save them "
-		    "(mariadb-dump), then go on with --yes");
+	err_hint(e, "the tables in MariaDB will be changed, and nobody can "
+		    "copy them here: install mariadb-client, or save them and "
+		    "go on with --yes");
 	return rc;
 }
 
@@ -201,8 +205,14 @@ static int run_migrate(struct steps *s, struct err *e)
 {
 	const char *const argv[] = {"ps-config", "init", "--config", s->yaml,
 				    NULL};
+	/* MariaDB makes no tables in a transaction: all of it anew. */
+	int rc = former_is_half(s) ? former_registry(s, e) : 0;
 
-	return steps_program(s, argv, e);
+	if (rc >= 0)
+		rc = former_begin_half(s, e);
+	if (rc == 0)
+		rc = steps_program(s, argv, e);
+	return rc < 0 ? rc : former_end_half(s, e);
 }
 
 /* Other copies than those of the version before are of no use now. */
@@ -373,18 +383,25 @@ static int check_newer(struct steps *s, bool yes, struct err *e)
 	if (rc < 0 || v.bad == 0 || yes)
 		return rc;
 	rc = err_set(e, PS_CONFIG,
-		     "%u process servers cannot work with %s, the first is %s "
+		     "%u servers cannot work with %s, the first is %s "
 		     "with %s",
 		     v.bad, s->now.version, v.first, v.its);
 	err_hint(e, "they go back first; --yes goes on");
 	return rc;
 }
 
+/* What is left may not be written down yet: then an upgrade was begun to it. */
 static int run_begin_back(struct steps *s, struct err *e)
 {
-	s->doing = (struct doing){.what = "rollback"};
-	snprintf(s->doing.from, sizeof(s->doing.from), "%s", s->was.version);
-	snprintf(s->doing.to, sizeof(s->doing.to), "%s", s->now.version);
+	struct doing d = {.what = "rollback"};
+	const char *from =
+	    strcmp(s->was.version, s->now.version) != 0 ? s->was.version
+	    : strcmp(s->doing.what, "upgrade") == 0	? s->doing.to
+							: s->doing.from;
+
+	snprintf(d.from, sizeof(d.from), "%s", from);
+	snprintf(d.to, sizeof(d.to), "%s", s->now.version);
+	s->doing = d;
 	return doing_write(s->p.c, &s->doing, e);
 }
 
@@ -397,28 +414,29 @@ static int back_begin(struct steps *s, struct err *e)
 /* It stays when these programs can read it. */
 static int run_registry(struct steps *s, struct err *e)
 {
+	bool half = former_is_half(s);
 	struct site_servers v;
-	char dir[PLACE_SIZE];
-	int rc = site_servers(s, s->now.version, &v, e);
+	int rc = half ? 0 : site_servers(s, s->now.version, &v, e);
 
-	if (rc == 0)
+	if (rc == 0 && !half)
 		return 1;
-	former_database(s, dir);
-	if (rc != -PS_CONFIG)
+	if (rc < 0 && rc != -PS_CONFIG)
 		return rc;
-	if (dir[0] == '\0' || !former_has_registry(s->p.c, s->now.version)) {
+	if (rc < 0 && !former_has_registry(s->p.c, s->now.version)) {
 		err_hint(e, "there is no copy here: put back what was saved "
 			    "of the database, then --rollback again");
 		return rc;
 	}
 	*e = (struct err){.code = 0};
-	rc = former_set_aside(s, s->was.version, e);
-	return rc < 0 ? rc : former_registry(s, e);
+	rc = half ? 0 : former_set_aside(s, s->doing.from, e);
+	if (rc >= 0)
+		rc = former_registry(s, e);
+	return rc;
 }
 
 static int back_registry(struct steps *s, struct err *e)
 {
-	return former_take_again(s, s->was.version, e);
+	return former_take_again(s, s->doing.from, e);
 }
 
 static int want_files_back(struct steps *s, struct err *e)

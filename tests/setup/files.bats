@@ -77,7 +77,7 @@ wrong() {
 	v new >out
 	fails_with 73 unifiedsetup --write-template new
 	says err 'is there already'
-	wrong 1 template - "is there already" unifiedsetup --json \
+	wrong 73 template - "is there already" unifiedsetup --json \
 		--write-template new
 	bad() { # CODE ID LINE WORDS, the file on standard input
 		cat >bad

@@ -5,6 +5,7 @@
 load ../lib/common
 load setup
 load versions
+load ../config/mariadb
 
 prepare() {
 	command -v jq >/dev/null || skip "jq is not installed"
@@ -51,12 +52,24 @@ image() {
 	find . -path '*/log/ps-toolkit' -prune -o -type f ! -name .counters \
 		! -name '.tmp.*' ! -name '*.db-*' -print0 | sort -z |
 		xargs -0 -r sha256sum)
+	[ -z "${DB-}" ] || dump
 }
 
 begin() { # the installation of $first, and it runs
 	rm -rf root
 	cp -a "$first" root
 	touch running
+	[ -z "${DB-}" ] || in_maria \
+		"DROP DATABASE IF EXISTS steps; CREATE DATABASE steps; USE steps;
+		source $T/$first.sql"
+}
+
+# ---- with MariaDB: the tables belong to what there is ----
+
+in_maria() { mariadb --no-defaults -u root -S "$DB/socket" -e "$1"; }
+
+dump() {
+	mariadb-dump --no-defaults -u root -S "$DB/socket" --skip-dump-date steps
 }
 
 # complete VERSION WHAT: what it comes to when nothing fails
@@ -67,26 +80,27 @@ complete() {
 	[ "$2" = uninstall ] || [ -e running ]
 }
 
-# broken VERSION WHAT HOW N: 1: there is no such step
+# broken VERSION WHAT HOW N: nothing when there is no such step. Each command
+# has its own end: errexit does not count where the status is looked at.
 broken() {
 	local code=0
-	begin
+	begin || return
 	with "$1" setup-only root "$2" "$3" "$4" >out 2>err || code=$?
 	[ "$code" -ne 1 ] || return 0
 	image >now
 	if [ "$3" = kill ]; then
-		[ "$code" -eq 137 ]
+		[ "$code" -eq 137 ] || return
 	else
-		[ "$code" -eq 74 ]
+		[ "$code" -eq 74 ] || return
 		if ! grep -q 'goes on here' err; then
-			diff before now
-			[ -e running ]
+			diff before now && [ -e running ] || return
 		fi
 	fi
 	tried=$((tried + 1))
 	# Nothing is left to be done when the last step was over.
-	with "$1" setup-only root "$2" >out 2>err || [ "$?" -eq 66 ]
-	image | diff "$2.want" -
+	with "$1" setup-only root "$2" >out 2>err ||
+		grep -q 'nothing is installed\|nothing to go back to' err || return
+	image | diff "$2.want" - || return
 	[ "$2" = uninstall ] || [ -e running ]
 }
 
@@ -155,6 +169,11 @@ walk() {
 			db.close()
 		END
 	}
+	# Master targets are not left behind, either.
+	sql "INSERT INTO servers VALUES ('mt1', 'mt', NULL, 'a', 1, '1.0.0', 0, 0, NULL, NULL)"
+	fails_with 78 with 0.2.0 setup-only root upgrade
+	says err "1 servers cannot work with 0.2.0, the first is mt1 with 1.0.0"
+	sql "DELETE FROM servers WHERE name = 'mt1'"
 	# As a version before made it.
 	sql "DROP TABLE contacts; UPDATE schema_at SET version = 2"
 	with_services
@@ -162,6 +181,14 @@ walk() {
 	first=first
 	walk 6 0.2.0 upgrade registry
 	ps-config list --config "$(find root -path '*/etc/ps-toolkit/ps.yaml')" >/dev/null
+	# Back from where the tables were newer, and nothing else was.
+	begin
+	n=$(with 0.2.0 setup-only root upgrade count 0 | grep -n '^registry: tables' |
+		cut -d : -f 1)
+	fails_with 137 with 0.2.0 setup-only root upgrade kill "$n"
+	sql "UPDATE schema_at SET version = 4"
+	with 0.1.0 setup-only root rollback >out 2>err || { cat out err; false; }
+	cmp root/"${db#root/}" first/"${db#root/}"
 	# As one that is newer than 0.1.0 knows would leave it.
 	complete 0.2.0 upgrade
 	sql "CREATE TABLE newer (a INTEGER); UPDATE schema_at SET version = 4"
@@ -169,4 +196,54 @@ walk() {
 	first=upgraded
 	walk 3 0.1.0 rollback registry
 	cmp root/"${db#root/}" first/"${db#root/}"
+}
+
+@test "a configuration server with MariaDB: the registry is copied, and back" {
+	[ -n "${PS_LONG:-}" ] || skip "takes a while: PS_LONG=1"
+	needs_database
+	local yaml
+	unifiedsetup --root "$T/root" --skip-space-check /ServerMode CS \
+		/InstallLocation /data /EnvType NonVMWare /PSIP 127.0.0.1 \
+		--cs-port "$(free_port)" --name cs1 /VaultCredsFilePath vaultcreds \
+		/DataTransferSecurePort "$(free_port)" >out || { cat out; false; }
+	yaml=$(find root -name ps.yaml)
+	rm "$(find root -name registry.db)"
+	database_install
+	database
+	in_database steps
+	sed 1d ps.yaml | sed -i '/^config:/r /dev/stdin' "$yaml"
+	ps-config init --config "$yaml"
+	ps-config policy add gold --config "$yaml"
+	with_services
+	# As a version before made it.
+	in_maria 'USE steps; DROP TABLE contacts; UPDATE schema_at SET version = 2'
+	dump >first.sql
+	mv root first
+	first=first
+	walk 12 0.2.0 upgrade
+	complete 0.2.0 upgrade
+	ps-config policy list --config "$yaml" | grep -q gold
+	# As one that is newer than 0.1.0 knows would leave it.
+	in_maria 'USE steps; CREATE TABLE newer (a INT); UPDATE schema_at SET version = 4'
+	dump >upgraded.sql
+	mv root upgraded
+	first=upgraded
+	walk 12 0.1.0 rollback
+	complete 0.1.0 rollback
+	dump | diff first.sql -
+	# Killed while tables were put back: they are all put back again.
+	begin
+	in_maria 'SET foreign_key_checks = 0; USE steps; DROP TABLE servers'
+	keep=$(find root -type d -name ps-toolkit-setup)
+	touch "$keep/0.1.0/half"
+	with 0.1.0 setup-only root rollback >out 2>err || { cat out err; false; }
+	dump | diff first.sql -
+	# Where nobody can make a copy, it has to be asked for.
+	first=first
+	begin
+	mkdir without
+	printf '#!/bin/sh\nexit 127\n' >without/mariadb-dump
+	chmod +x without/mariadb-dump
+	PATH=$T/without:$PATH fails_with 78 with 0.2.0 setup-only root upgrade
+	says err "install mariadb-client, or save them"
 }
