@@ -127,12 +127,13 @@ int tool_finish(int code)
 	errno = 0;
 	failed |= fflush(stdout) != 0;
 	if (failed || fclose(stdout) != 0) {
-		int sys = errno != 0 ? errno : told != 0 ? told : EIO;
+		bool done = code == PS_OK || code == PS_NO;
+		int sys = errno != 0 ? errno : !done && told != 0 ? told : EIO;
 
-		if (sys != told)
+		if (done || sys != told)
 			fprintf(stderr, "%s: standard output: %s\n", tool_name,
 				strerror(sys));
-		if (code == PS_OK || code == PS_NO)
+		if (done)
 			code = output_code(sys);
 	}
 	return code;
