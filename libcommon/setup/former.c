@@ -176,6 +176,10 @@ int former_keep(struct steps *s, struct err *e)
 
 int former_forget(struct steps *s, struct err *e)
 {
+	if (s->stuck)
+		return err_set(e, PS_NO,
+			       "they stay: the same command needs "
+			       "them to go on");
 	if (setup_remove_tree(s->keep) < 0 && errno != ENOENT)
 		return err_sys(e, 0, "%s", s->keep);
 	s->doing.what[0] = '\0';
@@ -360,7 +364,7 @@ int former_set_aside(struct steps *s, const char *version, struct err *e)
 	int rc;
 
 	/* Who set it aside was killed, and what is there now is older. */
-	if (former_has_registry(s->p.c, version))
+	if (*version == '\0' || former_has_registry(s->p.c, version))
 		return 1;
 	former_database(s, dir);
 	former_dir(s->p.c, version, to);
@@ -381,6 +385,8 @@ int former_take_again(struct steps *s, const char *version, struct err *e)
 	int rc = 1;
 
 	former_dir(s->p.c, version, from);
+	if (*version == '\0' || strcmp(from, s->keep) == 0)
+		return 1;
 	if (former_has_registry(s->p.c, version))
 		rc = put_registry(s, from, e);
 	if (rc >= 0 && setup_remove_tree(from) < 0 && errno != ENOENT)

@@ -201,11 +201,13 @@ void setup_words(const char *text, const char *program, char *out, size_t size)
 		 line != NULL ? line : "");
 }
 
-/* Of one that only passes on what another says, as systemctl: that, first. */
+/* Of one that only passes on what systemctl says: that, first. Others may print
+ * secrets. */
 void setup_words_of_others(const char *text, const char *program, char *out,
 			   size_t size)
 {
-	int n = (int)strcspn(text, "\n");
+	int n =
+	    strcmp(program, "ps-service") == 0 ? (int)strcspn(text, "\n") : 0;
 
 	snprintf(out, size, "%.60s%s%.*s", program, n > 0 ? ": " : "",
 		 n < 200 ? n : 200, text);

@@ -38,6 +38,21 @@ static void say_kit(const struct choices *c, FILE *f)
 	fputs(" -o kit.html\n", f);
 }
 
+/* Below a folder it has to be told where. */
+static void say_config(const struct choices *c, const char *words, FILE *f)
+{
+	char yaml[PLACE_SIZE + 16];
+
+	fputs("    ps-config", f);
+	if (c->cs && c->root != NULL) {
+		place_etc(c, yaml);
+		snprintf(yaml + strlen(yaml), 16, "/ps.yaml");
+		fputs(" --config ", f);
+		put_word(f, yaml);
+	}
+	fprintf(f, " %s", words);
+}
+
 static void say_source(const struct choices *c, FILE *f)
 {
 	const char *cs = c->cs ? c->address : c->csip;
@@ -47,18 +62,22 @@ static void say_source(const struct choices *c, FILE *f)
 	if (c->cs)
 		place_state(c, "config/connection.passphrase", pass);
 	fprintf(f,
-		"- on the configuration server (%s), for each machine; "
-		"--policy is one of 'ps-config policy list'\n"
-		"    ps-config machine add MACHINE --server %s --policy POLICY",
-		cs, c->here);
+		"- on the configuration server (%s), once: what machines are "
+		"promised ('ps-config policy list')\n",
+		cs);
+	say_config(c, "policy add daily --rpo 1h --retention 7d", f);
+	fputs("\n- there, for each machine\n", f);
+	say_config(c, "machine add MACHINE --policy daily --server ", f);
+	put_word(f, c->here);
 	if (c->vault.url[0] != '\0') {
 		fputs(" --vault ", f);
 		put_word(f, c->vault.url);
 	}
-	fputs("\n    ps-config machine disk MACHINE root --size SIZE\n"
-	      "    ps-config machine enable MACHINE\n"
-	      "    scp ",
-	      f);
+	fputc('\n', f);
+	say_config(c, "machine disk MACHINE root --size SIZE", f);
+	fputc('\n', f);
+	say_config(c, "machine enable MACHINE", f);
+	fputs("\n    scp ", f);
 	put_word(f, pass);
 	fprintf(f,
 		" root@MACHINE:/root/connection.passphrase\n"

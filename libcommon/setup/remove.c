@@ -290,6 +290,11 @@ static int purge(struct steps *s, const struct conf *conf, struct err *e)
 		place_state(s->p.c, parts[i].name, want);
 		rc = remove_data(s, want, conf_get(conf, parts[i].key), e);
 	}
+	/* Of services without systemd: when a job ran last. */
+	place_state(s->p.c, "jobs", want);
+	if (rc == 0 && access(want, F_OK) == 0)
+		rc = want_gone(s, run_tree, want, "folder",
+			       "goes, with all in it", e);
 	if (rc == 0 && data[0] != '\0')
 		rc = want_gone(s, run_empty, data, "folder",
 			       "goes, if it is empty", e);

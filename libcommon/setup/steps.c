@@ -161,13 +161,15 @@ static void take_back(struct running *r, unsigned from)
 			continue;
 		r->s->at = i;
 		memset(&note, 0, sizeof(note));
-		if (st->back(r->s, &e) < 0)
+		if (st->back(r->s, &e) < 0) {
+			r->s->stuck = true;
 			snprintf(note.words, sizeof(note.words),
 				 "could not be taken back: %.200s: %s",
 				 st->words, e.msg);
-		else
+		} else {
 			snprintf(note.words, sizeof(note.words),
 				 "taken back: %.1000s", st->words);
+		}
 		tell(r, &note, false, NULL);
 	}
 }

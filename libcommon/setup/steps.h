@@ -44,6 +44,7 @@ struct steps {
 	struct doing doing;	/* a change that was not finished */
 	char keep[PLACE_SIZE];	/* copies of what is to be exchanged */
 	bool changed;		/* by an earlier step: services read it anew */
+	bool stuck;		/* something could not be taken back */
 	int64_t begun_ns;	/* when services were started; 0: not yet */
 
 	/* What a file of the configuration is to become, and what it was. */

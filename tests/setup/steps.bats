@@ -223,6 +223,18 @@ walk() {
 	walk 12 0.2.0 upgrade
 	complete 0.2.0 upgrade
 	ps-config policy list --config "$yaml" | grep -q gold
+	# What cannot be put back keeps its copy, and the next time it can.
+	begin
+	mkdir broken
+	printf '#!/bin/sh\n[ "$1" = --version ]\n' >broken/mariadb
+	chmod +x broken/mariadb
+	n=$(with 0.2.0 setup-only root upgrade count 0 | grep -n '^registry: tables' |
+		cut -d : -f 1)
+	PATH=$T/broken:$PATH fails_with 74 with 0.2.0 setup-only root upgrade half "$n"
+	says out "could not be taken back: registry"
+	with 0.2.0 setup-only root upgrade >out 2>err || { cat out err; false; }
+	image | diff upgrade.want -
+	complete 0.2.0 upgrade
 	# As one that is newer than 0.1.0 knows would leave it.
 	in_maria 'USE steps; CREATE TABLE newer (a INT); UPDATE schema_at SET version = 4'
 	dump >upgraded.sql
