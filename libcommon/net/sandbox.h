@@ -52,6 +52,12 @@ int sandbox_user(struct sandbox_user *ret, const char *name, struct err *e);
 int sandbox_drop(const struct sandbox_user *u, struct err *e);
 
 /*
+ * The same, but programs that it runs may use ports below 1024: as systemd's
+ * AmbientCapabilities=CAP_NET_BIND_SERVICE (capabilities(7)).
+ */
+int sandbox_drop_but_ports(const struct sandbox_user *u, struct err *e);
+
+/*
  * The listener's own layer: files but those of `dirs` (n of them) and, to
  * read, of `readable` (-1: none), and TCP connections. It has to fork, to
  * accept and to end processes.
