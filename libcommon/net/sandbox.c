@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -41,6 +42,15 @@ int sandbox_user(struct sandbox_user *ret, const char *name, struct err *e)
 	}
 	*ret = u;
 	return 0;
+}
+
+void sandbox_serve_parent(const char *name)
+{
+	prctl(PR_SET_NAME, name, 0, 0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	(void)signal(SIGTERM, SIG_IGN);
+	(void)signal(SIGINT, SIG_IGN);
+	(void)signal(SIGHUP, SIG_IGN);
 }
 
 /* What no program of ours gets; `kept`: what is left, as bits. */
