@@ -84,7 +84,10 @@ running() { [ "$(field "$1" state)" = running ]; }
 	fails_with 78 service start
 	fails_with 1 service status
 	grep -q 'ps.yaml:' err
-	service stop &
+	# Named by hand, as the machine's own is read: no hindrance, either.
+	PS_CONFIG=$CONF/ps.yaml fails_with 1 service status
+	PS_CONFIG=$CONF/ps.yaml fails_with 78 service renew
+	PS_CONFIG=$CONF/ps.yaml service stop &
 	service stop
 	wait $!
 	[ "$(field receive state) $(field renew state)" = "stopped stopped" ]
@@ -160,6 +163,16 @@ running() { [ "$(field "$1" state)" = running ]; }
 	service stop receive
 	fails_with 1 service status receive
 	configure_server
+	# Whose identity is meant: that of the folder, or what ps.yaml says.
+	echo "config: {identity: $R/other}" >>"$CONF/ps.yaml"
+	fails_with 75 service start heartbeat
+	grep -qF "$R/other/identity.json" "$LOGS/heartbeat.log"
+	service stop heartbeat
+	sed -i '/^config:/d' "$CONF/ps.yaml"
+	fails_with 75 service start heartbeat
+	grep -qF "$R$(make_var localstatedir)/lib/ps-toolkit/identity/" \
+		"$LOGS/heartbeat.log"
+	service stop heartbeat
 	echo 'service: {names: "receive,health"}' >>"$CONF/ps.yaml"
 	service start
 	[ "$(service status --json | jq -c '[.[].name]')" = '["receive","health"]' ]

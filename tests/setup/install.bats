@@ -122,8 +122,20 @@ image() {
 	lacks "out $(find root -name setup.log)" "$(cat "$kept")"
 	ps-config policy list --config "$ETC/ps.yaml"
 	sum=$(sha256sum "$kept")
+	# The process server on it is one that machines can be given to.
+	own() {
+		ps-config server show cs1 --config "$ETC/ps.yaml" --json |
+			jq -e --argjson p "$PORT" '.port == $p'
+	}
+	own
 	cs >out || { cat out; false; }
+	[ "$(grep -c '^done' out)" -eq 0 ] || { cat out; false; }
 	[ "$sum" = "$(sha256sum "$kept")" ]
+	# One that was cut off behind the registry goes on there.
+	ps-config server delete cs1 --config "$ETC/ps.yaml"
+	PORT=$(free_port)
+	cs >out || { cat out; false; }
+	own
 }
 
 @test "--set-proxy: tried, then exchanged; all else in ps.yaml stays" {
