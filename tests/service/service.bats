@@ -200,6 +200,35 @@ running() { [ "$(field "$1" state)" = running ]; }
 	[ ! -e "$R$(make_var localstatedir)/lib/ps-toolkit/health/job.verify" ]
 }
 
+@test "a job that fails is told at once, until it ends well" {
+	configure_server
+	failing() { # what ps-health says of jobs
+		ps-health sample -q --config "$CONF/ps.yaml" --state "$STATE"
+		ps-health check --config "$CONF/ps.yaml" --state "$STATE" \
+			--format json >health || true
+		jq -r '.alerts[] | select(.code == "job-failed") |
+			.key + " " + .evidence + " " + .since' health
+	}
+	STATE=$R$(make_var localstatedir)/lib/ps-toolkit/health
+	service run verify
+	[ -z "$(failing)" ]
+	mv "$R/vault" "$R/away"
+	fails_with 66 service run verify
+	failing >first
+	grep -q '^job-failed:verify .*exit-code' first
+	touch -d '-2 hours' "$STATE/job.verify.failed"
+	fails_with 66 service run verify
+	[ "$(jq '.alerts[] | select(.code == "job-failed") | .seconds' health)" -lt 60 ]
+	failing >second # since the first failure
+	[ "$(jq '.alerts[] | select(.code == "job-failed") | .seconds' health)" -ge 7200 ]
+	mv "$R/away" "$R/vault"
+	# One that was stopped has not failed, and has not been done.
+	SERVICE_RESULT=success ps-health stamp verify --state "$STATE"
+	[ -n "$(failing)" ]
+	service run verify
+	[ -z "$(failing)" ]
+}
+
 @test "the doctor starts again what ps-service has started" {
 	configure_server
 	service start receive pipeline
