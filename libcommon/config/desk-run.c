@@ -3,12 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -24,8 +22,10 @@
 #include "config/passphrase.h"
 #include "config/rotation.h"
 #include "net/channel.h"
+#include "net/sandbox.h"
 
 #define WHO "configuration server" /* in the audit log */
+#define DESK_NAME "ps-desk"
 #define TICK_MS 1000
 #define ROOTS_NS NS_PER_S	 /* passphrases are looked at */
 #define CERT_NS (10 * NS_PER_S)	 /* our own certificate */
@@ -443,7 +443,7 @@ static int begin(struct desk_self *d, struct err *e)
 	if (rc == 0 && d->epoll < 0)
 		rc = err_sys(e, PS_TEMPFAIL, "registry");
 	json_object_seed(0); /* from a file that is out of reach then */
-	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* lost with the user */
+	sandbox_serve_parent(DESK_NAME);
 	if (rc == 0)
 		rc = reg_open(&d->reg, p->where, WHO, e);
 	if (rc == -PS_NOPERM && p->user->name[0] != '\0')
@@ -476,8 +476,7 @@ _Noreturn void desk_run(const struct desk_place *p, int listener, int roots)
 	int fds[2] = {listener, roots}, rc;
 	struct err e = {0};
 
-	prctl(PR_SET_NAME, "ps-desk", 0, 0, 0);
-	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	sandbox_serve_parent(DESK_NAME);
 	secret_harden_process();
 	raise_descriptors();
 	rc = sandbox_descriptors(fds, 2, -1, &e);

@@ -1,12 +1,10 @@
 #include "config.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -305,8 +303,7 @@ static _Noreturn void be_keeper(int fd, const struct keeper_files *files,
 	struct err e = {0};
 	int rc;
 
-	prctl(PR_SET_NAME, "ps-keeper", 0, 0, 0);
-	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	sandbox_serve_parent("ps-keeper");
 	rc =
 	    sandbox_descriptors(fds, files->passphrase == NULL ? 2 : 1, -1, &e);
 	h.listener = fds[0];
@@ -316,7 +313,7 @@ static _Noreturn void be_keeper(int fd, const struct keeper_files *files,
 		rc = read_files(&h, files, &e);
 	if (rc == 0)
 		rc = sandbox_drop(user, &e);
-	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* lost with the user */
+	sandbox_serve_parent("ps-keeper");
 	h.epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (rc == 0 && h.epoll < 0)
 		rc = err_sys(&e, PS_TEMPFAIL, "keeper");

@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,19 +44,43 @@ int sandbox_user(struct sandbox_user *ret, const char *name, struct err *e)
 	return 0;
 }
 
-/* Root without capabilities is an owner of files like any other. */
-static int drop_capabilities(struct err *e)
+void sandbox_serve_parent(const char *name)
 {
-	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
-	struct __user_cap_data_struct none[2] = {{0}};
+	prctl(PR_SET_NAME, name, 0, 0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	(void)signal(SIGTERM, SIG_IGN);
+	(void)signal(SIGINT, SIG_IGN);
+	(void)signal(SIGHUP, SIG_IGN);
+}
+
+/* What no program of ours gets; `kept`: what is left, as bits. */
+static int drop_bounds(uint32_t kept, struct err *e)
+{
 	unsigned long cap;
 
 	for (cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno != EPERM)
+		if ((cap > 31 || (kept >> cap & 1) == 0) &&
+		    prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 && errno != EPERM)
 			return err_sys(e, PS_NOPERM, "capabilities");
-	if (syscall(SYS_capset, &head, none) < 0)
+	return 0;
+}
+
+static int set_capabilities(uint32_t kept, struct err *e)
+{
+	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct left[2] = {{kept, kept, kept}, {0}};
+
+	if (syscall(SYS_capset, &head, left) < 0)
 		return err_sys(e, PS_NOPERM, "capabilities");
 	return 0;
+}
+
+/* Root without capabilities is an owner of files like any other. */
+static int drop_capabilities(struct err *e)
+{
+	int rc = drop_bounds(0, e);
+
+	return rc < 0 ? rc : set_capabilities(0, e);
 }
 
 int sandbox_drop(const struct sandbox_user *u, struct err *e)
@@ -73,6 +98,27 @@ int sandbox_drop(const struct sandbox_user *u, struct err *e)
 		rc = err_sys(e, PS_NOPERM, "no new privileges");
 	/* A change of user makes a process readable again. */
 	secret_harden_process();
+	return rc;
+}
+
+int sandbox_drop_but_ports(const struct sandbox_user *u, struct err *e)
+{
+	const uint32_t ports = 1u << CAP_NET_BIND_SERVICE;
+	int rc;
+
+	if (!u->is_root || u->stay_root)
+		return sandbox_drop(u, e);
+	/* A change of user takes away who may do this, and what is kept. */
+	rc = drop_bounds(ports, e);
+	if (rc == 0 && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+		rc = err_sys(e, PS_NOPERM, "capabilities");
+	if (rc == 0)
+		rc = sandbox_drop(u, e);
+	if (rc == 0)
+		rc = set_capabilities(ports, e);
+	if (rc == 0 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE,
+			     CAP_NET_BIND_SERVICE, 0, 0) < 0)
+		rc = err_sys(e, PS_NOPERM, "capabilities");
 	return rc;
 }
 

@@ -48,8 +48,22 @@ struct sandbox_user {
  */
 int sandbox_user(struct sandbox_user *ret, const char *name, struct err *e);
 
+/*
+ * In a child that serves its parent: its name, and that it ends with its parent
+ * and not before. What asks for an end (a terminal, systemd) asks all processes
+ * at once, and the parent still needs this one for those it finishes with. To
+ * be called again behind a change of user, which takes it away.
+ */
+void sandbox_serve_parent(const char *name);
+
 /* Becomes that user; a root that stays root loses its capabilities. */
 int sandbox_drop(const struct sandbox_user *u, struct err *e);
+
+/*
+ * The same, but programs that it runs may use ports below 1024: as systemd's
+ * AmbientCapabilities=CAP_NET_BIND_SERVICE (capabilities(7)).
+ */
+int sandbox_drop_but_ports(const struct sandbox_user *u, struct err *e);
 
 /*
  * The listener's own layer: files but those of `dirs` (n of them) and, to

@@ -117,7 +117,10 @@ static int become_user(const struct place *p, const struct unit *u,
 	    getpwnam(u->user) == NULL)
 		return 0;
 	rc = sandbox_user(&user, u->user, e);
-	return rc < 0 ? rc : sandbox_drop(&user, e);
+	if (rc < 0)
+		return rc;
+	return u->low_ports ? sandbox_drop_but_ports(&user, e)
+			    : sandbox_drop(&user, e);
 }
 
 static int prepare(const struct place *p, const struct unit *u,

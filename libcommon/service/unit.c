@@ -165,6 +165,8 @@ static int take(struct unit *u, const char *key, const char *value,
 		return copy(u->condition, sizeof(u->condition), value, e);
 	if (strcmp(key, "User") == 0)
 		return copy(u->user, sizeof(u->user), value, e);
+	if (strcmp(key, "AmbientCapabilities") == 0)
+		u->low_ports = strcmp(value, "CAP_NET_BIND_SERVICE") == 0;
 	if (strcmp(key, "After") == 0)
 		return after(u, value, e);
 	if (strcmp(key, "RestartPreventExitStatus") == 0)

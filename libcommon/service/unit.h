@@ -30,6 +30,7 @@ struct unit {
 	char condition[256]; /* a file that has to be there, or empty */
 	char user[32];	     /* who it runs as when root starts it */
 	char after[256];     /* names of services that are started before */
+	bool low_ports;	     /* that user may use ports below 1024 */
 	bool notify;	     /* says itself when it is ready */
 	bool main_only;	     /* what it leaves behind is to live on */
 	bool persistent;     /* a job that was missed is done at once */

@@ -82,6 +82,16 @@ prepare() { make_server; }
 	[ "$SECONDS" -lt 5 ]
 }
 
+@test "who asks all processes at once to end finds the keeper at its work until the server ends" {
+	serve
+	kill -TERM "$(pgrep -P "$SERVER" -x ps-keeper)"
+	kill -INT "$(pgrep -P "$SERVER" -x ps-keeper)"
+	start raw web01 /dev/null >one # a login asks the keeper
+	wait_for grep -q login cache/.log/cxps.xfer
+	kill "$SERVER"
+	wait "$SERVER"
+}
+
 @test "who has ended is not read from" {
 	strace -qq -o /dev/null true || skip "strace cannot trace here"
 	[ "${PS_SANITIZE:-}" != 1 ] || skip "sanitizers and strace exclude each other"

@@ -180,9 +180,46 @@ static void test_descriptors(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* 0: a program of it has this capability and no other, and this user. */
+static int program_of(int (*drop)(const struct sandbox_user *, struct err *),
+		      const char *capabilities)
+{
+	static const char look[] =
+	    "[ \"$(id -un)\" = nobody ] && for x in CapEff CapPrm CapBnd "
+	    "CapAmb;"
+	    "do grep -q \"^$x:.*$1\" /proc/self/status || exit 2; done";
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		struct sandbox_user u;
+		struct err e = {0};
+
+		if (sandbox_user(&u, "nobody", &e) == 0 && drop(&u, &e) == 0)
+			execl("/bin/sh", "sh", "-c", look, "sh", capabilities,
+			      NULL);
+		_exit(99);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void test_low_ports(void **state)
+{
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(
+	    program_of(sandbox_drop_but_ports, "\t0000000000000400$"), 0);
+	/* It would see that there are none. */
+	assert_int_equal(program_of(sandbox_drop, "\t0000000000000400$"), 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_low_ports),
 	    cmocka_unit_test(test_landlock),
 	    cmocka_unit_test(test_seccomp),
 	    cmocka_unit_test(test_descriptors),

@@ -48,6 +48,8 @@ static void built_in(void **state)
 	assert_true(unit_has_code(x->final, x->nfinal, 78));
 	assert_false(unit_has_code(x->final, x->nfinal, 75));
 	assert_true(strlen(x->condition) > strlen("/ps.yaml"));
+	assert_false(x->low_ports);
+	assert_true(find(&u, "config")->low_ports);
 	x = find(&u, "agent");
 	assert_true(x->main_only);
 	assert_int_equal(x->watchdog_s, 60);
