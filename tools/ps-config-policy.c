@@ -9,8 +9,9 @@
 #include "ps-config.h"
 
 /* What the options say, over what is there. */
-static void take_options(struct reg_policy *p)
+static void take_options(void *ctx, struct reg_policy *p)
 {
+	(void)ctx;
 	if (ask.rpo != NOT_GIVEN)
 		p->rpo_s = (int64_t)ask.rpo;
 	if (ask.retention != NOT_GIVEN)
@@ -31,19 +32,13 @@ static int cmd_add(struct reg *r, char **operands, struct err *e)
 	if (rc < 0)
 		return rc;
 	snprintf(p.name, sizeof(p.name), "%s", operands[0]);
-	take_options(&p);
+	take_options(NULL, &p);
 	return policy_add(r, &p, e);
 }
 
 static int cmd_edit(struct reg *r, char **operands, struct err *e)
 {
-	struct reg_policy p;
-	int rc = policy_get(r, operands[0], &p, e);
-
-	if (rc < 0)
-		return rc;
-	take_options(&p);
-	return policy_change(r, &p, e);
+	return policy_change(r, operands[0], take_options, NULL, e);
 }
 
 static int cmd_delete(struct reg *r, char **operands, struct err *e)

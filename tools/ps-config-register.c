@@ -42,14 +42,14 @@ const struct action register_actions[] = {
 
 static int cmd_heartbeat(struct reg *r, char **operands, struct err *e)
 {
-	const struct beat b = {
-	    .dir = ask.identity,
-	    .health = access(ask.health, X_OK) == 0 ? ask.health : NULL,
-	    .cache = ask.cache,
-	    .version = PACKAGE_VERSION,
-	    .machine_id = ask.machine_id,
-	    .interval_s = ask.interval != NOT_GIVEN ? ask.interval : 0,
-	    .once = ask.once};
+	const struct beat b = {.dir = ask.identity,
+			       .health = ask.health,
+			       .cache = ask.cache,
+			       .version = PACKAGE_VERSION,
+			       .machine_id = ask.machine_id,
+			       .interval_s =
+				   ask.interval != NOT_GIVEN ? ask.interval : 0,
+			       .once = ask.once};
 
 	(void)r;
 	(void)operands;

@@ -34,7 +34,7 @@ static const char *role, *services, *format = "text";
 static const char *key_file;
 static const char *rule = "every", *notify, *output;
 static uint64_t window = RULES_WINDOW_MIN * 60, ack_for = 4 * 3600;
-static const char *html;
+static const char *html, *result;
 static uint64_t interval = 2;
 static bool on_change, json;
 
@@ -53,6 +53,9 @@ static const struct opt opts[] = {
      "key", 0, 0, 0},
     {0, "listen", OPT_TEXT, "[ADDR:]PORT", &listen_at,
      "sample, why: where ps-receive listens", 0, "receive.listen", 0, 0, 0},
+    {0, "result", OPT_TEXT, "WORD", &result,
+     "stamp: how a job ended; all but 'success' is a failure", "SERVICE_RESULT",
+     0, 0, 0, 0},
     {0, "role", OPT_CHOICE, "ROLE", &role,
      "sample, check: what this server is; says what should run", 0,
      "health.role", ROLE_NAMES, 0, 0},
@@ -100,18 +103,18 @@ static const struct opt_cmd cmds[] = {
 static const struct opt_tool tool = {
     .name = "ps-health",
     .about = "How a process server is: samples, alerts, and what to do.",
-    .synopsis =
-	"sample [--state DIR] [-C DIR] [--role ROLE]\n"
-	"check [--state DIR] [--role ROLE] [-f FORMAT] [--window TIME] "
-	"[--rule RULE] "
-	"[--on-change] [--notify COMMAND] [-o FILE]\n"
-	"why [--state DIR] [-C DIR | -c FILE] [--json] [MACHINE "
-	"[DISK]]\n"
-	"watch [--state DIR] [-C DIR | -c FILE] [--interval TIME]\n"
-	"report [--state DIR] [-C DIR] --html FILE\n"
-	"stamp [--state DIR] prune|verify|drill|key-kit|renew|heartbeat\n"
-	"ack [--state DIR] [--for TIME] ALERT\n"
-	"events [--state DIR] [--json]\n",
+    .synopsis = "sample [--state DIR] [-C DIR] [--role ROLE]\n"
+		"check [--state DIR] [--role ROLE] [-f FORMAT] [--window TIME] "
+		"[--rule RULE] "
+		"[--on-change] [--notify COMMAND] [-o FILE]\n"
+		"why [--state DIR] [-C DIR | -c FILE] [--json] [MACHINE "
+		"[DISK]]\n"
+		"watch [--state DIR] [-C DIR | -c FILE] [--interval TIME]\n"
+		"report [--state DIR] [-C DIR] --html FILE\n"
+		"stamp [--state DIR] [--result WORD] "
+		"prune|verify|drill|key-kit|renew|heartbeat\n"
+		"ack [--state DIR] [--for TIME] ALERT\n"
+		"events [--state DIR] [--json]\n",
     .opts = opts,
     .cmds = cmds};
 
@@ -373,7 +376,9 @@ static int cmd_check(int dirfd, int *ret_code, struct err *e)
 		rc = judge_now(dirfd, &rules, &d, &h, e);
 	if (rc < 0)
 		return rc;
-	rc = keep_book(dirfd, &h, &changed, e);
+	rc = check_jobs(&h, dirfd, e);
+	if (rc == 0)
+		rc = keep_book(dirfd, &h, &changed, e);
 	if (rc == 0 && output != NULL)
 		rc = write_output(&h, &rules, &d, e);
 	else if (rc == 0 && (changed || !on_change))
@@ -497,13 +502,18 @@ static int look(const char *cmd, int dirfd, char *const *args, int n,
 
 /* ---- stamp ---- */
 
+/* Behind a job, systemd says how it ended; one that was stopped did nothing. */
 static int cmd_stamp(int dirfd, const char *name, struct err *e)
 {
 	int job = gather_job(name);
 
 	if (job < 0)
 		opt_misuse("there is no job '%s'", name);
-	return gather_stamp(dirfd, job, e);
+	if (result == NULL)
+		return gather_stamp(dirfd, job, e);
+	return strcmp(result, "success") == 0
+		   ? 0
+		   : gather_fail(dirfd, job, result, e);
 }
 
 /* A monitor that asks has to hear 3 (unknown), and why in its own way. */

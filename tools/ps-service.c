@@ -44,6 +44,9 @@ static const struct opt_cmd cmds[] = {
     {"run", "do a job here and now, once"},
     {0}};
 
+/* Who looks and who stops has to be able to, all the more then. */
+static const char *const without_conf[] = {"stop", "status", NULL};
+
 static const struct opt_tool tool = {
     .name = "ps-service",
     .about = "Start, stop and look at the services of the toolkit.",
@@ -52,7 +55,8 @@ static const struct opt_tool tool = {
 		"run [--root DIR] JOB\n"
 		"renew [--root DIR]",
     .opts = opts,
-    .cmds = cmds};
+    .cmds = cmds,
+    .without_conf = without_conf};
 
 /* ---- which of them ---- */
 
@@ -175,6 +179,12 @@ static void take_usual(bool *wanted, bool starts, bool supervised)
 
 	if (!told && !starts && supervised)
 		want_running(wanted);
+	/* What a damaged one may have named: systemd knows whether it runs. */
+	if (!starts && !supervised && opt_conf() == NULL &&
+	    exists(SYSCONFDIR "/ps-toolkit/ps.yaml")) {
+		want(wanted, "config", "");
+		want(wanted, "heartbeat", "");
+	}
 	if (!told && root != NULL) {
 		const struct conf *conf = site_conf(starts);
 

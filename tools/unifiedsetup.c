@@ -439,6 +439,7 @@ static int change_proxy(void)
 	struct fault f = {0};
 
 	choices.bypass = strcmp(set_proxy, "none") == 0;
+	choices.proxy_file = choices.bypass ? NULL : set_proxy;
 	if (!choices.bypass &&
 	    proxy_settings_read(&choices.proxy, set_proxy, &f) < 0) {
 		f.option = "set-proxy";

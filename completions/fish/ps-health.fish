@@ -14,6 +14,7 @@ complete -c ps-health -s c -l agent-config -r -F -d 'why, watch: at a source, th
 complete -c ps-health -l cert -r -F -d 'sample, why: the server\'s certificate'
 complete -c ps-health -s k -l key -r -F -d 'sample: the vault\'s key file; has its newest key a kit?'
 complete -c ps-health -l listen -x -d 'sample, why: where ps-receive listens'
+complete -c ps-health -l result -x -d 'stamp: how a job ended; all but \'success\' is a failure'
 complete -c ps-health -l role -x -a 'standalone configuration failback master-target source' -d 'sample, check: what this server is; says what should run'
 complete -c ps-health -l services -x -d 'sample, check: what should run, whatever the role is'
 complete -c ps-health -l window -x -d 'check: the time that is judged (default: 15m)'

@@ -26,16 +26,27 @@ static bool begins(const char *words, const char *with)
 	return strncmp(words, with, strlen(with)) == 0;
 }
 
+static bool ends(const char *words, const char *with)
+{
+	size_t n = strlen(words), m = strlen(with);
+
+	return n >= m && strcmp(words + n - m, with) == 0;
+}
+
 /*
  * What programs say. A change list that misses writes is told whatever else is
  * not; that there is no list is the answer of many a provider, and no trouble.
+ * Who was told nothing stands behind who knows why: if that was all, it is the
+ * error of the disk, and said as such.
  */
 static void pass_on(void *ctx, const char *who, const char *words)
 {
 	if (begins(words, "ps-scan: scrub: "))
 		running->complain(ctx, who, words);
 	else if (!begins(words, "ps-scan: standard input: empty change list") &&
-		 !begins(words, "ps-scan: hint: that nothing has changed"))
+		 !begins(words, "ps-scan: hint: that nothing has changed") &&
+		 !(begins(words, "ps-scan: ") &&
+		   ends(words, ": nothing was said about this disk")))
 		running->say(ctx, who, words);
 }
 

@@ -47,7 +47,7 @@ static void accept_it(struct disk *d)
 	disk_distrust_base(d);
 	d->st->identity[0] = d->st->host[0] = '\0';
 	d->st->anew = true;
-	d->rivals = 0;
+	d->st->rivals = 0;
 	agent_save(d->agent);
 	(void)control_accept_done(c, d->conf->name, NULL);
 }
@@ -91,7 +91,7 @@ bool disk_same(struct disk *d)
 			      "this state was made on another machine (is this "
 			      "a clone?): nothing is sent; " MEANT "%s",
 			      d->conf->name);
-	if (d->rivals >= RIVALS)
+	if (st->rivals >= RIVALS)
 		return refuse(d,
 			      "another agent sends this disk, too (under this "
 			      "machine's name, with its key): nothing more is "
@@ -112,12 +112,25 @@ bool disk_same(struct disk *d)
 
 bool disk_is_ours(struct disk *d)
 {
+	struct disk_state *st = d->st;
+
 	/* Once for each point of ours: a try that is repeated proves nothing.
 	 */
-	if (d->seq <= d->own_seq || d->own_seq == d->rival_seq)
+	if (d->seq <= st->own_seq || st->own_seq == st->rival_seq)
 		return true;
-	d->rival_seq = d->own_seq;
-	return ++d->rivals < RIVALS || disk_same(d);
+	st->rival_seq = st->own_seq;
+	st->unrivalled = 0;
+	d->agent->changed = true;
+	return ++st->rivals < RIVALS || disk_same(d);
+}
+
+void disk_own_point(struct disk *d)
+{
+	struct disk_state *st = d->st;
+
+	st->own_seq = d->seq;
+	if (st->rivals > 0 && ++st->unrivalled > RIVALS_FORGET)
+		st->rivals = 0;
 }
 
 bool disk_has_shrunk(const struct disk *d)

@@ -438,7 +438,8 @@ static void passed(struct disk *d)
 	st->pending.seq = d->seq;
 	state_point_add(st, &st->pending);
 	st->pending.bookmark[0] = '\0';
-	st->acked_seq = d->own_seq = d->seq;
+	st->acked_seq = d->seq;
+	disk_own_point(d);
 	st->complete = true;
 	st->alone = st->anew = false;
 	st->backlog = 0;

@@ -40,9 +40,12 @@ enum disk_phase {
 #define DISK_DOOMED 16
 /*
  * So often the server may have segments behind our last point that we did not
- * send: once a map may have been damaged after a pass that was cut.
+ * send: once a map may have been damaged after a pass that was cut. That is
+ * forgotten when so many points of ours came with nothing between them; it is
+ * kept across runs, for `once` makes one point in each.
  */
 #define RIVALS 2
+#define RIVALS_FORGET 10
 
 struct disk {
 	struct agent *agent;
@@ -90,9 +93,6 @@ struct disk {
 
 	char doomed[DISK_DOOMED][SNAPSHOT_SIZE]; /* to be deleted */
 	unsigned ndoomed;
-	uint64_t own_seq;    /* the last point that this process has made */
-	uint64_t rival_seq;  /* the last of these behind which others were */
-	unsigned rivals;     /* how many there were */
 	struct backoff wait; /* it is not tried before that */
 	bool missed;	     /* the last round failed */
 	bool tried;	     /* `once`: had its turn */
@@ -142,6 +142,8 @@ void disk_unlock(struct disk *d);
  * send this disk? Then the round fails.
  */
 bool disk_is_ours(struct disk *d);
+/* A point of ours was made. */
+void disk_own_point(struct disk *d);
 /* Is what is scanned smaller than what was sent before? */
 bool disk_has_shrunk(const struct disk *d);
 void disk_set_word(struct disk *d, enum disk_word word);

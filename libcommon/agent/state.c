@@ -56,7 +56,7 @@ static json_t *disk_json(const struct disk_state *d)
 		json_array_append_new(points, point_json(&d->points[i]));
 	return json_pack(
 	    "{s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:b, s:s, s:o, s:o, s:I, s:I, "
-	    "s:I, s:I, s:b, s:I, s:s, s:s, s:b}",
+	    "s:I, s:I, s:b, s:I, s:s, s:s, s:b, s:I, s:I, s:I, s:I}",
 	    "disk", d->name, "state", disk_word_name(d->word), "error",
 	    d->error, "error_ns", (json_int_t)d->error_ns, "cause", d->cause,
 	    "next_ns", (json_int_t)d->next_ns, "under_way_ns",
@@ -66,7 +66,9 @@ static json_t *disk_json(const struct disk_state *d)
 	    (json_int_t)d->stored_seq, "backlog", (json_int_t)d->backlog,
 	    "size", (json_int_t)d->size, "alone", (int)d->alone, "missed",
 	    (json_int_t)d->missed, "identity", d->identity, "host", d->host,
-	    "anew", (int)d->anew);
+	    "anew", (int)d->anew, "own_seq", (json_int_t)d->own_seq,
+	    "rival_seq", (json_int_t)d->rival_seq, "rivals",
+	    (json_int_t)d->rivals, "unrivalled", (json_int_t)d->unrivalled);
 }
 
 int state_write(const struct agent_state *s, int dirfd, struct err *e)
@@ -150,6 +152,10 @@ static void disk_of(const json_t *o, struct disk_state *d)
 	text_of(o, "identity", d->identity, sizeof(d->identity));
 	text_of(o, "host", d->host, sizeof(d->host));
 	d->anew = json_is_true(json_object_get(o, "anew"));
+	d->own_seq = (uint64_t)number_of(o, "own_seq");
+	d->rival_seq = (uint64_t)number_of(o, "rival_seq");
+	d->rivals = (uint64_t)number_of(o, "rivals");
+	d->unrivalled = (uint64_t)number_of(o, "unrivalled");
 }
 
 static json_t *load(int dirfd, struct err *e)

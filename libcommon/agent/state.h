@@ -70,6 +70,11 @@ struct disk_state {
 	/* Of the first pass: the disk, the machine; empty: not known. */
 	char identity[IDENTITY_SIZE], host[IDENTITY_SIZE];
 	bool anew; /* another disk was accepted: it may be a smaller one */
+	/* Does somebody else send this disk? See disk_is_ours(). */
+	uint64_t own_seq;    /* the last point that we have made */
+	uint64_t rival_seq;  /* the last of these behind which others were */
+	uint64_t rivals;     /* how many there were */
+	uint64_t unrivalled; /* points of ours since, with none between */
 };
 
 /* The process server, as far as it is known. */

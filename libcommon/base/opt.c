@@ -290,7 +290,18 @@ static void from_command_line(const struct opt **all, unsigned n,
 	}
 }
 
-static void read_conf(void)
+/* Is it a command that goes on without what is damaged? */
+static bool forgives(const struct opt_tool *t, int argc, char **argv)
+{
+	const char *const *name = t->without_conf;
+
+	while (name != NULL && *name != NULL && optind < argc)
+		if (strcmp(*name++, argv[optind]) == 0)
+			return true;
+	return false;
+}
+
+static void read_conf(bool forgiven)
 {
 	const char *path = config_path;
 	struct err e = {0};
@@ -300,8 +311,11 @@ static void read_conf(void)
 	if (conf_read(&conf, path, &e) == 0)
 		return;
 	/* The default one may be missing, one that was asked for may not. */
-	if (config_path != NULL || e.code != PS_NOINPUT)
+	if (config_path == NULL && e.code == PS_NOINPUT)
+		return;
+	if (!forgiven)
 		tool_die(&e);
+	tool_warn("%s", e.msg);
 }
 
 /* A list option takes every item of a sequence, or one plain value. */
@@ -378,7 +392,7 @@ int opt_parse(const struct opt_tool *t, int argc, char **argv)
 		tool_version();
 	if (want_dump || want_help || want_version)
 		exit(tool_finish(PS_OK));
-	read_conf();
+	read_conf(forgives(t, argc, argv));
 	from_elsewhere(all, n);
 	if (t->cmds != NULL)
 		check_command(t, argc, argv);

@@ -57,6 +57,9 @@ struct opt_tool {
 	const struct opt *opts;	    /* ends with a zero entry */
 	const struct opt_cmd *cmds; /* NULL: no subcommands */
 	const char *operands; /* how operands complete: "file", "dir", NULL */
+	/* Commands that a damaged ps.yaml is not in the way of: it is told, and
+	 * they go on as if it were empty. Ends with NULL. */
+	const char *const *without_conf;
 };
 
 /*

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -116,6 +117,17 @@ int tool_no_output(struct err *e)
 	return err_sys(e, output_code(errno), "standard output");
 }
 
+/* Why bytes were lost that glibc no longer has: a reader that went can still
+ * be seen, and is no fault of the output. */
+static int lost_reason(void)
+{
+	struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP)) != 0
+		   ? EPIPE
+		   : EIO;
+}
+
 int tool_finish(int code)
 {
 	bool failed = ferror(stdout) != 0;
@@ -128,7 +140,9 @@ int tool_finish(int code)
 	failed |= fflush(stdout) != 0;
 	if (failed || fclose(stdout) != 0) {
 		bool done = code == PS_OK || code == PS_NO;
-		int sys = errno != 0 ? errno : !done && told != 0 ? told : EIO;
+		int sys = errno != 0	       ? errno
+			  : !done && told != 0 ? told
+					       : lost_reason();
 
 		if (done || sys != told)
 			fprintf(stderr, "%s: standard output: %s\n", tool_name,

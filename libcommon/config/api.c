@@ -78,33 +78,49 @@ static int check_request(const char *csr, struct err *e)
 	return rc;
 }
 
-static int enter_server(struct reg *r, const struct api_ask *q, const json_t *o,
-			char pem[CA_PEM_SIZE], struct err *e)
+/* A server as it says of itself, and the certificate that it asks for. */
+struct entry {
+	struct reg_server server;
+	struct ca_request cert;
+	char *pem;
+};
+
+/* One change: none is listed that has no certificate. */
+static int enter_server(struct reg *r, void *ctx, struct err *e)
 {
-	struct reg_server s = {.generation = q->generation};
-	struct ca_request cert = {.server = q->login,
-				  .csr = body_text(o, "csr"),
-				  .valid_s = q->cert_s,
-				  .passphrase_generation = q->generation,
-				  .logged_in = true,
-				  .keep = true};
+	struct entry *n = ctx;
+	int rc = ca_check_names(r, &n->server, n->cert.alt, e);
+
+	if (rc == 0)
+		rc = server_register(r, &n->server, e);
+	return rc < 0 ? rc : ca_issue(r, &n->cert, n->pem, e);
+}
+
+static int enter(struct reg *r, const struct api_ask *q, const json_t *o,
+		 char pem[CA_PEM_SIZE], struct err *e)
+{
+	struct entry n = {.server.generation = q->generation,
+			  .cert = {.server = q->login,
+				   .csr = body_text(o, "csr"),
+				   .valid_s = q->cert_s,
+				   .passphrase_generation = q->generation,
+				   .logged_in = true,
+				   .keep = true},
+			  .pem = pem};
+	struct reg_server *s = &n.server;
 	const char *alt = body_text(o, "alt");
 	int rc;
 
-	snprintf(s.name, sizeof(s.name), "%s", q->login);
-	snprintf(s.role, sizeof(s.role), "%s", body_text(o, "role"));
-	snprintf(s.address, sizeof(s.address), "%s", body_text(o, "address"));
-	snprintf(s.version, sizeof(s.version), "%s", body_text(o, "version"));
-	snprintf(s.machine_id, sizeof(s.machine_id), "%s",
+	snprintf(s->name, sizeof(s->name), "%s", q->login);
+	snprintf(s->role, sizeof(s->role), "%s", body_text(o, "role"));
+	snprintf(s->address, sizeof(s->address), "%s", body_text(o, "address"));
+	snprintf(s->version, sizeof(s->version), "%s", body_text(o, "version"));
+	snprintf(s->machine_id, sizeof(s->machine_id), "%s",
 		 body_text(o, "machine_id"));
-	s.port = json_integer_value(json_object_get(o, "port"));
-	cert.alt = *alt != '\0' ? alt : NULL;
-	rc = server_check(&s, e);
-	if (rc == 0)
-		rc = ca_check_names(r, &s, cert.alt, e);
-	if (rc == 0)
-		rc = server_register(r, &s, e);
-	return rc < 0 ? rc : ca_issue(r, &cert, pem, e);
+	s->port = json_integer_value(json_object_get(o, "port"));
+	n.cert.alt = *alt != '\0' ? alt : NULL;
+	rc = server_check(s, e);
+	return rc < 0 ? rc : reg_change(r, enter_server, &n, e);
 }
 
 static bool do_register(struct reg *r, const struct api_ask *q, const json_t *o,
@@ -129,7 +145,7 @@ static bool do_register(struct reg *r, const struct api_ask *q, const json_t *o,
 	if (rc == 0)
 		rc = ca_certificate(r, authority, e);
 	if (rc == 0)
-		rc = enter_server(r, q, o, pem, e);
+		rc = enter(r, q, o, pem, e);
 	if (rc == -PS_NO) {
 		api_refuse(a, 409,
 			   strstr(e->msg, "machine id") != NULL ? "clone"

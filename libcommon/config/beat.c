@@ -166,11 +166,19 @@ static int connect_to(struct beating *g, struct err *e)
 
 /* ---- one ---- */
 
+/* ps-health's folder, when it is there: it may come, and go, at any time. */
+static const char *health_folder(const struct beating *g)
+{
+	const char *dir = g->b->health;
+
+	return dir != NULL && access(dir, X_OK) == 0 ? dir : NULL;
+}
+
 static json_t *make_body(struct beating *g, struct err *e)
 {
 	json_t *health = NULL, *machines = NULL, *body = NULL;
 	char now[TIME_TEXT];
-	int rc = health_word(g->b->health, &health, &machines, e);
+	int rc = health_word(health_folder(g), &health, &machines, e);
 
 	if (rc < 0)
 		return NULL;
@@ -188,15 +196,15 @@ static json_t *make_body(struct beating *g, struct err *e)
 /* For ps-health and ps-doctor. */
 static void stamp(const struct beating *g)
 {
+	const char *dir = health_folder(g);
 	struct err e = {0};
 	int dirfd;
 
-	if (g->b->health == NULL)
+	if (dir == NULL)
 		return;
-	dirfd = open(g->b->health, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dirfd < 0 || gather_stamp(dirfd, GATHER_HEARTBEAT, &e) < 0)
-		tool_warn("%s: %s", g->b->health,
-			  dirfd < 0 ? strerror(errno) : e.msg);
+		tool_warn("%s: %s", dir, dirfd < 0 ? strerror(errno) : e.msg);
 	if (dirfd >= 0)
 		close(dirfd);
 }

@@ -15,7 +15,7 @@
 
 struct beat {
 	const char *dir;    /* of the identity (identity.h) */
-	const char *health; /* folder of ps-health, or NULL */
+	const char *health; /* of ps-health, once it is there; or NULL */
 	const char *cache;  /* of the process server, or NULL */
 	const char *version;
 	const char *machine_id; /* NULL: /etc/machine-id */

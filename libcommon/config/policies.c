@@ -66,28 +66,39 @@ int policy_add(struct reg *r, const struct reg_policy *p, struct err *e)
 	return rc < 0 ? rc : reg_change(r, add, (void *)p, e);
 }
 
+struct edit {
+	const char *name;
+	policy_fill_fn *fill;
+	void *ctx;
+};
+
 static int change(struct reg *r, void *ctx, struct err *e)
 {
-	const struct reg_policy *p = ctx;
-	int64_t rc =
-	    sql_run(r->db,
-		    "UPDATE policies SET rpo_s = ?, retention_s = ?, "
-		    "app_s = ?, multi_vm = ? WHERE name = ?",
-		    SQL_ARGS(sql_int(p->rpo_s), sql_int(p->retention_s),
-			     sql_int(p->app_s), sql_int(p->multi_vm),
-			     sql_text(p->name)),
-		    e);
+	const struct edit *d = ctx;
+	struct reg_policy p;
+	int rc = policy_get(r, d->name, &p, e);
 
+	if (rc < 0)
+		return rc;
+	d->fill(d->ctx, &p);
+	rc = check(&p, e);
 	if (rc == 0)
-		return reg_missing(e, "policy", p->name);
-	return rc < 0 ? (int)rc : audit(r, "policy-edit", p, e);
+		rc = reg_run(r,
+			     "UPDATE policies SET rpo_s = ?, retention_s = ?, "
+			     "app_s = ?, multi_vm = ? WHERE name = ?",
+			     SQL_ARGS(sql_int(p.rpo_s), sql_int(p.retention_s),
+				      sql_int(p.app_s), sql_int(p.multi_vm),
+				      sql_text(p.name)),
+			     e);
+	return rc < 0 ? rc : audit(r, "policy-edit", &p, e);
 }
 
-int policy_change(struct reg *r, const struct reg_policy *p, struct err *e)
+int policy_change(struct reg *r, const char *name, policy_fill_fn *fill,
+		  void *ctx, struct err *e)
 {
-	int rc = check(p, e);
+	struct edit d = {name, fill, ctx};
 
-	return rc < 0 ? rc : reg_change(r, change, (void *)p, e);
+	return reg_change(r, change, &d, e);
 }
 
 static int drop(struct reg *r, void *ctx, struct err *e)

@@ -29,7 +29,14 @@ struct reg_policy {
  * one of this name already, or for change none.
  */
 int policy_add(struct reg *r, const struct reg_policy *p, struct err *e);
-int policy_change(struct reg *r, const struct reg_policy *p, struct err *e);
+/*
+ * `fill` is given the policy as it is and sets what shall be different, so
+ * nothing is lost that somebody else has changed just before. It may be called
+ * more than once.
+ */
+typedef void policy_fill_fn(void *ctx, struct reg_policy *p);
+int policy_change(struct reg *r, const char *name, policy_fill_fn *fill,
+		  void *ctx, struct err *e);
 /* -PS_NO: there is none, or machines have it. */
 int policy_delete(struct reg *r, const char *name, struct err *e);
 

@@ -51,8 +51,11 @@ static int attempt(struct reg *r, const char *id, reg_fn *fn, void *ctx,
 	if (rc == 0)
 		rc = reg_run(r, "INSERT INTO changes (id, time) VALUES (?, ?)",
 			     SQL_ARGS(sql_text(id), sql_int(now)), e);
-	if (rc == 0)
+	if (rc == 0) {
+		r->changing = true;
 		rc = fn(r, ctx, e);
+		r->changing = false;
+	}
 	if (rc == 0) {
 		*ret_committing = true;
 		rc = sql_commit(r->db, e);
@@ -106,6 +109,8 @@ int reg_change(struct reg *r, reg_fn *fn, void *ctx, struct err *e)
 	bool committing;
 	int rc, again;
 
+	if (r->changing)
+		return fn(r, ctx, e);
 	if (RAND_bytes(random, sizeof(random)) != 1)
 		return err_set(e, PS_SOFTWARE, "random numbers");
 	hex_encode(random, sizeof(random), id);

@@ -38,6 +38,7 @@ struct reg {
 	struct sql *db;
 	struct seal seal;
 	char who[REG_TEXT_SIZE]; /* in the audit log */
+	bool changing;		 /* within reg_change() */
 };
 
 /*
@@ -59,7 +60,8 @@ void reg_close(struct reg *r); /* NULL is allowed */
  * Runs `fn` in a transaction with no other writer beside it. It is run again
  * from the beginning when the database was lost, so it must do nothing but
  * change the registry, and set its outputs anew each time. Repeats until
- * wait_s are over: -PS_TEMPFAIL then.
+ * wait_s are over: -PS_TEMPFAIL then. Within another change it is a part of
+ * that one: both come or neither.
  */
 typedef int reg_fn(struct reg *r, void *ctx, struct err *e);
 int reg_change(struct reg *r, reg_fn *fn, void *ctx, struct err *e);

@@ -346,6 +346,26 @@ static void tell(const struct doctor *d, const struct places *ps,
 	}
 }
 
+/* Somebody is about to set one: all that can be tried is a connection. */
+static void tell_untried(struct places *ps, const char *where,
+			 struct finding *f)
+{
+	const char *why;
+
+	add(ps, where, store_settings.proxy, false);
+	if (ps->n == 0)
+		return;
+	why = trouble(ps->items[0].value);
+	find_warned(f, "the proxy %s: %s", ps->items[0].value,
+		    why != NULL ? why
+				: "it takes connections, more was not tried");
+	find_next(f,
+		  "the vault is a folder, nothing goes through a proxy: "
+		  "whether this one (%s) lets a store pass is to be tried when "
+		  "there is one",
+		  where);
+}
+
 static void look_at(const struct doctor *d, struct finding *f)
 {
 	struct doctor_peer store;
@@ -357,6 +377,8 @@ static void look_at(const struct doctor *d, struct finding *f)
 	    !doctor_endpoint_place(d, &store)) {
 		find_skipped(f, "the vault is a folder: nothing goes through a "
 				"proxy");
+		if (d->proxy_place != NULL && store_settings.proxy != NULL)
+			tell_untried(&ps, d->proxy_place, f);
 		return;
 	}
 	ps.http = strncmp(url, "http://", 7) == 0;

@@ -43,6 +43,8 @@ struct health {
 int check_run(struct ring *ring, const struct disks *disks,
 	      const struct rules *rules, int64_t now, struct health *ret,
 	      struct err *e);
+/* Adds what is known of failed jobs in the folder of state. */
+int check_jobs(struct health *h, int dirfd, struct err *e);
 void health_free(struct health *h);
 
 /* Adds an alert of its own; returns it (what and evidence are printf'ed by the

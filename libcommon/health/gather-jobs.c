@@ -24,7 +24,7 @@ static const char *const files[GATHER_JOBS + 1] = {"job.prune", "job.verify",
 						   "job.drill", "job.key-kit",
 						   "job.renew", "heartbeat"};
 
-static const char *name_of(int job)
+const char *gather_job_name(int job)
 {
 	const char *dot = strchr(files[job], '.');
 
@@ -36,14 +36,20 @@ int gather_job(const char *name)
 	int i;
 
 	for (i = 0; i <= GATHER_JOBS; i++)
-		if (strcmp(name_of(i), name) == 0)
+		if (strcmp(gather_job_name(i), name) == 0)
 			return i;
 	return -1;
+}
+
+static void failed_file(int job, char out[FILE_SIZE])
+{
+	snprintf(out, FILE_SIZE, "%s.failed", files[job]);
 }
 
 int gather_stamp(int dirfd, int job, struct err *e)
 {
 	const char *name = files[job];
+	char failed[FILE_SIZE];
 	int fd, rc;
 
 	fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
@@ -52,7 +58,43 @@ int gather_stamp(int dirfd, int job, struct err *e)
 		return err_sys(e, 0, "%s", name);
 	rc = futimens(fd, NULL) < 0 ? err_sys(e, 0, "%s", name) : 0;
 	close(fd);
+	failed_file(job, failed);
+	if (rc == 0 && unlinkat(dirfd, failed, 0) < 0 && errno != ENOENT)
+		rc = err_sys(e, 0, "%s", failed);
 	return rc;
+}
+
+int gather_fail(int dirfd, int job, const char *why, struct err *e)
+{
+	char name[FILE_SIZE], line[GATHER_WHY + 1];
+	int n, rc;
+
+	failed_file(job, name);
+	n = snprintf(line, sizeof(line), "%.*s\n", GATHER_WHY - 1, why);
+	rc = durable_write(dirfd, name, line, (size_t)n, 0644, DURABLE_CREATE,
+			   e);
+	return rc == -PS_NO ? 0 : rc;
+}
+
+int64_t gather_failed(int dirfd, int job, char why[GATHER_WHY])
+{
+	char name[FILE_SIZE];
+	struct stat st;
+	int64_t since = 0;
+	ssize_t n;
+	int fd;
+
+	failed_file(job, name);
+	fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return 0;
+	n = read(fd, why, GATHER_WHY - 1);
+	why[n > 0 ? n : 0] = '\0';
+	why[strcspn(why, "\n")] = '\0';
+	if (fstat(fd, &st) == 0)
+		since = st.st_mtime;
+	close(fd);
+	return since;
 }
 
 int gather_stamp_kit(int dirfd, const char *id, struct err *e)
@@ -148,7 +190,8 @@ int gather_expect_jobs(int dirfd, const char *names, struct err *e)
 	int i, rc = 0;
 
 	for (i = 0; rc == 0 && i < GATHER_JOBS; i++)
-		rc = gather_expect(dirfd, i, is_word(names, name_of(i)), e);
+		rc = gather_expect(dirfd, i, is_word(names, gather_job_name(i)),
+				   e);
 	return rc;
 }
 

@@ -56,6 +56,15 @@ int gather_expect(int dirfd, int job, bool expected, struct err *e);
 int gather_expect_jobs(int dirfd, const char *names, struct err *e);
 /* Stamps it, now. */
 int gather_stamp(int dirfd, int job, struct err *e);
+/*
+ * Notes that it did not end well: "exit-code", or another word of systemd's
+ * SERVICE_RESULT. The first failure stands until the job is stamped.
+ */
+int gather_fail(int dirfd, int job, const char *why, struct err *e);
+#define GATHER_WHY 32
+/* Since when it fails, in s; 0: it does not. */
+int64_t gather_failed(int dirfd, int job, char why[GATHER_WHY]);
+const char *gather_job_name(int job);
 /* Stamps "key-kit" with the id of the newest key that the kit has. */
 int gather_stamp_kit(int dirfd, const char *id, struct err *e);
 void gather_job_ages(const struct gather *g, int64_t now, struct sample *ret);

@@ -1,7 +1,7 @@
 # Sources of the room health: samples, rules, alerts, views.
 libcommon_libpscommon_a_SOURCES += \
 	libcommon/health/alarm.c libcommon/health/alarm.h \
-	libcommon/health/check.c libcommon/health/check.h \
+	libcommon/health/check.c libcommon/health/check-jobs.c libcommon/health/check.h \
 	libcommon/health/churn.c libcommon/health/churn.h \
 	libcommon/health/disks.c libcommon/health/disks.h \
 	libcommon/health/events.c libcommon/health/events.h \

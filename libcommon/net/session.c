@@ -68,10 +68,17 @@ static int answer_head(const struct session *s, const struct answer *a,
 			a->len, extra, s->end ? "Connection: close\r\n" : "");
 }
 
+/* RFC 9110, 9.3.2: then the answer has no body, only its length. */
+static bool asks_for_head(const struct session *s)
+{
+	return s->head.method != NULL && strcmp(s->head.method, "HEAD") == 0;
+}
+
 void session_answer(struct session *s, const struct answer *a)
 {
 	char out[4096];
 	struct err e = {0};
+	size_t len = asks_for_head(s) ? 0 : a->len;
 	int n, rc;
 
 	if (s->answered)
@@ -80,14 +87,14 @@ void session_answer(struct session *s, const struct answer *a)
 	/* Pipelined requests are left unanswered: they are sent again. */
 	s->end |= server_stopping(s->srv);
 	n = answer_head(s, a, out, sizeof(out));
-	if ((size_t)n + a->len <= sizeof(out)) { /* one record, one packet */
-		if (a->len > 0)
-			memcpy(out + n, a->body, a->len);
-		rc = conn_write(&s->conn, out, (size_t)n + a->len, &e);
+	if ((size_t)n + len <= sizeof(out)) { /* one record, one packet */
+		if (len > 0)
+			memcpy(out + n, a->body, len);
+		rc = conn_write(&s->conn, out, (size_t)n + len, &e);
 	} else {
 		rc = conn_write(&s->conn, out, (size_t)n, &e);
 		if (rc == 0)
-			rc = conn_write(&s->conn, a->body, a->len, &e);
+			rc = conn_write(&s->conn, a->body, len, &e);
 	}
 	if (rc < 0) {
 		s->end = true;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
@@ -61,6 +62,21 @@ static int run(const struct place *p, char *const *argv, struct err *e)
 				   : WEXITSTATUS(status);
 }
 
+/* Told how it ended, in systemd's words; what they answer changes nothing. */
+static void run_behind(const struct place *p, const struct unit *u, int rc)
+{
+	unsigned i;
+
+	(void)setenv("SERVICE_RESULT",
+		     rc == 0	? "success"
+		     : rc > 128 ? "signal"
+				: "exit-code",
+		     1);
+	for (i = u->ncommands - u->nbehind; i < u->ncommands; i++)
+		(void)run(p, u->argv[i], NULL);
+	(void)unsetenv("SERVICE_RESULT");
+}
+
 int job_run(const struct place *p, const struct unit *u, struct err *e)
 {
 	int fd = begin(p, u, e), rc = 0;
@@ -68,11 +84,13 @@ int job_run(const struct place *p, const struct unit *u, struct err *e)
 
 	if (fd < 0)
 		return fd;
-	for (i = 0; i < u->ncommands && rc == 0; i++) {
+	for (i = 0; i < u->ncommands - u->nbehind && rc == 0; i++) {
 		rc = run(p, u->argv[i], e);
 		if (rc > 0 && unit_has_code(u->good, u->ngood, rc))
 			rc = 0;
 	}
+	if (u->nbehind > 0)
+		run_behind(p, u, rc);
 	close(fd);
 	return rc;
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/conf.h"
 #include "service/place.h"
 
 #define RUN_DIR "/run/ps-toolkit/service"
@@ -157,6 +158,28 @@ static int give_config(const struct place *p, struct err *e)
 		   : 0;
 }
 
+/*
+ * The folder of a registered server. What ps.yaml says of it would stand behind
+ * the environment, so it is left to that.
+ */
+static int give_identity(const struct place *p, struct err *e)
+{
+	char full[PLACE_PATH];
+	struct conf *c = NULL;
+	int rc = place_path(p, SYSCONFDIR "/ps-toolkit/ps.yaml", full, e);
+	bool told;
+
+	if (rc < 0)
+		return rc;
+	/* One that is damaged is told by whoever has to read it. */
+	told = conf_read(&c, full, NULL) == 0 &&
+	       conf_get(c, "config.identity") != NULL;
+	conf_free(c);
+	return told ? 0
+		    : give(p, "PS_IDENTITY",
+			   LOCALSTATEDIR "/lib/ps-toolkit/identity", e);
+}
+
 int place_environment(const struct place *p, struct err *e)
 {
 	int rc;
@@ -175,6 +198,8 @@ int place_environment(const struct place *p, struct err *e)
 	if (rc == 0)
 		rc = give(p, "PS_CONFIG_DIR",
 			  LOCALSTATEDIR "/lib/ps-toolkit/config", e);
+	if (rc == 0)
+		rc = give_identity(p, e);
 	if (rc == 0)
 		rc = give(p, "PS_RUN_DIR", "/run/ps-toolkit", e);
 	return rc;

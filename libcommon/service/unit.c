@@ -152,7 +152,13 @@ static int take(struct unit *u, const char *key, const char *value,
 	uint64_t files;
 
 	if (strcmp(key, "ExecStart") == 0)
+		return u->nbehind > 0 ? err_set(e, PS_SOFTWARE,
+						"ExecStart behind ExecStopPost")
+				      : command(u, value, e);
+	if (strcmp(key, "ExecStopPost") == 0) {
+		u->nbehind++;
 		return command(u, value, e);
+	}
 	if (strcmp(key, "Description") == 0)
 		return copy(u->about, sizeof(u->about), value, e);
 	if (strcmp(key, "ConditionPathExists") == 0)

@@ -26,6 +26,7 @@ struct unit {
 	char text[2048]; /* what argv points into */
 	char *argv[UNIT_COMMANDS][UNIT_ARGS + 1];
 	unsigned ncommands;
+	unsigned nbehind; /* the last of them: run whatever became of the job */
 	char condition[256]; /* a file that has to be there, or empty */
 	char user[32];	     /* who it runs as when root starts it */
 	char after[256];     /* names of services that are started before */

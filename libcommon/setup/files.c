@@ -302,8 +302,32 @@ static int take_expiry(struct vault_creds *v, const char *value, int64_t now,
 	return -PS_CONFIG;
 }
 
+/* What stores have behind the first name, or as the first; whether all of it is
+ * well the preflight tells. */
+static int need_place(const char *value, struct err *e)
+{
+	bool azure = strncmp(value, "azblob://", 9) == 0;
+	const char *p = value + (azure ? 9 : 5);
+
+	if (!azure && strncmp(value, "s3://", 5) != 0)
+		return 0;
+	if (azure)
+		p += strcspn(p, "/");
+	if (p[strspn(p, "/")] != '\0')
+		return 0;
+	(void)err_set(e, PS_DATA, "vault: '%s' names no %s", value,
+		      azure ? "container" : "bucket");
+	err_hint(e, azure ? "write azblob://ACCOUNT/CONTAINER"
+			  : "write s3://BUCKET");
+	return -PS_DATA;
+}
+
 static int take_url(struct vault_creds *v, const char *value, struct err *e)
 {
+	int rc = need_place(value, e);
+
+	if (rc < 0)
+		return rc;
 	if (strncmp(value, "azblob://", 9) != 0 &&
 	    strncmp(value, "s3://", 5) != 0 &&
 	    strncmp(value, "file:///", 8) != 0 && value[0] != '/')

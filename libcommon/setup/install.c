@@ -359,6 +359,48 @@ static int want_registry(struct setup_plan *p, const char *yaml, struct err *e)
 	return rc;
 }
 
+/* Does the registry know the process server here, as it is to be? */
+static bool own_is_known(const struct setup_plan *p, const char *yaml)
+{
+	const struct choices *c = p->c;
+	const char *const argv[] = {"ps-config", "server",   "show", c->here,
+				    "--json",	 "--config", yaml,   NULL};
+	struct err e = {0};
+	const char *address;
+	bool known = false;
+	json_t *own;
+	char *text;
+	int status;
+
+	if (!place_installed(c) ||
+	    setup_command(p, argv, &text, &status, &e) < 0)
+		return false;
+	own = status == 0 ? json_loads(text, 0, NULL) : NULL;
+	free(text);
+	address = json_string_value(json_object_get(own, "address"));
+	known = address != NULL && strcmp(address, c->address) == 0 &&
+		json_integer_value(json_object_get(own, "port")) ==
+		    (json_int_t)c->port;
+	json_decref(own);
+	return known;
+}
+
+/* Machines are given to it by its name: it has to be there. */
+static int want_own_server(struct setup_plan *p, const char *yaml,
+			   struct err *e)
+{
+	const struct choices *c = p->c;
+	char port[16], words[PLACE_SIZE];
+	const char *const argv[] = {"ps-config", "server",   "add",    c->here,
+				    "--address", c->address, "--port", port,
+				    "--config",	 yaml,	     NULL};
+
+	snprintf(port, sizeof(port), "%u", (unsigned)c->port);
+	snprintf(words, sizeof(words),
+		 "process server '%s' of its own, in the registry", c->here);
+	return own_is_known(p, yaml) ? 0 : setup_program(p, words, argv, e);
+}
+
 static int want_registration(struct setup_plan *p, const char *yaml,
 			     struct err *e)
 {
@@ -493,6 +535,8 @@ int setup_install(struct setup_plan *p, const struct choices *c, struct err *e)
 	if (rc == 0)
 		rc = c->cs ? want_registry(p, yaml, e)
 			   : want_registration(p, yaml, e);
+	if (rc == 0 && c->cs)
+		rc = want_own_server(p, yaml, e);
 	if (rc == 0)
 		rc = want_services(p, changed, e);
 	if (rc == 0)

@@ -110,10 +110,24 @@ static int restart(struct setup_plan *p, struct err *e)
 		   : 0;
 }
 
+/* A password that nobody uses any more does not stay behind. */
+static int forget_login(struct setup_plan *p, const char *yaml, struct err *e)
+{
+	char path[PLACE_SIZE + 16];
+
+	snprintf(path, sizeof(path), "%s/proxy.auth", p->etc);
+	if (yaml == NULL || strstr(yaml, "/proxy.auth") != NULL ||
+	    access(path, F_OK) < 0)
+		return 0;
+	return setup_add(p, ACT_UNLINK, path, "file %s goes", path) == NULL
+		   ? err_set(e, PS_SOFTWARE, "too many steps")
+		   : 0;
+}
+
 int setup_set_proxy(struct setup_plan *p, const struct choices *c,
 		    struct err *e)
 {
-	char path[PLACE_SIZE + 16], *old, *auth = NULL;
+	char path[PLACE_SIZE + 16], *old, *auth = NULL, *now;
 	int rc = setup_begin(p, c, e);
 
 	yaml_of(c, path);
@@ -129,10 +143,19 @@ int setup_set_proxy(struct setup_plan *p, const struct choices *c,
 		rc = setup_want_file(p, "proxy.auth", auth, 0600,
 				     "log-in at the proxy", e);
 	}
-	if (rc == 0)
-		rc = setup_want_file(p, "ps.yaml", rewritten(c, p->etc, old),
-				     0644, "configuration of the server", e);
+	now = rewritten(c, p->etc, old);
 	free(old);
+	old = now != NULL ? strdup(now) : NULL;
+	if (rc == 0)
+		rc = setup_want_file(p, "ps.yaml", now, 0644,
+				     "configuration of the server", e);
+	else
+		free(now);
 	/* Nothing that changes: nothing to start anew. */
-	return rc < 0 || p->n == 0 ? rc : restart(p, e);
+	if (rc == 0 && p->n > 0)
+		rc = restart(p, e);
+	if (rc == 0)
+		rc = forget_login(p, old, e);
+	free(old);
+	return rc;
 }

@@ -213,6 +213,9 @@ prepare() {
 	wait "${STARTED[0]}" || true
 	wait_for is a .state disconnected
 	is a .cause unreachable
+	# What follows from that is no reason.
+	said 'a: cxpsclient: .*Connection refused'
+	! said 'nothing was said about this disk' || false
 	scribble a.img 3
 	is a '.error != "" and .next_pass != null' true
 	rm go

@@ -170,6 +170,45 @@ moves_to() {
 	restored d
 }
 
+@test "of two agents that cron begins in turns one stops, and accept goes on" {
+	local turn who
+	new_agent d </dev/null
+	sed "s|^state:.*|state: $T/other|" agent.yaml >other.yaml
+	# A map was asked for long ago, and nobody makes one: a new base is begun.
+	once() {
+		touch -d '1 hour ago' s1/cache/m/d/map.want
+		ps-agent once -c "$1.yaml" 2>err
+	}
+	word() { ps-agent status -c "$1.yaml" --json | jq -r '.disks[0].state'; }
+	agent once
+	for ((turn = 0; turn < 4; turn++)); do
+		for who in other agent; do
+			once "$who" || { [ $? -eq 78 ] && break 2; }
+		done
+	done
+	grep -q 'nothing more is sent; stop the other one, then: ps-agent accept d' err
+	[ "$turn $who" = '1 agent' ]
+	# Not the next time either; the other one has no trouble.
+	fails_with 78 agent once
+	grep -q 'another agent sends this disk, too' err
+	[ "$(word agent)" = stalled ]
+	once other
+	[ "$(word other)" = continuous ]
+	agent accept d
+	once agent
+	[ "$(word agent)" = continuous ]
+	# What was seen once is forgotten when it does not come again.
+	once other && false
+	ps-agent accept -c other.yaml d
+	once other
+	once agent
+	rivals() { jq '.disks[0].rivals' state/state.json; }
+	[ "$(rivals)" -eq 1 ]
+	[ -n "${PS_LONG-}" ] || return 0
+	for ((turn = 0; turn < 10; turn++)); do agent once; done
+	[ "$(rivals)" -eq 0 ]
+}
+
 @test "of two agents that send one disk one stops, and says so" {
 	[ -n "${PS_LONG-}" ] || skip "takes a minute: PS_LONG=1"
 	random_file d.img 4194304 1

@@ -100,7 +100,8 @@ static unsigned join(const char *name, const char *id, const char *version,
 
 static unsigned join_as(const char *name, const char *alt)
 {
-	json_t *body = joining(name, "id-2", "2.7.0", 0);
+	json_t *body = joining(name, strcmp(name, "ps1") == 0 ? "id-1" : "id-2",
+			       "2.7.0", 0);
 
 	json_object_set_new(body, "alt", json_string(alt));
 	json_object_set_new(body, "address", json_string("host"));
@@ -187,6 +188,37 @@ static void test_refused(void **state)
 	assert_int_equal(join_as("ps2", "DNS:ps2-lan"), 200);
 	/* N-4 is the oldest that may. */
 	assert_int_equal(join("ps2", "id-2", "2.3.0", 890), 200);
+}
+
+/* Without a certificate there is no server: both come, or neither. */
+static void test_whole(void **state)
+{
+	int64_t revision, now, lines = 0;
+	struct reg_server s;
+	struct err e = {0};
+
+	(void)state;
+	assert_int_equal(join("ps1", "id-1", "2.7.0", 0), 200);
+	assert_int_equal(reg_revision(reg, &revision, &e), 0);
+	/* The authority's key cannot be read any more. */
+	assert_int_equal(
+	    sql_run(reg->db, "UPDATE authorities SET sealed = ?",
+		    SQL_ARGS(sql_blob("damaged", strlen("damaged"))), &e),
+	    1);
+	assert_in_range(join("ps2", "id-2", "2.7.0", 0), 400, 599);
+	assert_int_equal(server_get(reg, "ps2", &s, &e), -PS_NO);
+	/* Nor is it changed without the one that its new names need. */
+	assert_in_range(join_as("ps1", "DNS:new"), 400, 599);
+	assert_int_equal(server_get(reg, "ps1", &s, &e), 0);
+	assert_string_equal(s.address, "192.0.2.1");
+	assert_int_equal(sql_number(reg->db,
+				    "SELECT COUNT(*) FROM audit WHERE what <> "
+				    "'certificate' AND object LIKE 'ps%'",
+				    SQL_NO_ARGS, 0, &lines, &e),
+			 0);
+	assert_int_equal(lines, 1);
+	assert_int_equal(reg_revision(reg, &now, &e), 0);
+	assert_int_equal(now, revision);
 }
 
 /* ---- heartbeat ---- */
@@ -451,8 +483,8 @@ static bool on_sqlite = false, on_mariadb = true;
 #define ONE(test, where)                                                       \
 	cmocka_unit_test_prestate_setup_teardown(test, setup, teardown, where)
 #define MAIN_ONES(where)                                                       \
-	ONE(test_register, where), ONE(test_heartbeat, where),                 \
-	    ONE(test_status, where)
+	ONE(test_register, where), ONE(test_whole, where),                     \
+	    ONE(test_heartbeat, where), ONE(test_status, where)
 #define ALL                                                                    \
 	MAIN_ONES(&on_sqlite), ONE(test_refused, &on_sqlite),                  \
 	    ONE(test_leaving, &on_sqlite), ONE(test_types, &on_sqlite),        \

@@ -140,6 +140,17 @@ static void opens_again(void **state)
 	reg_close(r);
 }
 
+static void as_it_is(void *ctx, struct reg_policy *p)
+{
+	*p = *(const struct reg_policy *)ctx;
+}
+
+static void longer_rpo(void *ctx, struct reg_policy *p)
+{
+	(void)ctx;
+	p->rpo_s = 1800; /* what another has set stays */
+}
+
 static void policy_rules(void **state)
 {
 	struct reg_policy p = gold("gold"), got;
@@ -149,20 +160,21 @@ static void policy_rules(void **state)
 	p.multi_vm = true;
 	assert_int_equal(policy_add(reg, &p, &e), 0);
 	assert_int_equal(policy_add(reg, &p, &e), -PS_NO);
-	p.rpo_s = 1800;
-	assert_int_equal(policy_change(reg, &p, &e), 0);
-	assert_int_equal(policy_change(reg, &p, &e), 0); /* nothing new */
+	assert_int_equal(policy_change(reg, "gold", longer_rpo, NULL, &e), 0);
+	assert_int_equal(policy_change(reg, "gold", longer_rpo, NULL, &e), 0);
 	assert_int_equal(policy_get(reg, "gold", &got, &e), 0);
 	assert_int_equal(got.rpo_s, 1800);
 	assert_true(got.multi_vm);
 	assert_int_equal(policy_get(reg, "Gold", &got, &e), -PS_NO);
 	p.app_s = 1799; /* not under an hour, */
-	assert_int_equal(policy_change(reg, &p, &e), -PS_USAGE);
+	assert_int_equal(policy_change(reg, "gold", as_it_is, &p, &e),
+			 -PS_USAGE);
 	p.app_s = p.retention_s = 4 * 3600; /* shorter than the retention */
-	assert_int_equal(policy_change(reg, &p, &e), -PS_USAGE);
+	assert_int_equal(policy_change(reg, "gold", as_it_is, &p, &e),
+			 -PS_USAGE);
 	p.app_s = 0;
 	p.retention_s = 0; /* only the latest is kept */
-	assert_int_equal(policy_change(reg, &p, &e), 0);
+	assert_int_equal(policy_change(reg, "gold", as_it_is, &p, &e), 0);
 	assert_int_equal(policy_delete(reg, "gold", &e), 0);
 	assert_int_equal(policy_delete(reg, "gold", &e), -PS_NO);
 	assert_int_equal(policies(reg), 0);

@@ -5,7 +5,7 @@
  *	FAIL_CALL	fsync, close, write, linkat, renameat, unlinkat,
  *			mkdirat, or any of those; or inotify_init1, or openat
  *			(of files whose name is a number, to read), or pwrite
- *			(SQLite's)
+ *			(SQLite's), or send (MariaDB's)
  *	FAIL_AT		N, from 1
  *	FAIL_HOW	EIO (default), ENOSPC, ENOMEM, or kill
  *
@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,7 +37,8 @@ static bool wanted(const char *call)
 
 	bool any = which != NULL && strcmp(which, "any") == 0 &&
 		   strcmp(call, "inotify_init1") != 0 &&
-		   strcmp(call, "openat") != 0 && strcmp(call, "pwrite") != 0;
+		   strcmp(call, "openat") != 0 && strcmp(call, "pwrite") != 0 &&
+		   strcmp(call, "send") != 0;
 
 	if (which == NULL || at == NULL || (strcmp(which, call) != 0 && !any))
 		return false;
@@ -98,6 +100,11 @@ ssize_t write(int fd, const void *buf, size_t n)
 ssize_t pwrite64(int fd, const void *buf, size_t n, off64_t at)
 {
 	return fails("pwrite") ? -1 : REAL(pwrite64)(fd, buf, n, at);
+}
+
+ssize_t send(int fd, const void *buf, size_t n, int flags)
+{
+	return fails("send") ? -1 : REAL(send)(fd, buf, n, flags);
 }
 
 int linkat(int from, const char *old, int to, const char *name, int flags)

@@ -148,6 +148,21 @@ prepare() { make_server; }
 	grep -q '^HTTP/1.1 400' answer
 }
 
+# RFC 9110, 9.3.2
+@test "the answer to HEAD has a head, and no body" {
+	serve
+	local who path
+	for who in - web01; do
+		for path in / /v1/time /v1/machines/web01/disks/none/nowhere; do
+			printf 'HEAD %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n' \
+				"$path" | raw "$who" >answer
+			grep -q '^HTTP/1.1 40[04] ' answer
+			grep -q '^Content-Length: [1-9]' answer
+			[ -z "$(sed '1,/^\r$/d' answer)" ]
+		done
+	done
+}
+
 @test "a browser gets 400 Bad Request" {
 	command -v curl >/dev/null || skip "no curl"
 	serve

@@ -84,7 +84,10 @@ running() { [ "$(field "$1" state)" = running ]; }
 	fails_with 78 service start
 	fails_with 1 service status
 	grep -q 'ps.yaml:' err
-	service stop &
+	# Named by hand, as the machine's own is read: no hindrance, either.
+	PS_CONFIG=$CONF/ps.yaml fails_with 1 service status
+	PS_CONFIG=$CONF/ps.yaml fails_with 78 service renew
+	PS_CONFIG=$CONF/ps.yaml service stop &
 	service stop
 	wait $!
 	[ "$(field receive state) $(field renew state)" = "stopped stopped" ]
@@ -160,6 +163,16 @@ running() { [ "$(field "$1" state)" = running ]; }
 	service stop receive
 	fails_with 1 service status receive
 	configure_server
+	# Whose identity is meant: that of the folder, or what ps.yaml says.
+	echo "config: {identity: $R/other}" >>"$CONF/ps.yaml"
+	fails_with 75 service start heartbeat
+	grep -qF "$R/other/identity.json" "$LOGS/heartbeat.log"
+	service stop heartbeat
+	sed -i '/^config:/d' "$CONF/ps.yaml"
+	fails_with 75 service start heartbeat
+	grep -qF "$R$(make_var localstatedir)/lib/ps-toolkit/identity/" \
+		"$LOGS/heartbeat.log"
+	service stop heartbeat
 	echo 'service: {names: "receive,health"}' >>"$CONF/ps.yaml"
 	service start
 	[ "$(service status --json | jq -c '[.[].name]')" = '["receive","health"]' ]
@@ -185,6 +198,35 @@ running() { [ "$(field "$1" state)" = running ]; }
 	mv "$R/vault" "$R/away"
 	fails_with 66 service run verify
 	[ ! -e "$R$(make_var localstatedir)/lib/ps-toolkit/health/job.verify" ]
+}
+
+@test "a job that fails is told at once, until it ends well" {
+	configure_server
+	failing() { # what ps-health says of jobs
+		ps-health sample -q --config "$CONF/ps.yaml" --state "$STATE"
+		ps-health check --config "$CONF/ps.yaml" --state "$STATE" \
+			--format json >health || true
+		jq -r '.alerts[] | select(.code == "job-failed") |
+			.key + " " + .evidence + " " + .since' health
+	}
+	STATE=$R$(make_var localstatedir)/lib/ps-toolkit/health
+	service run verify
+	[ -z "$(failing)" ]
+	mv "$R/vault" "$R/away"
+	fails_with 66 service run verify
+	failing >first
+	grep -q '^job-failed:verify .*exit-code' first
+	touch -d '-2 hours' "$STATE/job.verify.failed"
+	fails_with 66 service run verify
+	[ "$(jq '.alerts[] | select(.code == "job-failed") | .seconds' health)" -lt 60 ]
+	failing >second # since the first failure
+	[ "$(jq '.alerts[] | select(.code == "job-failed") | .seconds' health)" -ge 7200 ]
+	mv "$R/away" "$R/vault"
+	# One that was stopped has not failed, and has not been done.
+	SERVICE_RESULT=success ps-health stamp verify --state "$STATE"
+	[ -n "$(failing)" ]
+	service run verify
+	[ -z "$(failing)" ]
 }
 
 @test "the doctor starts again what ps-service has started" {

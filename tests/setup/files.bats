@@ -101,6 +101,14 @@ wrong() {
 		vault: https://account.blob.core.windows.net/
 		expires: never
 	END
+	bad 65 vault-credentials 1 "names no container" <<-END
+		vault: azblob://account/
+		expires: never
+	END
+	bad 65 vault-credentials 1 "names no bucket" <<-END
+		vault: s3://
+		expires: never
+	END
 	bad 65 vault-credentials 3 "'colour' is not known" <<-END
 		vault: s3://bucket
 		expires: never

@@ -52,6 +52,18 @@ fault() {
 	lacks "out table" "$(cat pass)"
 }
 
+@test "a reader that went: told as that, and not as a fault of the output" {
+	local code=0
+	other_end
+	PORT=$(free_port)
+	mkfifo gone
+	exec 5<>gone 6>gone 5<&-
+	check >&6 2>err || code=$?
+	exec 6>&-
+	[ "$code" -eq 75 ]
+	says err "standard output: Broken pipe"
+}
+
 @test "the configuration server: a wrong passphrase, nobody there" {
 	other_end
 	PORT=$(free_port)
