@@ -59,7 +59,8 @@ static void built_in(void **state)
 	x = find(&u, "verify");
 	assert_int_equal(x->every_s, 7 * 86400);
 	assert_true(x->persistent);
-	assert_int_equal(x->ncommands, 2);
+	assert_int_equal(x->ncommands, 3);
+	assert_int_equal(x->nbehind, 1);
 	assert_string_equal(x->argv[1][2], "verify");
 	/* Who is wanted first comes first, jobs come last. */
 	assert_true(place_of(&u, "heartbeat") > place_of(&u, "config"));
