@@ -63,7 +63,7 @@ const struct action heartbeat_actions[] = {
 
 /* ---- fetch ---- */
 
-/* An agent that would be newer than its configuration server is not set up. */
+/* An agent that would be newer than its servers is not set up. */
 static int check_version(const struct cs_to *to, struct err *e)
 {
 	char version[CS_VERSION_SIZE];
@@ -95,6 +95,8 @@ static int fetch(const char *machine, json_t **ret, struct err *e)
 		rc = check_version(&to, e);
 	if (rc == 0)
 		rc = cs_machine(&to, machine, ret, e);
+	if (rc == 0)
+		rc = cs_judge_server(*ret, e);
 	secret_wipe(&secret, sizeof(secret));
 	secret_wipe(key, sizeof(key));
 	return rc;
@@ -111,7 +113,10 @@ static int cmd_fetch(struct reg *r, char **operands, struct err *e)
 	if (ask.cs_port == NULL)
 		ask.cs_port = CS_PORT;
 	rc = fetch(operands[0], &o, e);
-	return rc < 0 ? rc : print_json(o, e);
+	if (rc == 0)
+		return print_json(o, e);
+	json_decref(o);
+	return rc;
 }
 
 const struct action fetch_actions[] = {

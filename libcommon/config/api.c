@@ -123,6 +123,18 @@ static int enter(struct reg *r, const struct api_ask *q, const json_t *o,
 	return rc < 0 ? rc : reg_change(r, enter_server, &n, e);
 }
 
+/* What upgrades come behind what. */
+static int check_versions(struct reg *r, const struct api_ask *q,
+			  const json_t *o, struct err *e)
+{
+	struct reg_server s = {.name = ""};
+	int rc = body_check_version(q, body_text(o, "version"), e);
+
+	snprintf(s.role, sizeof(s.role), "%s", body_text(o, "role"));
+	snprintf(s.version, sizeof(s.version), "%s", body_text(o, "version"));
+	return rc < 0 ? rc : server_check_order(r, &s, e);
+}
+
 static bool do_register(struct reg *r, const struct api_ask *q, const json_t *o,
 			struct api_answer *a, struct err *e)
 {
@@ -135,13 +147,14 @@ static bool do_register(struct reg *r, const struct api_ask *q, const json_t *o,
 			   rc == -PS_DATA ? "request" : "clock", e);
 		return false;
 	}
-	rc = body_check_version(q, body_text(o, "version"), e);
-	if (rc < 0) {
+	rc = check_versions(r, q, o, e);
+	if (rc == -PS_DATA || rc == -PS_CONFIG) {
 		api_refuse(a, rc == -PS_DATA ? 400 : 409,
 			   rc == -PS_DATA ? "request" : "version", e);
 		return false;
 	}
-	rc = check_request(body_text(o, "csr"), e);
+	if (rc == 0)
+		rc = check_request(body_text(o, "csr"), e);
 	if (rc == 0)
 		rc = ca_certificate(r, authority, e);
 	if (rc == 0)
@@ -351,7 +364,7 @@ static bool is_operator(const struct api_ask *q)
 	return strcmp(q->login, LOGIN_OPERATOR) == 0;
 }
 
-/* {"name", "address", "port", "pin"} or null: how to reach a server */
+/* {"name", "address", "port", "pin", "version"} or null */
 static int place_of(struct reg *r, const char *name, json_t **ret,
 		    struct err *e)
 {
@@ -367,9 +380,10 @@ static int place_of(struct reg *r, const char *name, json_t **ret,
 	if (rc == 0)
 		rc = ca_latest(r, name, &c, pem, e);
 	if (rc == 0)
-		*ret = json_pack("{s:s, s:s, s:I, s:o}", "name", s.name,
+		*ret = json_pack("{s:s, s:s, s:I, s:o, s:o}", "name", s.name,
 				 "address", s.address, "port",
-				 (json_int_t)s.port, "pin", json_word(c.pin));
+				 (json_int_t)s.port, "pin", json_word(c.pin),
+				 "version", json_word(s.version));
 	return rc;
 }
 

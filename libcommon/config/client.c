@@ -252,6 +252,25 @@ int cs_judge_version(const char *version, const char *host, struct err *e)
 	return rc;
 }
 
+int cs_judge_server(const json_t *machine, struct err *e)
+{
+	char name[NAME_SIZE], text[CS_VERSION_SIZE];
+	const json_t *o = json_object_get(machine, "server");
+	struct version theirs, ours;
+
+	take_text(o, "name", name, sizeof(name));
+	take_text(o, "version", text, sizeof(text));
+	if (!version_parse(text, &theirs) ||
+	    !version_parse(version_ours(), &ours) ||
+	    version_compare(&ours, &theirs) <= 0)
+		return 0;
+	err_set(e, PS_CONFIG,
+		"this is version %s, but its process server %s has %s",
+		version_ours(), name, text);
+	err_hint(e, "upgrade the process server first, then its agents");
+	return -PS_CONFIG;
+}
+
 int cs_machine(const struct cs_to *to, const char *machine, json_t **ret,
 	       struct err *e)
 {

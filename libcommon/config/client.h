@@ -75,6 +75,11 @@ int cs_version(struct cs *cs, char out[CS_VERSION_SIZE], struct err *e);
  * -PS_CONFIG: ours is newer, or too old; the hint has the order of upgrades.
  */
 int cs_judge_version(const char *version, const char *host, struct err *e);
+/*
+ * The same of the machine's process server, which comes before its agents;
+ * `machine` as of cs_machine(). 0: it has none, or does not say.
+ */
+int cs_judge_server(const json_t *machine, struct err *e);
 
 /*
  * What a machine's agent has to know: {"machine", "state", "server": {"name",

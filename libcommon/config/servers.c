@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/units.h"
+#include "base/version.h"
 #include "config/servers.h"
 
 /* Host name or address: signs that cannot end a line, a URL or a shell word. */
@@ -230,6 +231,31 @@ int server_register(struct reg *r, const struct reg_server *s, struct err *e)
 	int rc = server_check(s, e);
 
 	return rc < 0 ? rc : reg_change(r, put, (void *)s, e);
+}
+
+static int not_behind(void *ctx, const struct reg_server *s, struct err *e)
+{
+	const struct reg_server *target = ctx;
+	struct version theirs, ours;
+
+	if (strcmp(s->role, SERVER_PS) != 0 ||
+	    !version_parse(s->version, &theirs) ||
+	    !version_parse(target->version, &ours) ||
+	    version_compare(&ours, &theirs) <= 0)
+		return 0;
+	err_set(e, PS_CONFIG,
+		"version %s is newer than that of process server %s (%s)",
+		target->version, s->name, s->version);
+	err_hint(e, "upgrade %s first, then master targets, then agents",
+		 s->name);
+	return -PS_CONFIG;
+}
+
+int server_check_order(struct reg *r, const struct reg_server *s, struct err *e)
+{
+	return strcmp(s->role, SERVER_MT) != 0
+		   ? 0
+		   : server_each(r, not_behind, (void *)s, e);
 }
 
 int server_delete_here(struct reg *r, const char *name, int64_t *ret_machines,

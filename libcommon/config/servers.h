@@ -32,6 +32,12 @@ struct reg_server {
  * role than that for which machines use it.
  */
 int server_register(struct reg *r, const struct reg_server *s, struct err *e);
+/*
+ * Upgrades go from process servers to master targets: one that would be newer
+ * than a process server is refused (-PS_CONFIG). 0 for all others.
+ */
+int server_check_order(struct reg *r, const struct reg_server *s,
+		       struct err *e);
 /* The part of -PS_USAGE alone. */
 int server_check(const struct reg_server *s, struct err *e);
 

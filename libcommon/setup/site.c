@@ -146,9 +146,11 @@ static void judge_server(const json_t *one, const struct version *v,
 	const char *text = json_string_value(json_object_get(one, "version"));
 	struct version its;
 
+	/* What was entered by hand has never talked to anybody. */
+	if (name == NULL || text == NULL || *text == '\0')
+		return;
 	ret->n++;
-	if (name == NULL || text == NULL || !version_parse(text, &its) ||
-	    version_in_reach(&its, v))
+	if (!version_parse(text, &its) || version_in_reach(&its, v))
 		return;
 	if (ret->bad++ > 0)
 		return;

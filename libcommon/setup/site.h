@@ -34,9 +34,10 @@ int site_look(const struct steps *s, bool known, struct site_view *ret,
  */
 int site_leave(const struct steps *s, struct err *e);
 
-/* On the configuration server: how many servers it has (process servers and
- * master targets), and the first of them that would not work with `version`.
- * -PS_CONFIG: the tables are of another version. */
+/* On the configuration server: how many servers have registered (process
+ * servers and master targets; not what was entered by hand), and the first of
+ * them that would not work with `version`. -PS_CONFIG: the tables are of
+ * another version. */
 struct site_servers {
 	unsigned n, bad;
 	char first[64], its[32];

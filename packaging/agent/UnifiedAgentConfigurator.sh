@@ -178,16 +178,20 @@ work=$(mktemp -d "$ROOT/etc/ps-toolkit/.configure.XXXXXX") ||
 trap 'rm -rf "$work"' EXIT
 trap 'exit 75' HUP INT TERM
 say "Configuration server $address port $port, machine $name"
+# Whom the installer asks before an upgrade.
+known_as() { keep_settings "cs=$address" "cs-port=$port" "machine=$name"; }
 read_passphrase
 if [ "$(setting role)" = MT ]; then
 	register_target
 	write_target_config
+	known_as
 	run heartbeat
 	say "It tells the configuration server each minute how it is. Again: cdpcli --registermt"
 else
 	derive_key
 	ask
 	write_config
+	known_as
 	if [ -n "$known" ]; then
 		say "The configuration server knows this machine."
 	else

@@ -117,9 +117,14 @@ setting() { # NAME
 	sed -n "s/^$1=//p" "$ROOT/etc/ps-toolkit/agent-install" 2>/dev/null || true
 }
 
+# Those that are not named stay as they are.
 keep_settings() { # NAME=VALUE...
-	local file=$ROOT/etc/ps-toolkit/agent-install
-	printf '%s\n' "$@" >"$file.new" 2>/dev/null ||
+	local file=$ROOT/etc/ps-toolkit/agent-install one known=()
+	for one; do known+=(-e "^${one%%=*}="); done
+	{
+		printf '%s\n' "$@"
+		grep -v "${known[@]}" "$file" 2>/dev/null || true
+	} >"$file.new" 2>/dev/null ||
 		code=75 die "$file.new: cannot be written"
 	must 74 sync "$file.new"
 	must 73 mv "$file.new" "$file"

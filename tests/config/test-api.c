@@ -91,6 +91,15 @@ static json_t *joining(const char *name, const char *id, const char *version,
 			 "time", now);
 }
 
+/* A master target comes behind all process servers. */
+static unsigned join_target(const char *version)
+{
+	json_t *body = joining("mt1", "id-3", version, 0);
+
+	json_object_set_new(body, "role", json_string("mt"));
+	return ask(DESK_REGISTER, "mt1", "", body);
+}
+
 static unsigned join(const char *name, const char *id, const char *version,
 		     int64_t ahead_s)
 {
@@ -188,6 +197,10 @@ static void test_refused(void **state)
 	assert_int_equal(join_as("ps2", "DNS:ps2-lan"), 200);
 	/* N-4 is the oldest that may. */
 	assert_int_equal(join("ps2", "id-2", "2.3.0", 890), 200);
+	assert_int_equal(join_target("2.4.0"), 409);
+	assert_string_equal(said("error"), "version");
+	assert_non_null(strstr(said("hint"), "ps2"));
+	assert_int_equal(join_target("2.3.1"), 200);
 }
 
 /* Without a certificate there is no server: both come, or neither. */

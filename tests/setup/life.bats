@@ -81,6 +81,17 @@ install_agent() {
 		>>source/etc/ps-toolkit/agent.yaml
 }
 
+# The tarball of version 0.2.0: what asks and what runs says so.
+newer_agent() {
+	local tool
+	cp -a unpacked newer
+	echo 0.2.0 >newer/VERSION
+	for tool in ps-config ps-agent; do
+		LC_ALL=C sed -i 's/0\.1\.0/0.2.0/g' "newer/tree/bin/$tool"
+	done
+	(cd newer && find . -type f ! -name 'SHA256SUMS*' -exec sha256sum {} + >SHA256SUMS)
+}
+
 # The machine is made known, by the passphrase in ./pass; an agent that has
 # disks begins with that. Here it is told when to pass.
 know() {
@@ -147,12 +158,21 @@ stored() {
 	says err "upgrade the configuration server first"
 	later site --upgrade
 	says out "done   registry: tables of 0.2.0"
-	ps-config fetch web01 --cs 127.0.0.1 --cs-port "$cs" \
-		-P source/etc/ps-toolkit/machine.key >out
 	server '.version == "0.1.0"'
+	# Nor by the process server that it has.
+	fails_with 78 ps-config fetch web01 --cs 127.0.0.1 --cs-port "$cs" \
+		-P source/etc/ps-toolkit/machine.key
+	says err "upgrade the process server first"
+	newer_agent
+	fails_with 78 newer/install --root source -q
+	says err "not upgraded: "
+	says err "its process server ps1 has 0.1.0"
+	source/opt/asr/bin/ps-agent --version | grep -F 0.1.0
 	later branch --upgrade
 	server '.version == "0.2.0"'
 	diff before.yaml "$ETC/ps.yaml"
+	newer/install --root source -q
+	source/opt/asr/bin/ps-config --version | grep -F 0.2.0
 	later branch --upgrade
 	says out "nothing has to be done"
 	wait_for runs branch receive
