@@ -103,8 +103,27 @@ int control_rescan(struct control *c, const char *disk, struct err *e)
 	return make(c, "rescan", disk, e);
 }
 
-int control_rescan_done(struct control *c, const char *disk, struct err *e)
+static bool ask_of(const struct control *c, const char *name,
+		   struct control_ask *ret)
 {
+	struct stat st;
+
+	if (fstatat(c->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return false;
+	*ret = (struct control_ask){st.st_ino, st.st_mtim};
+	return true;
+}
+
+int control_rescan_done(struct control *c, const char *disk,
+			const struct control_ask *which, struct err *e)
+{
+	char name[FILE_SIZE];
+	struct control_ask now;
+
+	if (ask_of(c, file_of("rescan", disk, name), &now) &&
+	    (now.ino != which->ino || now.when.tv_sec != which->when.tv_sec ||
+	     now.when.tv_nsec != which->when.tv_nsec))
+		return 0;
 	return take_away(c, "rescan", disk, e);
 }
 
@@ -125,9 +144,12 @@ bool control_paused(const struct control *c, const char *disk)
 	return there(c, "paused", NULL) || there(c, "paused", disk);
 }
 
-bool control_wants_rescan(const struct control *c, const char *disk)
+bool control_wants_rescan(const struct control *c, const char *disk,
+			  struct control_ask *which)
 {
-	return there(c, "rescan", disk);
+	char name[FILE_SIZE];
+
+	return ask_of(c, file_of("rescan", disk, name), which);
 }
 
 bool control_accepts(const struct control *c, const char *disk)

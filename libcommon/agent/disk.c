@@ -341,7 +341,8 @@ static void looked(struct disk *d, const struct task_result *r)
 	st->size = d->scan.size;
 	st->backlog = d->scan.dirty_bytes;
 	st->complete = d->scan.point && !d->scan.new_base;
-	d->full = control_wants_rescan(&d->agent->control, d->conf->name);
+	d->full =
+	    control_wants_rescan(&d->agent->control, d->conf->name, &d->asked);
 	if (d->resync || (d->scan.seq > 0 && d->scan.new_base))
 		disk_set_word(d, WORD_RESYNC);
 	else if (!st->complete)
@@ -451,7 +452,7 @@ static void passed(struct disk *d)
 	disk_set_word(d, WORD_CONTINUOUS);
 	if (d->full)
 		(void)control_rescan_done(&d->agent->control, d->conf->name,
-					  NULL);
+					  &d->asked, NULL);
 	disk_trust_map(d);
 	d->resync = false;
 	d->missed = false;

@@ -7,6 +7,7 @@
 #define PS_AGENT_DISK_H
 
 #include "agent/backoff.h"
+#include "agent/control.h"
 #include "agent/report.h"
 #include "agent/state.h"
 #include "agent/task.h"
@@ -79,6 +80,7 @@ struct disk {
 	bool listed;		      /* a change list was got */
 	bool begun;		      /* the pass may have reached the server */
 	bool full;		      /* the whole disk is read */
+	struct control_ask asked;     /* by whom; when `full` */
 	bool resync;		      /* the map is being made anew */
 	bool resynced;		      /* that was tried in this round */
 	bool failed, lost;	      /* in this round: a failure, the window */

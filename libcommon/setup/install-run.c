@@ -278,8 +278,10 @@ static int run_program(const struct setup_plan *p, const struct action *a,
 	free(text);
 	if (status == 0)
 		return 0;
-	return err_set(e, status > 0 && status < 128 ? status : PS_SOFTWARE,
-		       "%s", words);
+	if (status > 0 && status < 128)
+		return err_set(e, status, "%s (exit code %d)", words, status);
+	return err_set(e, PS_SOFTWARE, "%s: ended by signal %d", words,
+		       status - 128);
 }
 
 static int do_action(struct running *r, const struct action *a, struct err *e)

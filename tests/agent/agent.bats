@@ -204,6 +204,22 @@ prepare() {
 	wait_for is a .state resync
 }
 
+@test "a rescan that is asked for while one lasts is another one" {
+	touch go
+	new_agent "a:copy:lazy=$T/go" </dev/null
+	agent once
+	rm go
+	agent rescan a
+	start agent once
+	wait_for is a .state rescan
+	agent rescan a
+	touch go
+	wait "${STARTED[-1]}"
+	[ -e state/control/rescan.a ]
+	agent once
+	[ ! -e state/control/rescan.a ]
+}
+
 @test "a server that goes away: disconnected, back-off, one pass on return" {
 	touch go
 	new_agent "a:copy:lazy=$T/go" b:copy </dev/null
