@@ -54,13 +54,15 @@ static bool explained(const struct chain *c, unsigned i)
 	 * It may have failed by itself just before it was told: its reader can
 	 * miss its input before the end of it is known, the more so as closing
 	 * a disk that cannot be read takes a while. Nobody who was told to end
-	 * says that the answer is no, or what cannot be read.
+	 * says that the answer is no, or what cannot be read; and nobody has
+	 * cut the input of the first one.
 	 */
 	if (s->told)
 		return kind_of(code_of(s->status)) != VERDICT_STOP &&
 		       code_of(s->status) != PS_NO &&
 		       code_of(s->status) != PS_NOINPUT &&
-		       code_of(s->status) != PS_IOERR;
+		       code_of(s->status) != PS_IOERR &&
+		       (code_of(s->status) != PS_DATA || before != NULL);
 	return code_of(s->status) == PS_DATA && before != NULL &&
 	       (before->told || code_of(before->status) != PS_OK);
 }

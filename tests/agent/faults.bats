@@ -102,9 +102,15 @@ passes_of() {
 	begin_suffering .img
 	wait_for is a '.acknowledged.seq >= 2' true
 	echo slow 200 >bad
-	scribble a.img 5
+	scribble a.img 5 20 # some seconds
+	# One that was under way before the line became slow ends soon.
 	pass_runs() { jq -e .running state/disks/a/.stages && is a '.sending != null' true; }
-	wait_for pass_runs
+	pass_lasts() {
+		local since
+		since=$(state a .under_way_since)
+		pass_runs && sleep 1 && pass_runs && is a .under_way_since "$since"
+	}
+	wait_for pass_lasts
 	truncate -s 4M b.img
 	echo "  - {name: b, source: $T/b.img}" >>agent.yaml
 	kill -HUP "$agent"

@@ -146,6 +146,8 @@ static void what_needs_somebody_wins_over_what_passes(void **state)
 	check(&c, VERDICT_FEW, 74, 0);
 	ended(&c, EXIT(66) | TOLD, 0, 0, 0, EXIT(75));
 	check(&c, VERDICT_FEW, 66, 0);
+	ended(&c, EXIT(65) | TOLD, EXIT(65), 0, 0, EXIT(75));
+	check(&c, VERDICT_FEW, 65, 0);
 	ended(&c, 0 | TOLD, EXIT(75), EXIT(75), EXIT(69), EXIT(74));
 	check(&c, VERDICT_FEW, 74, 4);
 }
