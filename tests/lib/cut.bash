@@ -46,6 +46,8 @@ cut_unmount() {
 	for ((i = 0; i < 100; i++)); do
 		if umount "$2" 2>/dev/null; then
 			losetup -d "$(cat "$CUT/$1.loop")"
+			# The next one of this number is somebody else's.
+			rm "$CUT/$1.loop"
 			return 0
 		fi
 		sleep 0.1
