@@ -138,6 +138,11 @@ int tool_finish(int code)
 	 */
 	errno = 0;
 	failed |= fflush(stdout) != 0;
+	/*
+	 * Whoever sees the end of the stream may ask us to end before we have:
+	 * that must not take the place of the code that is certain by now.
+	 */
+	(void)signal(SIGTERM, SIG_IGN);
 	if (failed || fclose(stdout) != 0) {
 		bool done = code == PS_OK || code == PS_NO;
 		int sys = errno != 0	       ? errno
