@@ -73,10 +73,8 @@ whole() {
 	blockdev --flushbufs "$LOOP"
 	wait_for is b .state stalled
 	state b .error >error
-	# One request of the loop device that ends behind the file is filled up
-	# with zeros: how far they go is a matter of how much is read ahead.
-	grep -qE "$LOOP: reading at byte (499|5|6|7)[0-9]*: Input/output error" \
-		error || { cat error; false; }
+	grep -q "$LOOP: reading at byte 49.*: Input/output error" error ||
+		{ cat error; false; }
 	at=$(state b .acknowledged.seq)
 	# The others go on, each with whole points of its own.
 	scribble a.img 3
