@@ -69,11 +69,16 @@ whole() {
 	begin_agent
 	wait_for whole 1 a b
 	cp b.img kept
-	truncate -s 5000000 b.img
+	# Pages that a pass has in its hands would not be flushed.
+	agent pause
+	wait_for is b .under_way_since null
+	# A request across the new end would be filled up with zeros.
+	truncate -s 5M b.img
 	blockdev --flushbufs "$LOOP"
+	agent resume
 	wait_for is b .state stalled
 	state b .error >error
-	grep -q "$LOOP: reading at byte 49.*: Input/output error" error ||
+	grep -q "$LOOP: reading at byte 5242880: Input/output error" error ||
 		{ cat error; false; }
 	at=$(state b .acknowledged.seq)
 	# The others go on, each with whole points of its own.
