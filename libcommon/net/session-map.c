@@ -98,7 +98,7 @@ void session_map(struct session *s)
 	if (rc == 0) {
 		answer(s, &m);
 	} else {
-		netlog_err(&s->srv->log, s->peer, "%s", e.msg);
+		netlog_err(&s->srv->log, s->peer, netlog_kind(&e), "%s", e.msg);
 		session_say(s, 500, "%s", e.msg);
 	}
 }

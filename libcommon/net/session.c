@@ -98,7 +98,8 @@ void session_answer(struct session *s, const struct answer *a)
 	}
 	if (rc < 0) {
 		s->end = true;
-		netlog_err(&s->srv->log, s->peer, "%s: answer not sent", e.msg);
+		netlog_err(&s->srv->log, s->peer, netlog_kind(&e),
+			   "%s: answer not sent", e.msg);
 	}
 	log_request(s, a->status);
 }
@@ -120,7 +121,8 @@ void session_stream(struct session *s, uint64_t len, session_send_fn *send,
 		rc = send(ctx, &s->conn, &e);
 	if (rc < 0) {
 		s->end = true;
-		netlog_err(&s->srv->log, s->peer, "%s: answer not sent", e.msg);
+		netlog_err(&s->srv->log, s->peer, netlog_kind(&e),
+			   "%s: answer not sent", e.msg);
 	}
 	log_request(s, a.status);
 }
@@ -148,6 +150,9 @@ void session_drain(struct session *s)
 
 	while (!s->end && !s->body.done && got > 0) {
 		got = http_body_read(&s->body, drop, sizeof(drop), &e);
+		if (got < 0)
+			netlog_err(&s->srv->log, s->peer, netlog_kind(&e), "%s",
+				   e.msg);
 		if (got < 0 || s->body.read > until)
 			s->end = true;
 	}
@@ -181,7 +186,7 @@ static void head_begun(void *ctx)
 /* A request that is not HTTP as we want it: say so once, and end. */
 static void bad_request(struct session *s, const struct err *e)
 {
-	netlog_err(&s->srv->log, s->peer, "%s", e->msg);
+	netlog_err(&s->srv->log, s->peer, netlog_kind(e), "%s", e->msg);
 	s->head.method = s->head.target = NULL;
 	s->answered = false;
 	s->end = true;
@@ -213,7 +218,8 @@ int session_next(struct session *s)
 		if (s->conn.busy)
 			bad_request(s, &e);
 		else if (!server_stopping(s->srv))
-			netlog_err(&s->srv->log, s->peer, "%s", e.msg);
+			netlog_err(&s->srv->log, s->peer, netlog_kind(&e), "%s",
+				   e.msg);
 		return 0;
 	}
 	http_body_begin(&s->body, &s->in, &s->head, UINT64_MAX);
@@ -273,7 +279,7 @@ int session_run(struct server *srv, int fd, const char *machine,
 	int rc;
 
 	if (s == NULL) {
-		netlog_err(&srv->log, peer, "out of memory");
+		netlog_err(&srv->log, peer, NETLOG_OWN, "out of memory");
 		return PS_OK;
 	}
 	s->srv = srv;
@@ -287,7 +293,7 @@ int session_run(struct server *srv, int fd, const char *machine,
 	if (rc == 0)
 		rc = w->enter(s, &e);
 	if (rc < 0) {
-		netlog_err(&srv->log, peer, "%s", e.msg);
+		netlog_err(&srv->log, peer, netlog_kind(&e), "%s", e.msg);
 	} else {
 		s->conn.stop = srv->stop;
 		s->conn.mask = &srv->wait_mask;

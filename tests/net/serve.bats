@@ -38,8 +38,8 @@ prepare() { make_server; }
 	done
 	kill "$SERVER"
 	wait "$SERVER"
-	[ "$(count_lines cache/.log/cxps.err 'the connection was cut')" -eq 1 ]
-	grep -q 'machine web01: 2 more lines' cache/.log/cxps.err
+	[ "$(count_lines cache/.log/cxps.err $'\tthe connection was cut')" -eq 1 ]
+	grep -q 'machine web01: 2 more within a minute: 2 cut' cache/.log/cxps.err
 	# The address is a column, and not in the words.
 	run ! grep -E $'\t(127.0.0.1:[0-9]+)\t\1' cache/.log/cxps.err
 }
@@ -131,7 +131,7 @@ prepare() { make_server; }
 	[ "$(count_lines cache/.log/cxps.err 'timed out')" -eq 1 ]
 	kill "$SERVER"
 	wait "$SERVER"
-	grep -q '127.0.0.1: 1 more lines' cache/.log/cxps.err
+	grep -q '127.0.0.1: 1 more within a minute: 1 cut' cache/.log/cxps.err
 }
 
 @test "a head that trickles in is cut" {
