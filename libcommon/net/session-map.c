@@ -91,6 +91,7 @@ void session_map(struct session *s)
 		session_say(s, 403, "not for the login '%s'", s->machine);
 		return;
 	}
+	session_take_time(s);
 	rc = cache_map_ask(s->cache, machine, disk, &m, &e);
 	/* Whoever seats disks has to see that this one is asked for. */
 	if (rc == 0 && m.answer == MAPFILE_HELD && !m.head.seated)

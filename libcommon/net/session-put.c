@@ -199,6 +199,7 @@ void session_put(struct session *s)
 	struct ack ack = {0};
 	struct err e = {0};
 
+	session_take_time(s);
 	if (!s->head.chunked && !s->head.has_length) {
 		s->end = true;
 		session_say(s, 411, "a segment needs a length or chunks");

@@ -15,8 +15,31 @@
 #include "net/session.h"
 
 #define DRAIN_MAX (128 * 1024 * 1024u) /* of a body that nobody wants */
+/*
+ * All but segments and digest maps is small: its body, and then its answer,
+ * may each take so many times what a login may; 60 s by default. Else who
+ * sends or reads a byte now and then keeps a place for as long as he likes.
+ */
+#define SMALL_LOGINS 3
 /* A scan may find nothing for a day, and shows that it lives (cxpsclient). */
-#define REQUEST_NS (2 * 86400 * NS_PER_S)
+#define SEGMENT_NS (2 * 86400 * NS_PER_S)
+
+/* ---- time ---- */
+
+/* From now on, for what is left; the gate has the limit of the login. */
+static void hurry(struct session *s)
+{
+	if (s->conn.plain && !s->takes_time)
+		s->conn.deadline_ns = mono_now_ns() + (int64_t)s->srv->login_s *
+							  SMALL_LOGINS *
+							  NS_PER_S;
+}
+
+void session_take_time(struct session *s)
+{
+	s->takes_time = true;
+	s->conn.deadline_ns = mono_now_ns() + SEGMENT_NS;
+}
 
 /* ---- answers ---- */
 
@@ -86,6 +109,7 @@ void session_answer(struct session *s, const struct answer *a)
 	s->answered = true;
 	/* Pipelined requests are left unanswered: they are sent again. */
 	s->end |= server_stopping(s->srv);
+	hurry(s);
 	n = answer_head(s, a, out, sizeof(out));
 	if ((size_t)n + len <= sizeof(out)) { /* one record, one packet */
 		if (len > 0)
@@ -201,7 +225,7 @@ int session_next(struct session *s)
 
 	s->seq = 0;
 	s->digest[0] = '\0';
-	s->answered = s->taken = s->conn.busy = false;
+	s->answered = s->taken = s->takes_time = s->conn.busy = false;
 	s->in_before = s->conn.in_bytes;
 	s->out_before = s->conn.out_bytes;
 	s->began_ns = mono_now_ns();
@@ -210,8 +234,7 @@ int session_next(struct session *s)
 	if (server_stopping(s->srv))
 		return 0;
 	rc = http_read_head(&s->in, HTTP_REQUEST, &s->head, head_begun, s, &e);
-	if (s->machine[0] != '\0')
-		s->conn.deadline_ns = mono_now_ns() + REQUEST_NS;
+	hurry(s);
 	if (rc == 0)
 		return 0;
 	if (rc < 0) {

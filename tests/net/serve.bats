@@ -144,6 +144,17 @@ prepare() { make_server; }
 	wait_for grep -q 'timed out' cache/.log/cxps.err
 }
 
+@test "a small body that trickles in is cut after three times the login timeout" {
+	serve --login-timeout 1s
+	SECONDS=0
+	{
+		printf 'GET /v1/time HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\n'
+		while printf X 2>/dev/null; do sleep 0.5; done
+	} | raw_for 30 web01 >answer
+	[ "$SECONDS" -lt 20 ]
+	grep -q $'\ttimed out' cache/.log/cxps.err
+}
+
 @test "garbage to the port hurts nobody" {
 	serve
 	random_file garbage 100000
