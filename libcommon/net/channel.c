@@ -41,9 +41,10 @@ static int send_msg(int fd, enum channel_kind kind, uint64_t number,
 	return -1;
 }
 
-void channel_say(int fd, enum channel_kind kind, const char *text)
+void channel_say(int fd, enum channel_kind kind, uint64_t number,
+		 const char *text)
 {
-	(void)send_msg(fd, kind, 0, text);
+	(void)send_msg(fd, kind, number, text);
 }
 
 int channel_ask(int fd, enum channel_kind kind, uint64_t number,

@@ -12,7 +12,7 @@
 #include "base/err.h"
 
 enum channel_kind {
-	CHANNEL_ERR = 1, /* a line for cxps.err */
+	CHANNEL_ERR = 1, /* a line for cxps.err, of the kind `number` */
 	CHANNEL_XFER,	 /* a line for cxps.xfer, from the machine's field on */
 	/* These are answered, and for workers only. */
 	CHANNEL_END_HOLDER, /* of the disk `text`; number 1: by force */
@@ -30,7 +30,8 @@ struct channel_msg {
 };
 
 /* A line; what cannot be sent within a second is lost. */
-void channel_say(int fd, enum channel_kind kind, const char *text);
+void channel_say(int fd, enum channel_kind kind, uint64_t number,
+		 const char *text);
 /* 0, or -CODE with the listener's words. */
 int channel_ask(int fd, enum channel_kind kind, uint64_t number,
 		const char *text, struct err *e);

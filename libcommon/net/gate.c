@@ -192,7 +192,7 @@ void gate_run(struct server *srv, const struct gate *g)
 	int rc;
 
 	if (s == NULL) {
-		netlog_err(&srv->log, g->peer, "out of memory");
+		netlog_err(&srv->log, g->peer, NETLOG_OWN, "out of memory");
 		return;
 	}
 	s->srv = srv;
@@ -217,7 +217,7 @@ void gate_run(struct server *srv, const struct gate *g)
 		rc = serve(s, g->relay, &e);
 	}
 	if (rc < 0)
-		netlog_err(&srv->log, g->peer, "%s", e.msg);
+		netlog_err(&srv->log, g->peer, netlog_kind(&e), "%s", e.msg);
 	close(g->relay);
 	if (s->conn.ssl != NULL)
 		conn_linger(&s->conn);

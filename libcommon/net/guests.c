@@ -36,7 +36,7 @@ static void name_who(const char *peer, char out[HUSH_NAME])
 }
 
 static void log_for(struct guests *g, const char *peer, const char *machine,
-		    pid_t pid, const char *words)
+		    pid_t pid, enum netlog_kind kind, const char *words)
 {
 	char who[HUSH_NAME];
 	bool stranger = machine[0] == '\0';
@@ -45,23 +45,24 @@ static void log_for(struct guests *g, const char *peer, const char *machine,
 		name_who(peer, who);
 	else
 		snprintf(who, sizeof(who), "machine %s", machine);
-	if (hush_may(g->hush, who, stranger, words, mono_now_ns()))
+	if (hush_may(g->hush, who, stranger, kind, words, mono_now_ns()))
 		netlog_put_err(&g->srv->log, pid, peer, words);
 }
 
 void guests_log(struct guests *g, const struct guest *it, pid_t pid,
-		const char *words)
+		enum netlog_kind kind, const char *words)
 {
-	log_for(g, it->peer, it->machine, pid, words);
+	if (it != NULL)
+		log_for(g, it->peer, it->machine, pid, kind, words);
+	else if (hush_may(g->hush, "server", false, kind, words, mono_now_ns()))
+		netlog_put_err(&g->srv->log, pid, NULL, words);
 }
 
-static void tell_left_out(void *ctx, const char *who, uint64_t n)
+static void tell_left_out(void *ctx, const char *who, const char *words)
 {
 	const struct guests *g = ctx;
 
-	netlog_err(&g->srv->log, NULL,
-		   "%s: %" PRIu64 " more lines within a minute left out", who,
-		   n);
+	netlog_err(&g->srv->log, NULL, NETLOG_OWN, "%s: %s", who, words);
 }
 
 /* ---- begin and end ---- */
@@ -144,7 +145,7 @@ void guests_hear(struct guests *g, struct guest *it, struct helper *h, int fd)
 
 static void end_guest(struct guests *g, struct guest *it)
 {
-	guests_log(g, it, it->gate.pid,
+	guests_log(g, it, it->gate.pid, NETLOG_CROWD,
 		   "all places for strangers taken: not logged in, ended");
 	kill(it->gate.pid, SIGKILL);
 	while (waitpid(it->gate.pid, NULL, 0) < 0 && errno == EINTR)
@@ -193,7 +194,7 @@ struct guest *guests_admit(struct guests *g, const struct sockaddr_storage *a,
 		snprintf(words, sizeof(words),
 			 "closed: all places for strangers taken");
 	if (words[0] != '\0') {
-		log_for(g, peer, "", getpid(), words);
+		log_for(g, peer, "", getpid(), NETLOG_CROWD, words);
 		return NULL;
 	}
 	for (it = g->slots; it->number != 0; it++)
@@ -290,7 +291,7 @@ struct guest *guests_logged_in(struct guests *g, uint64_t number,
 	if (l.words[0] == '\0')
 		return it;
 	snprintf(words, sizeof(words), "closed: %s", l.words);
-	guests_log(g, it, getpid(), words);
+	guests_log(g, it, getpid(), NETLOG_CROWD, words);
 	turn_away(g, it, &l);
 	return NULL;
 }
@@ -348,6 +349,12 @@ static void answer(struct guests *g, struct guest *it,
 	channel_reply(it->worker.fd, &e);
 }
 
+static bool makes_sense(const struct channel_msg *m)
+{
+	return m->kind >= CHANNEL_ERR && m->kind <= CHANNEL_PROBES &&
+	       (m->kind != CHANNEL_ERR || m->number < NETLOG_KINDS);
+}
+
 void guests_event(struct guests *g, uint64_t data)
 {
 	struct guest *it = &g->slots[data / 2];
@@ -360,14 +367,14 @@ void guests_event(struct guests *g, uint64_t data)
 		return;
 	rc = channel_hear(h->fd, &m);
 	if (rc < 0 || (rc > 0 && m.kind >= CHANNEL_END_HOLDER && !worker) ||
-	    (rc > 0 && m.kind > CHANNEL_PROBES)) {
+	    (rc > 0 && !makes_sense(&m))) {
 		close_channel(h);
 		return;
 	}
 	if (rc == 0)
 		return;
 	if (m.kind == CHANNEL_ERR)
-		guests_log(g, it, h->pid, m.text);
+		guests_log(g, it, h->pid, (enum netlog_kind)m.number, m.text);
 	else if (m.kind == CHANNEL_XFER)
 		netlog_put_xfer(&g->srv->log, it->peer, m.text);
 	else
@@ -402,7 +409,7 @@ static void tell_end(struct guests *g, const struct guest *it, pid_t pid,
 			 "connection process ended with code %d",
 			 WEXITSTATUS(status));
 	if (words[0] != '\0') /* its number is a column of the log */
-		guests_log(g, it, pid, words);
+		guests_log(g, it, pid, NETLOG_OWN, words);
 }
 
 /* Its last words may still be on the way. */
@@ -413,10 +420,11 @@ static void hear_rest(struct guests *g, const struct guest *it,
 		int fd = h->fd;
 		struct channel_msg m;
 
-		if (channel_hear(fd, &m) <= 0)
+		if (channel_hear(fd, &m) <= 0 || !makes_sense(&m))
 			break;
 		if (m.kind == CHANNEL_ERR)
-			guests_log(g, it, h->pid, m.text);
+			guests_log(g, it, h->pid, (enum netlog_kind)m.number,
+				   m.text);
 		else if (m.kind == CHANNEL_XFER)
 			netlog_put_xfer(&g->srv->log, it->peer, m.text);
 	}

@@ -79,8 +79,8 @@ void guests_event(struct guests *g, uint64_t data);
 void guests_reap(struct guests *g);
 void guests_signal(const struct guests *g, int sig);
 
-/* A line about a guest, if that has not said too much already. */
+/* A line about a guest, or about none (NULL), unless it is one too many. */
 void guests_log(struct guests *g, const struct guest *it, pid_t pid,
-		const char *words);
+		enum netlog_kind kind, const char *words);
 
 #endif

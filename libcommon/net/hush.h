@@ -1,7 +1,8 @@
 /*
- * Keeps a peer from filling the log: of one peer a line is written once a
- * minute, and counted after that. The count is written when its minute is
- * over.
+ * Keeps a peer from filling the log: of what is refused to one peer, one line
+ * is written a minute, whatever the words. The others are counted by their
+ * kinds; the count is the peer's line of the minute that follows. Errors of
+ * the server's own are counted apart, so that no refusal takes their place.
  */
 #ifndef PS_NET_HUSH_H
 #define PS_NET_HUSH_H
@@ -10,24 +11,27 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "net/log.h"
 
 #define HUSH_NAME 80
-#define HUSH_STRANGER 1	  /* lines a minute of an address without a login */
-#define HUSH_STRANGERS 60 /* of all of them together */
-#define HUSH_MACHINE 10	  /* of a machine; never the same line twice */
+#define HUSH_STRANGERS 60 /* lines a minute of all without a login together */
+#define HUSH_OWN 10	  /* errors of ours a minute of a machine; none twice */
 #define HUSH_NS (60 * INT64_C(1000000000))
 
 struct hush;
-/* Told at the end of a minute: so many lines of `who` were left out. */
-typedef void hush_fn(void *ctx, const char *who, uint64_t left_out);
+/* Told when a minute is over: how many more of `who` there were, and which. */
+typedef void hush_fn(void *ctx, const char *who, const char *words);
 
 int hush_open(struct hush **ret, hush_fn *fn, void *ctx, struct err *e);
 /* Tells what is still to be told. */
 void hush_close(struct hush *h);
 
-/* May this line of `who` be written now (mono_now_ns())? */
-bool hush_may(struct hush *h, const char *who, bool stranger, const char *words,
-	      int64_t now);
+/*
+ * May this line of `who` be written now (mono_now_ns())? NETLOG_OWN of a
+ * stranger is one line a minute, too: its process may be in foreign hands.
+ */
+bool hush_may(struct hush *h, const char *who, bool stranger,
+	      enum netlog_kind kind, const char *words, int64_t now);
 /* Tells of the minutes that are over; cheap. */
 void hush_tick(struct hush *h, int64_t now);
 

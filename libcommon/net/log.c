@@ -117,7 +117,24 @@ void netlog_put_err(const struct netlog *l, pid_t pid, const char *peer,
 		tool_warn("%s", words);
 }
 
-void netlog_err(const struct netlog *l, const char *peer, const char *fmt, ...)
+enum netlog_kind netlog_kind(const struct err *e)
+{
+	switch (e->code) {
+	case PS_UNAVAILABLE:
+		return NETLOG_LINE;
+	case PS_PROTOCOL:
+		return NETLOG_TALK;
+	case PS_DATA:
+		return NETLOG_SEGMENT;
+	case PS_TEMPFAIL: /* without an errno nothing has failed */
+		return e->sys == 0 ? NETLOG_BUSY : NETLOG_OWN;
+	default:
+		return NETLOG_OWN;
+	}
+}
+
+void netlog_err(const struct netlog *l, const char *peer, enum netlog_kind kind,
+		const char *fmt, ...)
 {
 	size_t n = peer != NULL ? strlen(peer) : 0;
 	char text[1024], *words = text;
@@ -134,7 +151,7 @@ void netlog_err(const struct netlog *l, const char *peer, const char *fmt, ...)
 	    strncmp(words + n, ": ", 2) == 0)
 		words += n + 2;
 	if (l->channel > 0)
-		channel_say(l->channel, CHANNEL_ERR, words);
+		channel_say(l->channel, CHANNEL_ERR, kind, words);
 	else
 		netlog_put_err(l, getpid(), peer, words);
 }
@@ -163,7 +180,7 @@ void netlog_xfer(const struct netlog *l, const struct netlog_xfer *x)
 		 (unsigned long long)x->out_bytes, (double)x->took_ns / 1e9,
 		 seq, x->digest != NULL ? x->digest : "-");
 	if (l->channel > 0)
-		channel_say(l->channel, CHANNEL_XFER, line);
+		channel_say(l->channel, CHANNEL_XFER, 0, line);
 	else
 		netlog_put_xfer(l, x->peer, line);
 }

@@ -22,6 +22,19 @@
 #define NETLOG_SIZE_DEFAULT (16 * 1024 * 1024u)
 #define NETLOG_KEEP 5 /* rotated files of each log */
 
+/* What a line of cxps.err is about; counted by it (hush.h). */
+enum netlog_kind {
+	NETLOG_OWN,	/* an error of the server's own: nobody was refused */
+	NETLOG_LINE,	/* a connection was cut, or too slow */
+	NETLOG_TALK,	/* neither our TLS nor our HTTP */
+	NETLOG_LOGIN,	/* a login that failed */
+	NETLOG_PLACE,	/* a path that is not for this login, or is no name */
+	NETLOG_SEGMENT, /* a segment that was refused, or is damaged */
+	NETLOG_BUSY,	/* later: others are at it */
+	NETLOG_CROWD,	/* too many connections or logins */
+	NETLOG_KINDS
+};
+
 struct netlog {
 	int dirfd;	/* -1: no files */
 	uint64_t limit; /* bytes of a file */
@@ -37,8 +50,11 @@ void netlog_close(struct netlog *l);
  * A line in cxps.err with time and process, and on standard error. What
  * cannot be written is lost: a log must not stop the work.
  */
-void netlog_err(const struct netlog *l, const char *peer, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+void netlog_err(const struct netlog *l, const char *peer, enum netlog_kind kind,
+		const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
+/* Whose fault an error is that ended what a peer asked for. */
+enum netlog_kind netlog_kind(const struct err *e);
 
 /* The same for a line that process `pid` has sent. */
 void netlog_put_err(const struct netlog *l, pid_t pid, const char *peer,

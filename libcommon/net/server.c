@@ -130,7 +130,7 @@ static _Noreturn void be_gate(struct guests *g, const struct guest *it,
 	gate.keeper = fds[3];
 	gate.relay = fds[4];
 	if (sandbox_enter(SANDBOX_GATE, -1, &e) < 0)
-		netlog_err(&g->srv->log, peer, "%s", e.msg);
+		netlog_err(&g->srv->log, peer, NETLOG_OWN, "%s", e.msg);
 	else
 		gate_run(g->srv, &gate);
 	exit(PS_OK);
@@ -240,7 +240,7 @@ static void start_worker(struct guests *g, struct guest *it,
 	struct err e = {0};
 
 	if (fork_worker(g, it, who, &e) < 0)
-		guests_log(g, it, getpid(), e.msg);
+		guests_log(g, it, getpid(), NETLOG_OWN, e.msg);
 	close(it->relay);
 	it->relay = -1;
 }
@@ -261,8 +261,8 @@ static void take_one(struct guests *g, int listen_fd)
 	if (fd < 0) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM ||
 		    errno == ENOBUFS) {
-			netlog_err(&g->srv->log, NULL, "accept: %s",
-				   strerror(errno));
+			err_sys(&e, 0, "accept");
+			guests_log(g, NULL, getpid(), NETLOG_OWN, e.msg);
 			nanosleep(&pause, NULL);
 		}
 		return;
@@ -272,7 +272,7 @@ static void take_one(struct guests *g, int listen_fd)
 	if (it != NULL) {
 		tune(fd);
 		if (start_gate(g, it, fd, fd, &e) < 0) {
-			guests_log(g, it, getpid(), e.msg);
+			guests_log(g, it, getpid(), NETLOG_OWN, e.msg);
 			guests_free(g, it);
 		}
 	}
@@ -360,7 +360,7 @@ static void look_at_cert(struct guests *g)
 	g->cert = st;
 	if (first)
 		return;
-	netlog_err(&g->srv->log, NULL, "%s",
+	netlog_err(&g->srv->log, NULL, NETLOG_OWN, "%s",
 		   use_cert(g->srv, &e) < 0 ? e.msg
 					    : "a new certificate is in use");
 }
@@ -414,8 +414,8 @@ static void stop_all(struct guests *g)
 	guests_signal(g, SIGTERM);
 	if (wait_all(g, SERVER_STOP_S))
 		return;
-	netlog_err(&g->srv->log, NULL, "%u connections did not finish in time",
-		   g->n);
+	netlog_err(&g->srv->log, NULL, NETLOG_OWN,
+		   "%u connections did not finish in time", g->n);
 	guests_signal(g, SIGKILL);
 	wait_all(g, KILLED_WAIT_S);
 }

@@ -29,8 +29,11 @@ unsigned session_room_s(struct session *s, uint64_t bytes)
 
 void session_fail(struct session *s, const struct err *e)
 {
-	netlog_err(&s->srv->log, s->peer, "%s", e->msg);
-	if (s->conn.broken || s->conn.eof) {
+	bool gone = s->conn.broken || s->conn.eof;
+
+	netlog_err(&s->srv->log, s->peer, gone ? NETLOG_LINE : netlog_kind(e),
+		   "%s", e->msg);
+	if (gone) {
 		s->end = true;
 	} else if (e->sys == ENOSPC || e->sys == EDQUOT) {
 		session_later(s, 507, "cache-full",
@@ -188,13 +191,10 @@ static bool is_part(const struct session *s, int i, const char *word)
 	return i < s->nparts && strcmp(s->part[i], word) == 0;
 }
 
-/*
- * Somebody with a login tries what none of ours would. The words are always
- * the same, so that they are one line a minute.
- */
+/* Somebody with a login tries what none of ours would. */
 static void refuse(struct session *s, unsigned status, const char *words)
 {
-	netlog_err(&s->srv->log, s->peer,
+	netlog_err(&s->srv->log, s->peer, NETLOG_PLACE,
 		   "the login '%s' is answered %u: %s; cxps.xfer has the path",
 		   s->machine, status, words);
 	session_say(s, status, "%s", words);
@@ -281,7 +281,7 @@ static int enter(struct session *s, struct err *e)
 	int dirfd = -1, rc;
 
 	if (cache_open(&s->cache, s->srv->cache, &s->why) < 0) {
-		netlog_err(&s->srv->log, s->peer, "%s", s->why.msg);
+		netlog_err(&s->srv->log, s->peer, NETLOG_OWN, "%s", s->why.msg);
 		s->cache = NULL;
 	} else {
 		cache_help(s->cache,

@@ -14,7 +14,8 @@ static void refuse(struct session *s, const char *machine)
 {
 	struct timespec pause = {0, FAILED_PAUSE_NS - 1};
 
-	netlog_err(&s->srv->log, s->peer, "login as '%s' refused", machine);
+	netlog_err(&s->srv->log, s->peer, NETLOG_LOGIN, "login as '%s' refused",
+		   machine);
 	nanosleep(&pause, NULL);
 	s->end = true;
 	session_say(s, 401, "login refused");
@@ -52,7 +53,7 @@ static int first_step(struct session *s, struct login *l)
 	}
 	if (keeper_nonce(s->keeper, l->server_nonce, &e) < 0 ||
 	    conn_exporter(&s->conn, l->exporter, &e) < 0) {
-		netlog_err(&s->srv->log, s->peer, "%s", e.msg);
+		netlog_err(&s->srv->log, s->peer, NETLOG_OWN, "%s", e.msg);
 		s->end = true;
 		session_say(s, 500, "%s", e.msg);
 		return -1;
@@ -83,7 +84,7 @@ static int second_step(struct session *s, struct login *l)
 		return -1;
 	}
 	if (rc < 0) {
-		netlog_err(&s->srv->log, s->peer, "%s", e.msg);
+		netlog_err(&s->srv->log, s->peer, NETLOG_OWN, "%s", e.msg);
 		s->end = true;
 		session_say(s, 500, "%s", e.msg);
 		return -1;

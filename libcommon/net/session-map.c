@@ -91,6 +91,7 @@ void session_map(struct session *s)
 		session_say(s, 403, "not for the login '%s'", s->machine);
 		return;
 	}
+	session_take_time(s);
 	rc = cache_map_ask(s->cache, machine, disk, &m, &e);
 	/* Whoever seats disks has to see that this one is asked for. */
 	if (rc == 0 && m.answer == MAPFILE_HELD && !m.head.seated)
@@ -98,7 +99,7 @@ void session_map(struct session *s)
 	if (rc == 0) {
 		answer(s, &m);
 	} else {
-		netlog_err(&s->srv->log, s->peer, "%s", e.msg);
+		netlog_err(&s->srv->log, s->peer, netlog_kind(&e), "%s", e.msg);
 		session_say(s, 500, "%s", e.msg);
 	}
 }

@@ -127,8 +127,8 @@ static void answer_verdict(struct session *s, enum cache_verdict verdict,
 		answer_ack(s, 200, ack);
 		break;
 	case CACHE_REFUSED:
-		netlog_err(&s->srv->log, s->peer, "%s/%s %llu refused: %s",
-			   ack->machine, ack->disk,
+		netlog_err(&s->srv->log, s->peer, NETLOG_SEGMENT,
+			   "%s/%s %llu refused: %s", ack->machine, ack->disk,
 			   (unsigned long long)ack->seq, ack->reason);
 		answer_ack(s, 409, ack);
 		break;
@@ -199,6 +199,7 @@ void session_put(struct session *s)
 	struct ack ack = {0};
 	struct err e = {0};
 
+	session_take_time(s);
 	if (!s->head.chunked && !s->head.has_length) {
 		s->end = true;
 		session_say(s, 411, "a segment needs a length or chunks");

@@ -15,8 +15,31 @@
 #include "net/session.h"
 
 #define DRAIN_MAX (128 * 1024 * 1024u) /* of a body that nobody wants */
+/*
+ * All but segments and digest maps is small: its body, and then its answer,
+ * may each take so many times what a login may; 60 s by default. Else who
+ * sends or reads a byte now and then keeps a place for as long as he likes.
+ */
+#define SMALL_LOGINS 3
 /* A scan may find nothing for a day, and shows that it lives (cxpsclient). */
-#define REQUEST_NS (2 * 86400 * NS_PER_S)
+#define SEGMENT_NS (2 * 86400 * NS_PER_S)
+
+/* ---- time ---- */
+
+/* From now on, for what is left; the gate has the limit of the login. */
+static void hurry(struct session *s)
+{
+	if (s->conn.plain && !s->takes_time)
+		s->conn.deadline_ns = mono_now_ns() + (int64_t)s->srv->login_s *
+							  SMALL_LOGINS *
+							  NS_PER_S;
+}
+
+void session_take_time(struct session *s)
+{
+	s->takes_time = true;
+	s->conn.deadline_ns = mono_now_ns() + SEGMENT_NS;
+}
 
 /* ---- answers ---- */
 
@@ -86,6 +109,7 @@ void session_answer(struct session *s, const struct answer *a)
 	s->answered = true;
 	/* Pipelined requests are left unanswered: they are sent again. */
 	s->end |= server_stopping(s->srv);
+	hurry(s);
 	n = answer_head(s, a, out, sizeof(out));
 	if ((size_t)n + len <= sizeof(out)) { /* one record, one packet */
 		if (len > 0)
@@ -98,7 +122,8 @@ void session_answer(struct session *s, const struct answer *a)
 	}
 	if (rc < 0) {
 		s->end = true;
-		netlog_err(&s->srv->log, s->peer, "%s: answer not sent", e.msg);
+		netlog_err(&s->srv->log, s->peer, netlog_kind(&e),
+			   "%s: answer not sent", e.msg);
 	}
 	log_request(s, a->status);
 }
@@ -120,7 +145,8 @@ void session_stream(struct session *s, uint64_t len, session_send_fn *send,
 		rc = send(ctx, &s->conn, &e);
 	if (rc < 0) {
 		s->end = true;
-		netlog_err(&s->srv->log, s->peer, "%s: answer not sent", e.msg);
+		netlog_err(&s->srv->log, s->peer, netlog_kind(&e),
+			   "%s: answer not sent", e.msg);
 	}
 	log_request(s, a.status);
 }
@@ -148,6 +174,9 @@ void session_drain(struct session *s)
 
 	while (!s->end && !s->body.done && got > 0) {
 		got = http_body_read(&s->body, drop, sizeof(drop), &e);
+		if (got < 0)
+			netlog_err(&s->srv->log, s->peer, netlog_kind(&e), "%s",
+				   e.msg);
 		if (got < 0 || s->body.read > until)
 			s->end = true;
 	}
@@ -181,7 +210,7 @@ static void head_begun(void *ctx)
 /* A request that is not HTTP as we want it: say so once, and end. */
 static void bad_request(struct session *s, const struct err *e)
 {
-	netlog_err(&s->srv->log, s->peer, "%s", e->msg);
+	netlog_err(&s->srv->log, s->peer, netlog_kind(e), "%s", e->msg);
 	s->head.method = s->head.target = NULL;
 	s->answered = false;
 	s->end = true;
@@ -196,7 +225,7 @@ int session_next(struct session *s)
 
 	s->seq = 0;
 	s->digest[0] = '\0';
-	s->answered = s->taken = s->conn.busy = false;
+	s->answered = s->taken = s->takes_time = s->conn.busy = false;
 	s->in_before = s->conn.in_bytes;
 	s->out_before = s->conn.out_bytes;
 	s->began_ns = mono_now_ns();
@@ -205,15 +234,15 @@ int session_next(struct session *s)
 	if (server_stopping(s->srv))
 		return 0;
 	rc = http_read_head(&s->in, HTTP_REQUEST, &s->head, head_begun, s, &e);
-	if (s->machine[0] != '\0')
-		s->conn.deadline_ns = mono_now_ns() + REQUEST_NS;
+	hurry(s);
 	if (rc == 0)
 		return 0;
 	if (rc < 0) {
 		if (s->conn.busy)
 			bad_request(s, &e);
 		else if (!server_stopping(s->srv))
-			netlog_err(&s->srv->log, s->peer, "%s", e.msg);
+			netlog_err(&s->srv->log, s->peer, netlog_kind(&e), "%s",
+				   e.msg);
 		return 0;
 	}
 	http_body_begin(&s->body, &s->in, &s->head, UINT64_MAX);
@@ -273,7 +302,7 @@ int session_run(struct server *srv, int fd, const char *machine,
 	int rc;
 
 	if (s == NULL) {
-		netlog_err(&srv->log, peer, "out of memory");
+		netlog_err(&srv->log, peer, NETLOG_OWN, "out of memory");
 		return PS_OK;
 	}
 	s->srv = srv;
@@ -287,7 +316,7 @@ int session_run(struct server *srv, int fd, const char *machine,
 	if (rc == 0)
 		rc = w->enter(s, &e);
 	if (rc < 0) {
-		netlog_err(&srv->log, peer, "%s", e.msg);
+		netlog_err(&srv->log, peer, netlog_kind(&e), "%s", e.msg);
 	} else {
 		s->conn.stop = srv->stop;
 		s->conn.mask = &srv->wait_mask;

@@ -56,7 +56,8 @@ struct session {
 	uint64_t seq;
 	char digest[SHA256_HEX];
 	bool answered;
-	bool taken; /* a segment, durable now or before */
+	bool taken;	 /* a segment, durable now or before */
+	bool takes_time; /* may last for days */
 };
 
 /* An answer; body may be NULL, cause and retry_s are for 503 and 507. */
@@ -81,6 +82,9 @@ void session_say(struct session *s, unsigned status, const char *fmt, ...)
 /* An answer that says to come again: why, and after how many seconds. */
 void session_later(struct session *s, unsigned status, const char *cause,
 		   unsigned retry_s, const char *words);
+
+/* This request is no small one: a segment or a digest map. */
+void session_take_time(struct session *s);
 
 /* Reads and drops what is left of the request's body, else ends. */
 void session_drain(struct session *s);

@@ -1,6 +1,9 @@
 # Tests of the room net.
 UNIT_TESTS += tests/net/test-door tests/net/test-drain tests/net/test-http \
-	tests/net/test-login tests/net/test-pace tests/net/test-sandbox
+	tests/net/test-hush tests/net/test-login tests/net/test-pace \
+	tests/net/test-sandbox
+tests_net_test_hush_SOURCES = tests/net/test-hush.c
+tests_net_test_hush_LDADD = $(TEST_LDADD)
 tests_net_test_pace_SOURCES = tests/net/test-pace.c
 tests_net_test_pace_LDADD = $(TEST_LDADD)
 tests_net_test_drain_SOURCES = tests/net/test-drain.c

@@ -38,8 +38,8 @@ prepare() { make_server; }
 	done
 	kill "$SERVER"
 	wait "$SERVER"
-	[ "$(count_lines cache/.log/cxps.err 'the connection was cut')" -eq 1 ]
-	grep -q 'machine web01: 2 more lines' cache/.log/cxps.err
+	[ "$(count_lines cache/.log/cxps.err $'\tthe connection was cut')" -eq 1 ]
+	grep -q 'machine web01: 2 more within a minute: 2 cut' cache/.log/cxps.err
 	# The address is a column, and not in the words.
 	run ! grep -E $'\t(127.0.0.1:[0-9]+)\t\1' cache/.log/cxps.err
 }
@@ -131,7 +131,7 @@ prepare() { make_server; }
 	[ "$(count_lines cache/.log/cxps.err 'timed out')" -eq 1 ]
 	kill "$SERVER"
 	wait "$SERVER"
-	grep -q '127.0.0.1: 1 more lines' cache/.log/cxps.err
+	grep -q '127.0.0.1: 1 more within a minute: 1 cut' cache/.log/cxps.err
 }
 
 @test "a head that trickles in is cut" {
@@ -142,6 +142,17 @@ prepare() { make_server; }
 	}
 	start trickle >out
 	wait_for grep -q 'timed out' cache/.log/cxps.err
+}
+
+@test "a small body that trickles in is cut after three times the login timeout" {
+	serve --login-timeout 1s
+	SECONDS=0
+	{
+		printf 'GET /v1/time HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\n'
+		while printf X 2>/dev/null; do sleep 0.5; done
+	} | raw_for 30 web01 >answer
+	[ "$SECONDS" -lt 20 ]
+	grep -q $'\ttimed out' cache/.log/cxps.err
 }
 
 @test "garbage to the port hurts nobody" {
