@@ -225,12 +225,15 @@ static int start_one(const struct place *p, const struct unit *u, struct err *e)
 		rc = supervise_start(p, u, &how, e);
 	if (rc < 0)
 		return rc;
-	if (how == STARTED_LATER)
-		tool_warn("%s; it is tried again", e->msg);
-	else
-		tool_note("%s: %s", u->name,
-			  how == STARTED_ALREADY ? "runs already" : "started");
-	return how == STARTED_LATER ? PS_TEMPFAIL : 0;
+	if (how == STARTED_LATER) {
+		struct err why = *e;
+
+		return err_set(e, PS_TEMPFAIL, "%.480s; it is tried again",
+			       why.msg);
+	}
+	tool_note("%s: %s", u->name,
+		  how == STARTED_ALREADY ? "runs already" : "started");
+	return 0;
 }
 
 /* All are tried; the first failure is the answer. */

@@ -52,7 +52,11 @@ void gather_services(const struct gather *g, int64_t now, struct sample *ret);
 int gather_job(const char *name);
 /* Says from now on that it is expected, or not. */
 int gather_expect(int dirfd, int job, bool expected, struct err *e);
-/* Those jobs that `names` has ("receive,verify"), and no others. */
+/*
+ * Those jobs that `names` has ("receive,verify"), and no others. The failure of
+ * one that was among them and is no more is forgotten; that of one that never
+ * was (somebody else runs and stamps it) stays.
+ */
 int gather_expect_jobs(int dirfd, const char *names, struct err *e);
 /* Stamps it, now. */
 int gather_stamp(int dirfd, int job, struct err *e);

@@ -173,6 +173,18 @@ static enum push_reason system_reason(const struct push_look *l,
 	return REASON_NONE;
 }
 
+/* What `getconf GNU_LIBC_VERSION` said: "glibc 2.36". */
+static bool libc_too_old(const struct push_look *l, const struct package *p,
+			 char *words, size_t size)
+{
+	const char *have = l->libc + strlen("glibc ");
+
+	if (p->libc[0] == '\0' || strverscmp(have, p->libc) >= 0)
+		return false;
+	snprintf(words, size, "%s is there, %s is needed", have, p->libc);
+	return true;
+}
+
 static enum push_reason installed_reason(const struct push_look *l,
 					 const struct push_wish *w,
 					 const struct package *p, char *words,
@@ -225,6 +237,8 @@ enum push_reason look_judge(const struct push_look *l,
 	ret->install = w->again || strcmp(l->role, w->role) != 0 ||
 		       strcmp(l->version, ret->package->version) != 0;
 	ret->enrol = w->cs != NULL && !registered(l, w);
+	if (ret->install && libc_too_old(l, ret->package, words, size))
+		return REASON_LIBC;
 	if (ret->install && l->noexec[0] != '\0') {
 		snprintf(words, size, "%s is mounted noexec", l->noexec);
 		return REASON_NOEXEC;

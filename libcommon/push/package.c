@@ -9,6 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <archive.h>
+#include <archive_entry.h>
+
 #include "base/bytes.h"
 #include "base/io.h"
 #include "push/host.h"
@@ -18,6 +21,7 @@
 #define PREFIX "ps-toolkit-agent-"
 #define SUFFIX ".tar.gz"
 #define LINUX "-linux-"
+#define FIRST_FILES 16 /* LIBC is among them: make-tarball sorts by name */
 
 /* "ps-toolkit-agent-VERSION-linux-ARCH.tar.gz" */
 static bool read_name(const char *name, struct package *ret)
@@ -146,6 +150,39 @@ static int measure(struct package *p, struct err *e)
 	return 0;
 }
 
+/*
+ * What its file LIBC says; a package that has none is tried on the machine. It
+ * is only looked at when it is signed by who may sign.
+ */
+static void read_libc(struct package *p)
+{
+	struct archive *a = archive_read_new();
+	struct archive_entry *it;
+	la_ssize_t n = 0;
+	unsigned i;
+
+	/* ssh-keygen has read all of it. */
+	if (a == NULL || lseek(p->fd, 0, SEEK_SET) < 0 ||
+	    archive_read_support_filter_gzip(a) != ARCHIVE_OK ||
+	    archive_read_support_format_tar(a) != ARCHIVE_OK ||
+	    archive_read_open_fd(a, p->fd, 65536) != ARCHIVE_OK) {
+		archive_read_free(a);
+		return;
+	}
+	for (i = 0; i < FIRST_FILES && n == 0 &&
+		    archive_read_next_header(a, &it) == ARCHIVE_OK;
+	     i++) {
+		const char *name = archive_entry_pathname(it);
+		const char *slash = name != NULL ? strrchr(name, '/') : NULL;
+
+		if (slash != NULL && strcmp(slash, "/LIBC") == 0)
+			n = archive_read_data(a, p->libc, sizeof(p->libc) - 1);
+	}
+	archive_read_free(a);
+	p->libc[n > 0 ? n : 0] = '\0';
+	p->libc[strspn(p->libc, "0123456789.")] = '\0';
+}
+
 static int open_one(struct package *p, const char *signers, struct err *e)
 {
 	char path[sizeof(p->path) + 4];
@@ -162,9 +199,12 @@ static int open_one(struct package *p, const char *signers, struct err *e)
 		err_hint(e, "a package that nobody has signed is not pushed: "
 			    "scripts/package --sign-key, or its publisher");
 	/* Each machine does it again, with what arrived there. */
-	return rc < 0 ? rc
-		      : package_verify(p->fd, path, signers, p->refused,
-				       sizeof(p->refused), e);
+	if (rc == 0)
+		rc = package_verify(p->fd, path, signers, p->refused,
+				    sizeof(p->refused), e);
+	if (rc == 0 && p->refused[0] == '\0')
+		read_libc(p);
+	return rc;
 }
 
 int packages_open(struct packages *p, const char *path, const char *signers,

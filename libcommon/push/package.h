@@ -21,6 +21,7 @@ struct package {
 	char sha256[SHA256_HEX];
 	char *signature;   /* text of PATH.sig */
 	char refused[256]; /* "": it is signed by who may sign */
+	char libc[16];	   /* the GNU C library it needs; "": not known */
 };
 
 struct packages {

@@ -35,8 +35,12 @@ const struct push_reason_text push_reasons[REASON_COUNT] = {
 		       "Log in as root, or let the account use sudo there"},
     [REASON_UNSUPPORTED] =
 	{"unsupported", 0, "there is no package for such a system",
-	 "Linux with the GNU C library, not older than where the package was "
-	 "made; packages for more processors go into the same folder"},
+	 "Linux with the GNU C library; packages for more processors go into "
+	 "the same folder"},
+    [REASON_LIBC] = {"libc", 0,
+		     "its C library is too old for the package's programs",
+		     "Push a package that was made on a system as old as this "
+		     "one (scripts/package tarball), or upgrade the system"},
     [REASON_TOOLS] = {"tools", 0, "programs are missing there",
 		      "Install them with the system's package manager"},
     [REASON_SPACE] = {"space", 95524, "there is not enough room there",

@@ -20,6 +20,7 @@ enum push_reason {
 	REASON_RIGHTS,
 	/* what is needed there */
 	REASON_UNSUPPORTED,
+	REASON_LIBC,
 	REASON_TOOLS,
 	REASON_SPACE,
 	REASON_NOEXEC,

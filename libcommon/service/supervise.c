@@ -23,6 +23,7 @@
 #include "service/supervise.h"
 
 #define MAX_WAIT_S 60
+#define SAVE_AGAIN_MS 1000
 #define GOOD_RUN_S 60 /* after so long a failure is the first again */
 #define SESSION_S 5   /* for what a service leaves behind */
 
@@ -47,22 +48,31 @@ struct supervisor {
 	int64_t alive_ns;  /* mono: last sign of life */
 	int64_t begun_ns;  /* mono: of this process */
 	unsigned failures; /* in a row */
+	bool unsaved;	   /* what the file says is older: a full disk */
 	bool done;
 	int code; /* of the supervisor */
 };
 
 /* ---- telling ---- */
 
-static void save(struct supervisor *s, const char *state)
+/* Until there is room it is tried again and again, and said once. */
+static void write_state(struct supervisor *s)
 {
 	struct err e = {0};
+	bool failed = service_write(s->p->run, s->u->name, &s->state, &e) < 0;
 
+	if (failed && !s->unsaved)
+		service_log_say(&s->log, "%s", e.msg);
+	s->unsaved = failed;
+}
+
+static void save(struct supervisor *s, const char *state)
+{
 	if (strcmp(s->state.state, state) != 0) {
 		snprintf(s->state.state, sizeof(s->state.state), "%s", state);
 		s->state.since_ns = time_now_ns();
 	}
-	if (service_write(s->p->run, s->u->name, &s->state, &e) < 0)
-		service_log_say(&s->log, "%s", e.msg);
+	write_state(s);
 }
 
 /* The answer to `start`: a code and words, then the end of the pipe. */
@@ -335,6 +345,8 @@ static void wait_for_more(struct supervisor *s)
 		left = (until - mono_now_ns()) / 1000000 + 1;
 		ms = left < 0 ? 0 : left > 3600000 ? 3600000 : (int)left;
 	}
+	if (s->unsaved && (ms < 0 || ms > SAVE_AGAIN_MS))
+		ms = SAVE_AGAIN_MS;
 	(void)poll(p, 3, ms);
 	if (p[1].revents != 0)
 		take_news(s);
@@ -342,6 +354,8 @@ static void wait_for_more(struct supervisor *s)
 		pump_log(s);
 	if (p[0].revents != 0)
 		take_signals(s);
+	if (s->unsaved && !s->done)
+		write_state(s);
 	until = next_deadline(s);
 	if (!s->done && until > 0 && mono_now_ns() >= until)
 		too_late(s);

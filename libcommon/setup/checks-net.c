@@ -223,10 +223,14 @@ void check_clock(const struct doctor *d, struct finding *f)
 
 void check_store(const struct doctor *d, struct finding *f)
 {
-	if (d->vault == NULL)
+	if (d->vault == NULL) {
 		find_skipped(f, "no vault was given: /VaultCredsFilePath");
-	else
-		step_store(d, f);
+		return;
+	}
+	step_store(d, f);
+	/* There is no ps.yaml yet, which the upload's own hint names. */
+	if (f->verdict == DOCTOR_FAILED && strstr(f->what, "(407)") != NULL)
+		advise_login(check_choices(d), f);
 }
 
 void check_proxy(const struct doctor *d, struct finding *f)

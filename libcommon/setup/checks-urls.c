@@ -32,6 +32,22 @@ static bool answers(struct web *w, const struct opening *o, struct finding *f,
 	return well;
 }
 
+void advise_login(const struct choices *c, struct finding *f)
+{
+	if (c->proxy_file != NULL)
+		find_next(f,
+			  "the proxy takes no connection without the right "
+			  "name and password: ProxyAuthentication, "
+			  "ProxyUserName, ProxyPassword in %s",
+			  c->proxy_file);
+	else
+		find_next(f, "the proxy of https_proxy takes no connection "
+			     "without the right name and password: give it by "
+			     "/ProxySettingsFilePath, with "
+			     "ProxyAuthentication, ProxyUserName, "
+			     "ProxyPassword");
+}
+
 /* By the words of the reason: curl's way to a store has no others. */
 static void advise(const struct choices *c, const struct openings *o,
 		   const char *why, struct finding *f)
@@ -51,11 +67,7 @@ static void advise(const struct choices *c, const struct openings *o,
 			     "--show-firewall prints a text for its people); "
 			     "is there a proxy for /ProxySettingsFilePath?");
 	else if (strstr(why, "(407)") != NULL)
-		find_next(f,
-			  "the proxy takes no connection without the right "
-			  "name and password: ProxyAuthentication, "
-			  "ProxyUserName, ProxyPassword in %s",
-			  place);
+		advise_login(c, f);
 	else if (strstr(why, "reach the proxy") != NULL)
 		find_next(f,
 			  "are address and port in %s right, and does the "

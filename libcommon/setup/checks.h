@@ -25,6 +25,8 @@ int cs_try(const struct choices *c, const char *host,
 
 /* checks-key.c, checks-urls.c */
 doctor_step_fn check_key, check_urls;
+/* What to do when the proxy answers 407. */
+void advise_login(const struct choices *c, struct finding *f);
 
 /* The choices that a step is given. */
 const struct choices *check_choices(const struct doctor *d);

@@ -21,6 +21,7 @@
 #include "net/tls.h"
 #include "segment/keyring.h"
 #include "setup/install.h"
+#include "setup/room.h"
 #include "setup/stage.h"
 
 #define PROGRAM_S 180
@@ -483,6 +484,8 @@ static int do_programs(struct running *r, struct err *e)
 		if (rc < 0 && (a->kind == ACT_RUN || a->kind == ACT_CHECK))
 			err_hint(e, "what is installed stays; the same command "
 				    "goes on here");
+		if (rc < 0)
+			room_hint(e, "goes on here");
 		tell(r, a, rc < 0 ? e : NULL);
 	}
 	return rc;
@@ -503,8 +506,10 @@ int setup_run(struct setup_plan *p, setup_tell_fn *fn, void *ctx, struct err *e)
 	if (rc == 0 && any(p, is_staged))
 		rc = do_files(&r, e);
 	stage_end(&r.stage);
-	if (rc < 0)
+	if (rc < 0) {
+		room_hint(e, "begins again");
 		undo(&r);
+	}
 	if (rc == 0)
 		rc = do_programs(&r, e);
 	if (r.log >= 0)

@@ -456,12 +456,9 @@ static bool runs_older(const json_t *service, int64_t changed_s)
 	       ns / NS_PER_S < changed_s;
 }
 
-/*
- * What to do with the services: NULL: nothing, all run, with the files as they
- * are. Their folder has changed when one of them got its name.
- */
-static const char *services_need(const struct setup_plan *p,
-				 const char *const *status_argv)
+/* Their folder has changed when one of the files got its name. */
+const char *setup_services_need(const struct setup_plan *p,
+				const char *const *status_argv)
 {
 	struct command run = {
 	    .argv = status_argv, .seconds = 20, .max = 1u << 16};
@@ -507,7 +504,7 @@ static int want_services(struct setup_plan *p, bool changed, struct err *e)
 			   : 0;
 	/* What runs has read the files before they change. */
 	need = changed && place_installed(p->c) ? "restart"
-						: services_need(p, argv);
+						: setup_services_need(p, argv);
 	if (need == NULL)
 		return 0;
 	act[1] = need;

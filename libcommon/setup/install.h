@@ -127,6 +127,12 @@ void setup_digest(const char *dir, uint8_t out[SHA256_LEN]);
 /* The services of such a server, as ps-service names them; sets p->joins. */
 void setup_find_services(struct setup_plan *p, bool cs, bool vault, char *out,
 			 size_t size);
+/*
+ * What to do with services, by `ps-service status --json ...`: "start",
+ * "restart", or NULL: nothing, all run, with the files as they are.
+ */
+const char *setup_services_need(const struct setup_plan *p,
+				const char *const *status_argv);
 /* The folder of the configuration and who owns it. */
 int setup_begin(struct setup_plan *p, const struct choices *c, struct err *e);
 

@@ -23,6 +23,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/setup/record.c libcommon/setup/record.h \
 	libcommon/setup/remove.c \
 	libcommon/setup/reregister.c \
+	libcommon/setup/room.c libcommon/setup/room.h \
 	libcommon/setup/server-yaml.c \
 	libcommon/setup/set-proxy.c \
 	libcommon/setup/site.c libcommon/setup/site.h \

@@ -131,8 +131,8 @@ static int want_steps(struct steps *s, const char *services, struct err *e)
 	struct step *st;
 	int rc;
 
-	if (steps_add(s, run_begin, end, "begun: %s at %s port %s", s->name,
-		      s->host, s->port) == NULL)
+	if (steps_add(s, run_begin, steps_unbegin, "begun: %s at %s port %s",
+		      s->name, s->host, s->port) == NULL)
 		return steps_full(e);
 	rc = steps_want_files(s, "passphrase and ps.yaml", e);
 	if (rc == 0)

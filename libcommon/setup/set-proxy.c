@@ -110,6 +110,21 @@ static int restart(struct setup_plan *p, struct err *e)
 		   : 0;
 }
 
+/* The files are as they are to be; but was it told so, the time before? */
+static bool runs_older(const struct setup_plan *p)
+{
+	const char *argv[] = {"ps-service", "status",	"--json", "pipeline",
+			      "--root",	    p->c->root, NULL};
+	const char *need;
+
+	if (p->c->root == NULL)
+		argv[4] = NULL;
+	need = setup_has_command("ps-service", "status")
+		   ? setup_services_need(p, argv)
+		   : NULL;
+	return need != NULL && strcmp(need, "restart") == 0;
+}
+
 /* A password that nobody uses any more does not stay behind. */
 static int forget_login(struct setup_plan *p, const char *yaml, struct err *e)
 {
@@ -151,11 +166,11 @@ int setup_set_proxy(struct setup_plan *p, const struct choices *c,
 				     "configuration of the server", e);
 	else
 		free(now);
-	/* Nothing that changes: nothing to start anew. */
-	if (rc == 0 && p->n > 0)
-		rc = restart(p, e);
 	if (rc == 0)
 		rc = forget_login(p, old, e);
+	/* Nothing that changes: nothing to start anew. */
+	if (rc == 0 && (p->n > 0 || runs_older(p)))
+		rc = restart(p, e);
 	free(old);
 	return rc;
 }

@@ -204,6 +204,11 @@ int stage_put(struct stage *s, const char *name, const void *text, size_t n,
 	if (rc == 0 && owner != (uid_t)-1 &&
 	    fchownat(s->fresh, name, owner, group, AT_SYMLINK_NOFOLLOW) < 0)
 		rc = err_sys(e, 0, "%s", name);
+	if (rc < 0 && e != NULL)
+		rc = err_prefix(
+		    e, "%.*s",
+		    (int)(strlen(s->dir) - strlen("/" STAGE_DIR "/" FRESH)),
+		    s->dir);
 	return rc;
 }
 

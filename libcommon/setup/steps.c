@@ -15,6 +15,7 @@
 #include "base/units.h"
 #include "base/version.h"
 #include "doctor/steps.h"
+#include "setup/room.h"
 #include "setup/steps.h"
 
 /* ---- begin and end ---- */
@@ -54,6 +55,7 @@ int steps_begin(struct steps *s, const struct choices *c, struct err *e)
 		rc = setup_begin(&s->p, c, e);
 	if (rc == 0)
 		rc = doing_read(c, &s->doing, e);
+	s->begun = s->doing;
 	snprintf(s->yaml, sizeof(s->yaml), "%s/ps.yaml", s->p.etc);
 	s->now = s->was;
 	snprintf(s->now.version, sizeof(s->now.version), "%s", version_ours());
@@ -86,6 +88,13 @@ void steps_free(struct steps *s)
 int steps_full(struct err *e)
 {
 	return err_set(e, PS_SOFTWARE, "too many steps");
+}
+
+int steps_unbegin(struct steps *s, struct err *e)
+{
+	s->doing = s->begun;
+	return s->doing.what[0] != '\0' ? doing_write(s->p.c, &s->doing, e)
+					: doing_end(s->p.c, e);
 }
 
 struct step *steps_add(struct steps *s, step_fn *run, step_fn *back,
@@ -132,6 +141,7 @@ void step_action(const struct step *st, bool same, struct action *ret)
 
 struct running {
 	struct steps *s;
+	struct room room;
 	int log;
 	setup_tell_fn *tell;
 	void *ctx;
@@ -153,6 +163,7 @@ static void take_back(struct running *r, unsigned from)
 	static struct step note;
 	unsigned i = from + 1;
 
+	room_give(&r->room);
 	while (i-- > 0) {
 		const struct step *st = &r->s->list[i];
 		struct err e = {0};
@@ -189,6 +200,8 @@ static int do_all(struct running *r, struct err *e)
 		if (rc < 0 && final)
 			err_hint(e, "what was done stays; the same command "
 				    "goes on here");
+		if (rc < 0)
+			room_hint(e, final ? "goes on here" : "begins again");
 		tell(r, st, rc == 1, rc < 0 ? e : NULL);
 		if (rc < 0)
 			break;
@@ -200,7 +213,7 @@ static int do_all(struct running *r, struct err *e)
 
 int steps_run(struct steps *s, setup_tell_fn *fn, void *ctx, struct err *e)
 {
-	struct running r = {.s = s, .tell = fn, .ctx = ctx};
+	struct running r = {.s = s, .room = {{-1, -1}}, .tell = fn, .ctx = ctx};
 	mode_t mask = umask(022);
 	int rc = 0;
 
@@ -210,8 +223,12 @@ int steps_run(struct steps *s, setup_tell_fn *fn, void *ctx, struct err *e)
 	else if (flock(r.log, LOCK_EX | LOCK_NB) < 0)
 		rc = err_set(e, PS_TEMPFAIL,
 			     "another installation is under way");
+	/* To take it away needs none, and makes some. */
+	if (rc == 0 && s->how == NULL)
+		rc = room_take(&r.room, s, e);
 	if (rc == 0)
 		rc = do_all(&r, e);
+	room_give(&r.room);
 	if (r.log >= 0)
 		close(r.log);
 	umask(mask);

@@ -42,6 +42,7 @@ struct steps {
 	char yaml[PLACE_SIZE + 16];
 	struct record was, now; /* what is installed, what is to be */
 	struct doing doing;	/* a change that was not finished */
+	struct doing begun;	/* as it was found */
 	char keep[PLACE_SIZE];	/* copies of what is to be exchanged */
 	bool changed;		/* by an earlier step: services read it anew */
 	bool stuck;		/* something could not be taken back */
@@ -88,6 +89,8 @@ struct step *steps_add(struct steps *s, step_fn *run, step_fn *back,
 int steps_note(struct steps *s, struct err *e, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 int steps_full(struct err *e);
+/* The way back of a begin: what was unfinished before is so again. */
+int steps_unbegin(struct steps *s, struct err *e);
 
 /*
  * Does them all; each is told when it is over, as setup_run() does, and

@@ -405,12 +405,6 @@ static int run_begin_back(struct steps *s, struct err *e)
 	return doing_write(s->p.c, &s->doing, e);
 }
 
-static int back_begin(struct steps *s, struct err *e)
-{
-	s->doing.what[0] = '\0';
-	return doing_end(s->p.c, e);
-}
-
 /* It stays when these programs can read it. */
 static int run_registry(struct steps *s, struct err *e)
 {
@@ -467,7 +461,7 @@ static int want_back(struct steps *s, struct err *e)
 {
 	int rc;
 
-	if (steps_add(s, run_begin_back, back_begin,
+	if (steps_add(s, run_begin_back, steps_unbegin,
 		      "back to %s, by the copies in %s", s->now.version,
 		      s->keep) == NULL)
 		return steps_full(e);

@@ -136,10 +136,19 @@ newer() {
 		[ "$(printf '%s\n' "$1" "$2" | sort -V | tail -n 1)" = "$1" ]
 }
 
-# whole TREE TARBALL: are all files there as they were delivered?
+# The folders of the tarball that a role is installed from.
+parts() { # ROLE
+	echo tree
+	[ "$1" != MT ] || echo target
+}
+
+# whole TREE TARBALL ROLE: are all files there as they were delivered?
 whole() {
-	(cd "$1" && sed -n 's,  \./tree/,  ./,p' "$2/SHA256SUMS" |
-		sha256sum -c -) >/dev/null 2>&1
+	local part
+	for part in $(parts "$3"); do
+		(cd "$1" && sed -n "s,  \./$part/,  ./,p" "$2/SHA256SUMS" |
+			sha256sum -c -) >/dev/null 2>&1 || return 1
+	done
 }
 
 # drop_links DIR [dangling]: links to programs in it, or to those it lacks

@@ -308,6 +308,25 @@ static void a_heartbeat_is_expected_from_when_a_server_is_named(void **state)
 	close(dirfd);
 }
 
+static void a_failure_goes_with_the_job(void **state)
+{
+	int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int verify = gather_job("verify"), prune = gather_job("prune");
+	char why[GATHER_WHY];
+
+	(void)state;
+	assert_int_equal(gather_expect_jobs(dirfd, "receive,verify", NULL), 0);
+	assert_int_equal(gather_fail(dirfd, verify, "exit-code", NULL), 0);
+	assert_int_equal(gather_fail(dirfd, prune, "exit-code", NULL), 0);
+	assert_int_equal(gather_expect_jobs(dirfd, "receive,verify", NULL), 0);
+	assert_true(gather_failed(dirfd, verify, why) != 0);
+	assert_int_equal(gather_expect_jobs(dirfd, "receive", NULL), 0);
+	assert_int_equal(gather_failed(dirfd, verify, why), 0);
+	/* That one is run and stamped by somebody else. */
+	assert_true(gather_failed(dirfd, prune, why) != 0);
+	close(dirfd);
+}
+
 static void a_job_that_never_succeeds_is_overdue(void **state)
 {
 	int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -340,6 +359,7 @@ static void a_job_that_never_succeeds_is_overdue(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    TEST(a_failure_goes_with_the_job),
 	    TEST(each_role_has_its_services),
 	    TEST(a_list_of_services_is_read_or_refused),
 	    TEST(a_unit_that_some_target_wants_starts_at_boot),

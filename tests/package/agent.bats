@@ -18,7 +18,7 @@ setup_file() {
 	"$PS_SOURCE/packaging/split" "$tree" "$BATS_FILE_TMPDIR/agent"
 	ssh-keygen -q -t ed25519 -N '' -f "$BATS_FILE_TMPDIR/key"
 	"$PS_SOURCE/packaging/agent/make-tarball" "$BATS_FILE_TMPDIR/agent" \
-		0.1.0 "$BATS_FILE_TMPDIR" "$BATS_FILE_TMPDIR/key"
+		"$tree" 0.1.0 "$BATS_FILE_TMPDIR" "$BATS_FILE_TMPDIR/key"
 	tar -C "$BATS_FILE_TMPDIR" -xzf "$BATS_FILE_TMPDIR"/ps-toolkit-agent-*.tar.gz
 	mv "$BATS_FILE_TMPDIR"/ps-toolkit-agent-*/ "$BATS_FILE_TMPDIR/unpacked"
 }
@@ -107,6 +107,49 @@ usual() { install_agent -r MS -v VmWare -d /opt/asr "$@"; }
 	grep -q '^ExecStart=/opt/asr/bin/ps-agent run$' \
 		"$R/etc/systemd/system/ps-agent.service"
 	grep -q Installed "$R/var/log/ua_install.log"
+}
+
+@test "a master target can restore, and what it needs goes when it is none" {
+	local pass=(-r MT -v Physical -d /opt/asr -q) found
+	install_agent "${pass[@]}"
+	[ "$(readlink "$R/usr/local/bin/ps-restore")" = /opt/asr/bin/ps-restore ]
+	# By the libraries that came with it, beside the C library.
+	ldd "$R/opt/asr/bin/ps-restore" "$R/opt/asr/bin/ps-vault" |
+		grep '=>' | grep -vE "$R/opt/asr|/(libc|libm|libdl|librt|libpthread|libresolv)\\.so" |
+		none "from the system"
+	(
+		PATH=$R/opt/asr/bin:$PATH
+		umask 077
+		head -c 3000000 /dev/urandom >disk
+		"$PS_BUILD/tools/ps-vault" init vault >/dev/null
+		"$PS_BUILD/tools/ps-scan" --machine m --disk d --map map disk |
+			"$PS_BUILD/tools/ps-compress" |
+			"$PS_BUILD/tools/ps-upload" vault >/dev/null
+		"$R/opt/asr/bin/ps-vault" list vault >out
+		"$R/opt/asr/bin/ps-restore" vault --machine m --disk d -o back -q
+	)
+	grep -q m out
+	cmp disk back
+	found=$(stat -c %i "$R/opt/asr")
+	install_agent "${pass[@]}"
+	[ "$(stat -c %i "$R/opt/asr")" -eq "$found" ]
+	rm "$R/opt/asr/bin/ps-restore"
+	install_agent "${pass[@]}"
+	[ -x "$R/opt/asr/bin/ps-restore" ]
+	install_agent -r MS -v Physical -d /opt/asr -q
+	[ ! -e "$R/opt/asr/bin/ps-restore" ] && [ ! -L "$R/usr/local/bin/ps-restore" ]
+}
+
+@test "a C library that is too old is told before anything changes" {
+	mkdir aged
+	printf '#!/bin/sh\necho glibc 2.9\n' >aged/getconf
+	chmod +x aged/getconf
+	fails_with 78 env PATH="$PWD/aged:$PATH" "$UNPACKED/install" --root "$R" \
+		-r MS -v VmWare -d /opt/asr
+	grep -q "C library here is 2.9, and these programs need $(cat "$UNPACKED/LIBC")" err
+	[ -z "$(ls -A "$R")" ]
+	printf '#!/bin/sh\necho glibc 2.134\n' >aged/getconf
+	PATH=$PWD/aged:$PATH usual -q
 }
 
 @test "again changes nothing, mends what is damaged, and upgrades" {

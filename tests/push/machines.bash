@@ -1,12 +1,12 @@
 # Machines for tests of push installation: one sshd on loopback that is a host
-# at each of 127.0.0.2 to .16 (it listens at 16 addresses at most); each has a folder of its own as its root
+# at each of 127.0.0.2 to .17 (it listens at 16 addresses at most); each has a folder of its own as its root
 # (PS_ROOT). As root it runs in a mount namespace with users of its own, so
 # that passwords and sudo are real, and nothing of this machine is changed.
 # shellcheck shell=bash
 
 # The agent's tarball of the build: with the few programs that are run here.
 agent_tarball() { # OUT KEY [PROGRAM...]: with those programs, too
-	local tree=$BATS_FILE_TMPDIR/tree tool
+	local tree=$BATS_FILE_TMPDIR/tree server=$BATS_FILE_TMPDIR/server tool
 	mkdir -p "$tree"/usr/{bin,libexec/ps-toolkit,share/man,share/ps-toolkit} \
 		"$tree/lib/systemd/system"
 	for tool in ps-agent ps-config ps-service cxpsclient "${@:3}"; do
@@ -14,7 +14,11 @@ agent_tarball() { # OUT KEY [PROGRAM...]: with those programs, too
 	done
 	cp "$PS_BUILD"/packaging/systemd/ps-{agent,heartbeat}.service \
 		"$tree/lib/systemd/system/"
-	"$PS_SOURCE/packaging/agent/make-tarball" "$tree" 0.1.0 "$1" "$2"
+	mkdir -p "$server/usr/bin"
+	for tool in ps-restore ps-vault; do
+		strip -o "$server/usr/bin/$tool" "$PS_BUILD/tools/$tool"
+	done
+	"$PS_SOURCE/packaging/agent/make-tarball" "$tree" "$server" 0.1.0 "$1" "$2"
 }
 
 make_keys() {
@@ -43,7 +47,7 @@ sshd_config() { # PORT
 		Ciphers aes128-gcm@openssh.com
 		Subsystem sftp internal-sftp
 	END
-	for i in {2..16}; do echo "ListenAddress 127.0.0.$i:$1"; done
+	for i in {2..17}; do echo "ListenAddress 127.0.0.$i:$1"; done
 	cat <<-END
 		Match LocalAddress 127.0.0.10
 		  SetEnv PS_ROOT=$PWD/roots/10 PATH=$PWD/arm:/usr/bin:/bin
@@ -51,6 +55,8 @@ sshd_config() { # PORT
 		  SetEnv PS_ROOT=$PWD/roots/11 PATH=$PWD/bsd:/usr/bin:/bin
 		Match LocalAddress 127.0.0.12
 		  SetEnv PS_ROOT=$PWD/roots/12 PATH=$PWD/old:/usr/bin:/bin
+		Match LocalAddress 127.0.0.17
+		  SetEnv PS_ROOT=$PWD/roots/17 PATH=$PWD/aged:/usr/bin:/bin
 		Match LocalAddress 127.0.0.13
 		  ForceCommand internal-sftp
 		Match LocalAddress 127.0.0.14
@@ -64,13 +70,14 @@ sshd_config() { # PORT
 
 # Programs of machines that are not at hand: what they would say.
 odd_machines() {
-	mkdir arm bsd old
+	mkdir arm bsd old aged
 	# shellcheck disable=SC2016
 	printf '#!/bin/sh\n[ "$1" = -m ] && echo riscv64 || exec /usr/bin/uname "$@"\n' >arm/uname
 	# shellcheck disable=SC2016
 	printf '#!/bin/sh\n[ "$1" = -s ] && echo FreeBSD || exec /usr/bin/uname "$@"\n' >bsd/uname
 	printf '#!/bin/sh\necho "unknown option -- Y" >&2\nexit 1\n' >old/ssh-keygen
-	chmod +x {arm,bsd,old}/*
+	printf '#!/bin/sh\necho glibc 2.17\n' >aged/getconf
+	chmod +x {arm,bsd,old,aged}/*
 }
 
 # Users of the namespace: boss may sudo with the password, easy without one,
@@ -130,7 +137,7 @@ start_machines() {
 	odd_machines
 	printf 'pass word$1"\n' >password
 	can_be_root && user_files
-	for i in {2..16} sudo; do mkdir -p "roots/$i"; done
+	for i in {2..17} sudo; do mkdir -p "roots/$i"; done
 	while :; do
 		port=$((20000 + RANDOM % 12000))
 		sshd_config "$port" >sshd_config
@@ -146,7 +153,7 @@ start_machines() {
 		return 1
 	done
 	echo "$port" >port
-	for i in {2..16}; do
+	for i in {2..17}; do
 		echo "[127.0.0.$i]:$port $(cut -d' ' -f1,2 host1.pub)"
 	done >known_hosts
 }

@@ -150,7 +150,7 @@ root_of() { echo "$M/roots/$1"; }
 	pid=$!
 	fails_with 1 keyed --known-hosts known --no-register --json -d /usr/local/ASR \
 		-j 16 "$(at 6)" "$(at 7)" "$(at 8)" "$(at 9)" "$(at 10)" "$(at 11)" \
-		"$(at 12)" "$(at 13)" 127.0.0.2:1 no-such-host.invalid
+		"$(at 12)" "$(at 13)" "$(at 17)" 127.0.0.2:1 no-such-host.invalid
 	while read -r host want; do
 		[ "$(what "$host")" = "$want" ] ||
 			{ echo "$host: $(what "$host"), wanted $want" >&2; false; }
@@ -163,13 +163,19 @@ root_of() { echo "$M/roots/$1"; }
 		$(at 11) failed unsupported -
 		$(at 12) failed tools -
 		$(at 13) failed no-command 95103
+		$(at 17) failed libc -
 		127.0.0.2:1 failed no-ssh 95522
 		no-such-host.invalid failed unreachable 95117
 	END
-	[ "$(jq .failed out)" -eq 10 ]
+	[ "$(jq .failed out)" -eq 11 ]
+	jq -r '.hosts[] | select(.failure.reason == "libc").words' out |
+		grep -q '^2.17 is there, 2\.[0-9]* is needed$'
 	# All have a hint; nothing was changed anywhere.
 	jq -e 'all(.hosts[]; .failure.hint != "")' out
 	[ -z "$(find "$M"/roots/[2-9] "$M"/roots/1? -name ps-push)" ]
+	# So is a look alone; and one that has the programs already needs no more.
+	fails_with 1 keyed --no-register --json --check "$(at 17)"
+	[ "$(what "$(at 17)")" = "failed libc -" ]
 	# The key of a new machine is taken when that is allowed, another one not.
 	fails_with 1 keyed --known-hosts known --accept-new --no-register --json \
 		--check "$(at 8)" "$(at 9)"

@@ -34,7 +34,7 @@ static const char good[] = "os Linux\n"
 /* Those that are not for another processor. */
 static const struct packages packages = {
     .n = 1,
-    .list = {{.version = "0.10.0", .arch = "x86_64", .size = 20 << 20}}};
+    .list = {{.version = "0.10.0", .arch = "x86_64", .size = 20 << 20, .libc = "2.34"}}};
 
 static void hear(struct push_look *l, const char *text)
 {
@@ -81,6 +81,11 @@ static void test_what_is_wrong(void **state)
 	    {"os FreeBSD\n", REASON_UNSUPPORTED},
 	    {"libc \n", REASON_UNSUPPORTED},
 	    {"libc musl\n", REASON_UNSUPPORTED},
+	    {"libc glibc 2.4\n", REASON_LIBC},
+	    {"libc glibc 2.33.9\n", REASON_LIBC},
+	    {"libc glibc 2.34\n", REASON_NONE},
+	    {"libc glibc 2.100\n", REASON_NONE},
+	    {"libc glibc 2.4\nversion 0.10.0\nrole MS\n", REASON_NONE},
 	    {"arch riscv64\n", REASON_UNSUPPORTED},
 	    {"missing gzip\n", REASON_TOOLS},
 	    {"package yes\n", REASON_PACKAGE},

@@ -140,6 +140,10 @@ fault() {
 	fault store "407" /VaultCredsFilePath vaultcreds \
 		/ProxySettingsFilePath proxy
 	lacks "out" s3cret-pw c3RvcmFnZS1r
+	# There is no ps.yaml yet: where the log-in belongs is the file that was given.
+	jq -r '.checks[] | select(.step == "store") | .next' out >words
+	says words "ProxyUserName, ProxyPassword in proxy"
+	lacks words ps.yaml
 	# Each URL by itself, with the reason, and what the proxy has to do.
 	[ "$(verdict urls)" = failed ]
 	jq -r '.checks[] | select(.step == "urls") | .what, .next' out >words

@@ -7,13 +7,17 @@
  *		kill	is killed when step N (from 1) is over
  *		fail	step N fails before it does anything
  *		half	step N does its work, and is told to have failed
+ *		full	before step N ROOT/ballast takes all room that is left
  */
 #include "config.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/tool.h"
 #include "setup/steps.h"
@@ -49,6 +53,23 @@ static int fails_behind(struct steps *it, struct err *e)
 	return rc < 0 ? rc : fails(it, e);
 }
 
+/* ROOT is a small file system of its own. */
+static int fills(struct steps *it, struct err *e)
+{
+	static const char zeros[4096];
+	char path[4096];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/ballast", it->p.c->root);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	while (fd >= 0 && write(fd, zeros, sizeof(zeros)) > 0)
+		;
+	if (fd < 0 || errno != ENOSPC)
+		return err_sys(e, PS_SOFTWARE, "%s", path);
+	close(fd);
+	return real(it, e);
+}
+
 static int plan(const char *what, struct err *e)
 {
 	static const struct reregister again = {.passphrase_file = "pass2"};
@@ -76,7 +97,9 @@ static int break_step(const char *how, unsigned n)
 		kill_at = n;
 	} else {
 		real = st->run;
-		st->run = strcmp(how, "fail") == 0 ? fails : fails_behind;
+		st->run = strcmp(how, "fail") == 0   ? fails
+			  : strcmp(how, "full") == 0 ? fills
+						     : fails_behind;
 	}
 	return 0;
 }
