@@ -22,6 +22,7 @@ static int cmd_register(struct reg *r, char **operands, struct err *e)
 				       .address = ask.address,
 				       .alt = ask.alt,
 				       .machine_id = ask.machine_id,
+				       .instance = ask.instance,
 				       .pin = ask.pin,
 				       .port = ask.port,
 				       .json = ask.json};
@@ -47,6 +48,7 @@ static int cmd_heartbeat(struct reg *r, char **operands, struct err *e)
 			       .cache = ask.cache,
 			       .version = PACKAGE_VERSION,
 			       .machine_id = ask.machine_id,
+			       .instance = ask.instance,
 			       .interval_s =
 				   ask.interval != NOT_GIVEN ? ask.interval : 0,
 			       .once = ask.once};

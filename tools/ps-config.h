@@ -19,7 +19,7 @@ struct ask {
 	/* passphrase */
 	uint64_t overlap;
 	/* server */
-	const char *role, *address, *machine_id;
+	const char *role, *address, *machine_id, *instance;
 	uint64_t port;
 	/* policy */
 	uint64_t rpo, retention, app;

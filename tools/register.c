@@ -97,6 +97,7 @@ int register_here(const struct register_ask *ask, struct err *e)
 			 .passphrase = ask->passphrase,
 			 .pin = ask->pin,
 			 .version = PACKAGE_VERSION,
+			 .instance = ask->instance,
 			 .wait_ns = WAIT_NS};
 	json_t *steps = ask->json ? json_array() : NULL;
 	char passphrase[512] = "";

@@ -12,7 +12,7 @@
 struct register_ask {
 	const char *dir; /* of the identity */
 	const char *cs, *cs_port, *passphrase, *name, *role, *address, *alt,
-	    *machine_id, *pin;
+	    *machine_id, *instance, *pin;
 	uint64_t port; /* UINT64_MAX: not given */
 	bool json;
 };

@@ -32,6 +32,7 @@ complete -c ps-config -l role -x -a 'ps mt' -d 'server, register: process server
 complete -c ps-config -l address -x -d 'server, register: where agents reach it'
 complete -c ps-config -l port -x -d 'server, register: of the data (default: 9443)'
 complete -c ps-config -l machine-id -x -d 'server, machine, register, heartbeat: tells clones apart'
+complete -c ps-config -l instance -x -d 'register, heartbeat: which of several servers on this host it is'
 complete -c ps-config -l rpo -x -d 'policy: alert when behind by more (default: 15m)'
 complete -c ps-config -l retention -x -d 'policy: how long points are kept (default: 24h)'
 complete -c ps-config -l app-consistent -x -d 'policy: between such points, 1h to 12h; 0: none (default: 1h)'

@@ -14,7 +14,7 @@
 #include "base/tool.h"
 #include "base/units.h"
 
-#define MAX_OPTS 64
+#define MAX_OPTS 96
 /* What getopt gives for long options: behind every letter. */
 #define DUMP 256
 #define LONG 257

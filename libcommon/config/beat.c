@@ -102,9 +102,12 @@ static int check_machine(const struct beating *g, struct err *e)
 	char ours[REG_TEXT_SIZE];
 	int rc;
 
-	identity_machine_id(ours);
+	/* As join_prepare() has it. */
+	identity_machine_id(NULL, ours);
 	if (g->b->machine_id != NULL)
 		snprintf(ours, sizeof(ours), "%s", g->b->machine_id);
+	else if (strcmp(g->id.machine_id, ours) != 0)
+		identity_machine_id(g->b->instance, ours);
 	if (g->id.machine_id[0] == '\0' || ours[0] == '\0' ||
 	    strcmp(g->id.machine_id, ours) == 0)
 		return 0;
@@ -220,6 +223,7 @@ static void renew(struct beating *g)
 {
 	struct join j = {.dir = g->b->dir,
 			 .version = g->b->version,
+			 .instance = g->b->instance,
 			 .wait_ns = JOIN_WAIT_NS};
 	struct err e = {0};
 	int rc;

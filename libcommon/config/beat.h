@@ -18,7 +18,8 @@ struct beat {
 	const char *health; /* of ps-health, once it is there; or NULL */
 	const char *cache;  /* of the process server, or NULL */
 	const char *version;
-	const char *machine_id; /* NULL: /etc/machine-id */
+	const char *machine_id; /* NULL: that of machine and instance */
+	const char *instance;	/* of several servers here, or NULL */
 	uint64_t interval_s;	/* 0: as the configuration server says */
 	bool once;
 };

@@ -8,12 +8,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
+#include "base/digest.h"
 #include "base/durable.h"
 #include "base/secret.h"
 #include "config/identity.h"
 
 #define FILE_NAME "identity.json"
 #define MACHINE_ID "/etc/machine-id"
+#define ID_LEN 16 /* bytes, as there */
 
 void identity_path(const char *dir, const char *name, char out[IDENTITY_PATH])
 {
@@ -124,7 +127,20 @@ int identity_forget(const char *dir, struct err *e)
 	return 0;
 }
 
-void identity_machine_id(char out[REG_TEXT_SIZE])
+/* As machine-id(5) wants ids of programs made: nobody finds the other by it. */
+static void id_of(const char *instance, char id[REG_TEXT_SIZE])
+{
+	uint8_t digest[SHA256_LEN];
+	struct sha256 h;
+
+	sha256_init(&h);
+	sha256_update(&h, id, strlen(id) + 1);
+	sha256_update(&h, instance, strlen(instance));
+	sha256_final(&h, digest);
+	hex_encode(digest, ID_LEN, id);
+}
+
+void identity_machine_id(const char *instance, char out[REG_TEXT_SIZE])
 {
 	FILE *f = fopen(MACHINE_ID, "re");
 
@@ -135,4 +151,6 @@ void identity_machine_id(char out[REG_TEXT_SIZE])
 		out[0] = '\0';
 	secret_trim(out);
 	(void)fclose(f);
+	if (instance != NULL && out[0] != '\0')
+		id_of(instance, out);
 }

@@ -26,7 +26,7 @@
 /* What to do with a folder that names another machine than this one. */
 #define IDENTITY_CLONE_HINT                                                    \
 	"for a clone remove that folder, and register it under another name; " \
-	"several servers on one host have a --machine-id each, at register "   \
+	"several servers on one host have an --instance each, at register "    \
 	"and at heartbeat"
 
 struct identity {
@@ -55,7 +55,11 @@ int identity_forget(const char *dir, struct err *e);
 
 void identity_path(const char *dir, const char *name, char out[IDENTITY_PATH]);
 
-/* /etc/machine-id, or "" when this machine has none. */
-void identity_machine_id(char out[REG_TEXT_SIZE]);
+/*
+ * /etc/machine-id, or "" when this machine has none. `instance` (or NULL):
+ * which of several servers on this machine; each has an id of its own then,
+ * which is another one when the folder is copied to another machine.
+ */
+void identity_machine_id(const char *instance, char out[REG_TEXT_SIZE]);
 
 #endif

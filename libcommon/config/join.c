@@ -71,7 +71,10 @@ int join_prepare(struct join *j, struct err *e)
 
 	if (rc < 0 && rc != -PS_NOINPUT)
 		return rc;
-	identity_machine_id(ours);
+	/* Who registered before there were instances keeps that id. */
+	identity_machine_id(NULL, ours);
+	if (strcmp(ours, old.machine_id) != 0)
+		identity_machine_id(j->instance, ours);
 	keep(id->machine_id, sizeof(id->machine_id), ours);
 	if (old.machine_id[0] != '\0' && id->machine_id[0] != '\0' &&
 	    strcmp(old.machine_id, id->machine_id) != 0) {

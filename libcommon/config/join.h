@@ -16,7 +16,8 @@ struct join {
 	const char *passphrase; /* file; NULL: the key that it has */
 	const char *pin;	/* of the configuration server, or NULL */
 	const char *version;
-	int64_t wait_ns; /* for each step */
+	const char *instance; /* of several servers here, or NULL */
+	int64_t wait_ns;      /* for each step */
 };
 
 /*

@@ -143,7 +143,7 @@ static int same_machine(struct reg *r, const struct reg_server *s,
 		     s->name, other.name);
 	err_hint(e, "a cloned machine needs an id of its own "
 		    "(systemd-machine-id-setup); a second server on the same "
-		    "host: --machine-id ANYTHING, at register and heartbeat");
+		    "host: --instance ANYTHING, at register and heartbeat");
 	return rc;
 }
 

@@ -38,22 +38,29 @@ static int64_t answered_ns(const struct choices *c)
 		   : 0;
 }
 
-static int check_heartbeat(const struct setup_plan *p, struct err *e)
+int setup_wait_heartbeat(const struct choices *c, int64_t since_ns,
+			 struct err *e)
 {
-	int64_t until = mono_now_ns() + BEAT_WAIT_S * NS_PER_S, least;
+	int64_t until = mono_now_ns() + BEAT_WAIT_S * NS_PER_S;
 	struct timespec pause = {0, PAUSE_NS};
 
-	least = p->begins ? p->begun_ns : p->begun_ns - BEAT_OLD_S * NS_PER_S;
 	/* A clock of files may be a tick behind. */
-	least -= PAUSE_NS;
-	while (answered_ns(p->c) < least && mono_now_ns() < until)
+	since_ns -= PAUSE_NS;
+	while (answered_ns(c) < since_ns && mono_now_ns() < until)
 		nanosleep(&pause, NULL);
-	if (answered_ns(p->c) >= least)
+	if (answered_ns(c) >= since_ns)
 		return 0;
 	return err_set(e, PS_UNAVAILABLE,
-		       "%s has answered no heartbeat for %d s: see the log of "
-		       "the service 'heartbeat'",
-		       p->c->csip, BEAT_WAIT_S);
+		       "the configuration server has answered no heartbeat "
+		       "for %d s: see the log of the service 'heartbeat'",
+		       BEAT_WAIT_S);
+}
+
+static int check_heartbeat(const struct setup_plan *p, struct err *e)
+{
+	int64_t old = p->begins ? 0 : BEAT_OLD_S * NS_PER_S;
+
+	return setup_wait_heartbeat(p->c, p->begun_ns - old, e);
 }
 
 static int check_login(const struct setup_plan *p, struct err *e)
@@ -203,7 +210,7 @@ int setup_want_checks(struct setup_plan *p, const char *yaml, struct err *e)
 				"heartbeat: the configuration server has "
 				"answered",
 				e);
-	else if (c->cs)
+	if (rc == 0 && c->cs)
 		rc = want_check(p, check_login, "config",
 				"self-test: the configuration server takes a "
 				"login",

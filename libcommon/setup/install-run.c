@@ -302,6 +302,7 @@ static int do_action(struct running *r, const struct action *a, struct err *e)
 	case ACT_RUN:
 		return run_program(r->p, a, e);
 	case ACT_CHECK:
+	case ACT_CALL:
 		return a->check(r->p, e);
 	case ACT_UNLINK:
 		return unlinkat(AT_FDCWD, a->path, 0) < 0 && errno != ENOENT
@@ -481,7 +482,8 @@ static int do_programs(struct running *r, struct err *e)
 			*e = (struct err){0};
 			rc = 0;
 		}
-		if (rc < 0 && (a->kind == ACT_RUN || a->kind == ACT_CHECK))
+		if (rc < 0 && (a->kind == ACT_RUN || a->kind == ACT_CHECK ||
+			       a->kind == ACT_CALL))
 			err_hint(e, "what is installed stays; the same command "
 				    "goes on here");
 		if (rc < 0)

@@ -22,6 +22,7 @@
 #include "setup/record.h"
 
 #define FILE_SIZE 65536
+#define CONFIG_SERVICE "config" /* the first of those of a CS */
 
 /* ---- actions ---- */
 
@@ -211,11 +212,12 @@ static int want_dirs(struct setup_plan *p, struct err *e)
 	place_state(c, "health", path);
 	if (rc == 0)
 		rc = want_dir(p, path, 0750, "samples and alerts", e);
-	place_state(c, c->cs ? "config" : "identity", path);
-	if (rc == 0)
-		rc =
-		    want_dir(p, path, 0700,
-			     c->cs ? "registry" : "identity of this server", e);
+	place_state(c, "config", path);
+	if (rc == 0 && c->cs)
+		rc = want_dir(p, path, 0700, "registry", e);
+	place_state(c, "identity", path);
+	if (rc == 0 && (p->joins || !c->cs))
+		rc = want_dir(p, path, 0700, "identity of this server", e);
 	place_data(c, "cache", path);
 	if (rc < 0)
 		return rc;
@@ -385,7 +387,8 @@ static bool own_is_known(const struct setup_plan *p, const char *yaml)
 	return known;
 }
 
-/* Machines are given to it by its name: it has to be there. */
+/* Machines are given to it by its name: it has to be there, also where nobody
+ * starts the services yet that it would register with. */
 static int want_own_server(struct setup_plan *p, const char *yaml,
 			   struct err *e)
 {
@@ -407,11 +410,18 @@ static int want_registration(struct setup_plan *p, const char *yaml,
 	const struct choices *c = p->c;
 	char pass[PLACE_SIZE + 32], port[16], cs_port[16];
 	const char *const argv[] = {
-	    "ps-config", "register", "--config", yaml,	  "--cs",   c->csip,
-	    "--cs-port", cs_port,    "-P",	 pass,	  "--port", port,
-	    "--address", c->address, "--name",	 c->here, NULL};
+	    "ps-config", "register", "--config",
+	    yaml,	 "--cs",     c->cs ? c->address : c->csip,
+	    "--cs-port", cs_port,    "-P",
+	    pass,	 "--port",   port,
+	    "--address", c->address, "--name",
+	    c->here,	 NULL};
 
-	snprintf(pass, sizeof(pass), "%s/connection.passphrase", p->etc);
+	if (c->cs)
+		place_state(c, "config/connection.passphrase", pass);
+	else
+		snprintf(pass, sizeof(pass), "%s/connection.passphrase",
+			 p->etc);
 	snprintf(port, sizeof(port), "%u", (unsigned)c->port);
 	snprintf(cs_port, sizeof(cs_port), "%u", (unsigned)c->cs_port);
 	if (p->joins) {
@@ -429,12 +439,20 @@ static int want_registration(struct setup_plan *p, const char *yaml,
 		   : 0;
 }
 
-void setup_find_services(struct setup_plan *p, bool cs, bool vault, char *out,
-			 size_t size)
+bool setup_can_join(bool cs)
 {
-	p->joins = !cs && setup_has_command("ps-config", "register");
+	return setup_has_command("ps-config", "register") &&
+	       (!cs || (setup_has_command("ps-config", "serve") &&
+			setup_has_command("ps-service", "start")));
+}
+
+void setup_find_services(const struct setup_plan *p, bool cs, bool vault,
+			 char *out, size_t size)
+{
 	snprintf(out, size, "%sreceive%s%s,health%s,renew",
-		 cs && setup_has_command("ps-config", "serve") ? "config," : "",
+		 cs && setup_has_command("ps-config", "serve") ? CONFIG_SERVICE
+		     ","
+							       : "",
 		 vault ? ",pipeline" : "", p->joins ? ",heartbeat" : "",
 		 vault ? ",verify" : "");
 }
@@ -482,12 +500,13 @@ const char *setup_services_need(const struct setup_plan *p,
 	return older ? "restart" : status != 0 || for_now ? "start" : NULL;
 }
 
-static int want_services(struct setup_plan *p, bool changed, struct err *e)
+static int want_services(struct setup_plan *p, const char *names,
+			 const char *what, bool changed, struct err *e)
 {
 	const char *argv[] = {"ps-service", "status", "--json",	  "--services",
-			      p->services,  "--root", p->c->root, NULL};
+			      names,	    "--root", p->c->root, NULL};
 	const char *act[] = {"ps-service", "start",  "--quiet",	 "--services",
-			     p->services,  "--root", p->c->root, NULL};
+			     names,	   "--root", p->c->root, NULL};
 	const char *need;
 
 	if (p->c->root == NULL) {
@@ -508,7 +527,44 @@ static int want_services(struct setup_plan *p, bool changed, struct err *e)
 	if (need == NULL)
 		return 0;
 	act[1] = need;
-	return setup_program(p, "services", act, e);
+	return setup_program(p, what, act, e);
+}
+
+/* Its process server registers at itself, which has to run for that. */
+static int want_own_registration(struct setup_plan *p, const char *yaml,
+				 bool changed, struct err *e)
+{
+	const char *rest = strchr(p->services, ',') + 1;
+	struct action *a;
+	int rc = want_services(p, CONFIG_SERVICE, "configuration server",
+			       changed, e);
+
+	if (rc == 0 && setup_has_own_key(p)) {
+		a = setup_add(p, ACT_CALL, "server.key",
+			      "key of the process server: it keeps the one "
+			      "that it has");
+		if (a == NULL)
+			return no_room(e);
+		a->check = setup_keep_own_key;
+	}
+	if (rc == 0)
+		rc = want_registration(p, yaml, e);
+	return rc < 0 ? rc : want_services(p, rest, "services", changed, e);
+}
+
+static int want_programs(struct setup_plan *p, const char *yaml, bool changed,
+			 struct err *e)
+{
+	bool cs = p->c->cs;
+	int rc = cs ? want_registry(p, yaml, e) : 0;
+
+	if (rc == 0 && cs && p->joins)
+		return want_own_registration(p, yaml, changed, e);
+	if (rc == 0)
+		rc = cs ? want_own_server(p, yaml, e)
+			: want_registration(p, yaml, e);
+	return rc < 0 ? rc
+		      : want_services(p, p->services, "services", changed, e);
 }
 
 int setup_install(struct setup_plan *p, const struct choices *c, struct err *e)
@@ -518,6 +574,7 @@ int setup_install(struct setup_plan *p, const struct choices *c, struct err *e)
 	bool changed;
 
 	snprintf(yaml, sizeof(yaml), "%s/ps.yaml", p->etc);
+	p->joins = setup_can_join(c->cs);
 	setup_find_services(p, c->cs, c->vault.url[0] != '\0', p->services,
 			    sizeof(p->services));
 	if (rc == 0)
@@ -530,12 +587,7 @@ int setup_install(struct setup_plan *p, const struct choices *c, struct err *e)
 	if (rc == 0)
 		rc = want_record(p, e);
 	if (rc == 0)
-		rc = c->cs ? want_registry(p, yaml, e)
-			   : want_registration(p, yaml, e);
-	if (rc == 0 && c->cs)
-		rc = want_own_server(p, yaml, e);
-	if (rc == 0)
-		rc = want_services(p, changed, e);
+		rc = want_programs(p, yaml, changed, e);
 	if (rc == 0)
 		rc = setup_want_checks(p, yaml, e);
 	return rc;

@@ -27,6 +27,7 @@ enum action_kind {
 	ACT_CERT,   /* a new certificate and its key */
 	ACT_RUN,    /* a program */
 	ACT_CHECK,  /* it is looked whether all works */
+	ACT_CALL,   /* a function of ours */
 	ACT_UNLINK, /* a file goes */
 	ACT_TREE,   /* a folder goes, with all in it */
 	ACT_EMPTY,  /* a folder goes, if nothing is in it */
@@ -37,7 +38,7 @@ enum action_kind {
 #define ACTION_WORDS 24
 
 struct setup_plan;
-/* Looks at what is installed: 0 when that works. */
+/* Looks at what is installed, or does something to it: 0 when that works. */
 typedef int setup_check_fn(const struct setup_plan *p, struct err *e);
 
 struct action {
@@ -51,7 +52,7 @@ struct action {
 	bool same;  /* it ran, and the files of that folder are as before */
 	bool test;  /* ACT_RUN: it changes nothing, as ACT_CHECK */
 	bool warns; /* ACT_RUN: exit status 1 is no failure, but told */
-	setup_check_fn *check; /* ACT_CHECK */
+	setup_check_fn *check; /* ACT_CHECK, ACT_CALL */
 };
 
 /* How it is told when it is over: "done", "same", "passed", "note". */
@@ -124,15 +125,31 @@ void setup_words_of_others(const char *text, const char *program, char *out,
 			   size_t size);
 /* Of the files of a folder, by name and contents. */
 void setup_digest(const char *dir, uint8_t out[SHA256_LEN]);
-/* The services of such a server, as ps-service names them; sets p->joins. */
-void setup_find_services(struct setup_plan *p, bool cs, bool vault, char *out,
-			 size_t size);
+/* Can what is installed here register? A configuration server does that at
+ * itself, which has to run then. */
+bool setup_can_join(bool cs);
+/* The services of such a server, as ps-service names them; after p->joins. */
+void setup_find_services(const struct setup_plan *p, bool cs, bool vault,
+			 char *out, size_t size);
 /*
  * What to do with services, by `ps-service status --json ...`: "start",
  * "restart", or NULL: nothing, all run, with the files as they are.
  */
 const char *setup_services_need(const struct setup_plan *p,
 				const char *const *status_argv);
+/*
+ * A configuration server whose process server had a key of its own making: that
+ * one becomes the key of the identity, so that who knows it by that is not
+ * turned away, before an upgrade and behind the way back.
+ */
+bool setup_has_own_key(const struct setup_plan *p);
+int setup_keep_own_key(const struct setup_plan *p, struct err *e);
+/*
+ * Waits until the configuration server has answered a heartbeat that was sent
+ * at that time or later.
+ */
+int setup_wait_heartbeat(const struct choices *c, int64_t since_ns,
+			 struct err *e);
 /* The folder of the configuration and who owns it. */
 int setup_begin(struct setup_plan *p, const struct choices *c, struct err *e);
 

@@ -19,6 +19,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/setup/install.c libcommon/setup/install-run.c libcommon/setup/install.h \
 	libcommon/setup/install-after.c \
 	libcommon/setup/next.c \
+	libcommon/setup/own-server.c \
 	libcommon/setup/preflight.c libcommon/setup/preflight.h \
 	libcommon/setup/record.c libcommon/setup/record.h \
 	libcommon/setup/remove.c \

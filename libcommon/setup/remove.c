@@ -331,6 +331,23 @@ static int end_services(struct steps *s, struct err *e)
 	return rc;
 }
 
+/* The private key stays; another configuration server may know it one day. */
+static int run_forget(struct steps *s, struct err *e)
+{
+	return identity_forget(s->list[s->at].path, e);
+}
+
+static int forget_self(struct steps *s, struct err *e)
+{
+	struct identity id;
+
+	return !steps_is_cs(s) || s->how->purge ||
+		       identity_load(s->identity, &id, NULL) < 0
+		   ? 0
+		   : want_gone(s, run_forget, s->identity, "identity",
+			       "is forgotten", e);
+}
+
 static int remove_files(struct steps *s, const struct conf *conf, struct err *e)
 {
 	char keep[PLACE_SIZE];
@@ -341,6 +358,8 @@ static int remove_files(struct steps *s, const struct conf *conf, struct err *e)
 	if (access(keep, F_OK) == 0)
 		rc = want_gone(s, run_tree, keep, "copies of former versions,",
 			       "go", e);
+	if (rc == 0)
+		rc = forget_self(s, e);
 	for (i = 0; rc == 0 && i < sizeof(files) / sizeof(files[0]); i++)
 		rc = remove_file(s, files[i], e);
 	if (rc == 0 && conf_get(conf, "key") != NULL)
@@ -366,8 +385,7 @@ static int make(struct steps *s, const struct conf *conf, struct err *e)
 	if (rc == 0)
 		rc = end_services(s, e);
 	if (rc == 0)
-		rc = strcmp(s->was.role, "cs") == 0 ? leave_alone(s, e)
-						    : leave_site(s, e);
+		rc = steps_is_cs(s) ? leave_alone(s, e) : leave_site(s, e);
 	if (rc == 0 && s->how->purge)
 		rc = purge(s, conf, e);
 	return rc < 0 ? rc : remove_files(s, conf, e);

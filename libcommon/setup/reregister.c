@@ -38,21 +38,18 @@ static int want_passphrase(struct steps *s, const char *path, struct err *e)
 	return steps_file(s, "connection.passphrase", line, 0600, e);
 }
 
-/* A key of "config:", unless it is so already; takes *text over. */
+/* A key of "config:", unless it is so already. */
 static int set_key(const struct conf *conf, char **text, const char *key,
 		   const char *value, struct err *e)
 {
-	char path[64], *old = *text;
 	const char *have;
-	int rc;
+	char path[64];
 
 	snprintf(path, sizeof(path), "config.%s", key);
 	have = conf_get(conf, path);
-	if (have != NULL && strcmp(have, value) == 0)
-		return 0;
-	rc = yaml_edit(old, "config", key, value, text, e);
-	free(old);
-	return rc;
+	return have != NULL && strcmp(have, value) == 0
+		   ? 0
+		   : yaml_set(text, "config", key, value, e);
 }
 
 static int want_address(struct steps *s, struct err *e)
@@ -80,8 +77,7 @@ static void choose_secret(struct steps *s, const struct reregister *r)
 {
 	char kept[PLACE_SIZE];
 
-	snprintf(kept, sizeof(kept), "%.*s/connection.passphrase",
-		 PLACE_SIZE - 32, s->p.etc);
+	steps_kept_passphrase(s, kept);
 	if (r->passphrase_file != NULL)
 		snprintf(s->secret, sizeof(s->secret), "%s",
 			 r->passphrase_file);
@@ -150,15 +146,19 @@ static int want_steps(struct steps *s, const char *services, struct err *e)
 	return 0;
 }
 
-static int check(const struct steps *s, struct err *e)
+static int check(const struct steps *s, const struct reregister *r,
+		 struct err *e)
 {
 	int rc;
 
-	if (strcmp(s->was.role, "cs") == 0) {
+	if (steps_is_cs(s) &&
+	    (r->passphrase_file != NULL || r->host != NULL || r->port != 0)) {
 		rc = err_set(e, PS_CONFIG,
-			     "a configuration server registers nowhere");
-		err_hint(e, "its process servers do, each with --reregister; "
-			    "the passphrase: ps-config passphrase rotate");
+			     "a configuration server registers at itself, with "
+			     "the passphrase that it has");
+		err_hint(e, "its process servers do elsewhere, each with "
+			    "--reregister; the passphrase: ps-config "
+			    "passphrase rotate");
 		return rc;
 	}
 	if (strcmp(s->was.version, s->now.version) != 0) {
@@ -181,10 +181,13 @@ int setup_reregister(struct steps *s, const struct reregister *r, struct err *e)
 {
 	bool beats = strstr(s->p.services, "heartbeat") != NULL, other;
 	char former[256];
-	int rc = check(s, e);
+	int rc = check(s, r, e);
 
 	if (rc == 0)
 		rc = site_identity(s, e);
+	if (rc == -PS_NOINPUT && steps_is_cs(s))
+		err_hint(e, "the command that installed it registers its "
+			    "process server");
 	if (rc < 0)
 		return rc;
 	snprintf(former, sizeof(former), "%s", s->host);

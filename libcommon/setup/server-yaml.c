@@ -79,7 +79,22 @@ static void put_receive(FILE *f, const struct choices *c, const char *etc,
 	}
 }
 
-static void put_config(FILE *f, const struct choices *c, const char *etc)
+/* Where this process server is registered: here, or elsewhere. */
+static void put_joined(FILE *f, const struct choices *c)
+{
+	char path[PLACE_SIZE];
+
+	place_state(c, "identity", path);
+	yaml_line(f, "  server", c->cs ? c->address : c->csip, "");
+	fprintf(f, "  port: %u\n", (unsigned)c->cs_port);
+	yaml_line(f, "  identity", path, "");
+	/* There may be more of them on this machine. */
+	if (c->root != NULL)
+		yaml_line(f, "  instance", c->root, "");
+}
+
+static void put_config(FILE *f, const struct choices *c, const char *etc,
+		       bool joins)
 {
 	char path[PLACE_SIZE];
 
@@ -95,12 +110,11 @@ static void put_config(FILE *f, const struct choices *c, const char *etc)
 			yaml_line(f, "  credentials", etc, "mysql.credentials");
 		fprintf(f, "  listen: \"%s:%u\"\n", c->address,
 			(unsigned)c->cs_port);
-		return;
 	}
-	place_state(c, "identity", path);
-	yaml_line(f, "  server", c->csip, "");
-	fprintf(f, "  port: %u\n", (unsigned)c->cs_port);
-	yaml_line(f, "  identity", path, "");
+	if (c->cs && joins)
+		fputs("  # Its own process server is registered, too.\n", f);
+	if (joins || !c->cs)
+		put_joined(f, c);
 }
 
 char *server_yaml(const struct setup_plan *p)
@@ -123,7 +137,7 @@ char *server_yaml(const struct setup_plan *p)
 	yaml_line(f, "cache", path, "");
 	put_vault(f, c, p->etc);
 	put_receive(f, c, p->etc, p->joins);
-	put_config(f, c, p->etc);
+	put_config(f, c, p->etc, p->joins);
 	fputs("\n# Samples and alerts.\nhealth:\n", f);
 	place_state(c, "health", path);
 	yaml_line(f, "  state", path, "");

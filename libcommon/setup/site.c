@@ -137,17 +137,47 @@ int site_leave(const struct steps *s, struct err *e)
 	return rc;
 }
 
-/* ---- judging ---- */
+/* ---- the registry that is here ---- */
+
+void site_split(const char *listen, struct site_address *ret)
+{
+	const char *colon = strrchr(listen, ':');
+
+	snprintf(ret->host, sizeof(ret->host), "%.*s",
+		 colon != NULL ? (int)(colon - listen) : 0, listen);
+	snprintf(ret->port, sizeof(ret->port), "%s",
+		 colon != NULL ? colon + 1 : listen);
+	ret->any = ret->host[0] == '\0' || strcmp(ret->host, "0.0.0.0") == 0 ||
+		   strcmp(ret->host, "*") == 0 ||
+		   strcmp(ret->host, "[::]") == 0;
+}
+
+static const char *text_of(const json_t *one, const char *key)
+{
+	const char *text = json_string_value(json_object_get(one, key));
+
+	return text != NULL ? text : "";
+}
+
+/* Is it the process server that listens here? */
+static bool is_at(const json_t *one, const struct site_address *a)
+{
+	long port = strtol(a->port, NULL, 10);
+
+	return strcmp(text_of(one, "role"), "ps") == 0 &&
+	       json_integer_value(json_object_get(one, "port")) == port &&
+	       (a->any || strcmp(text_of(one, "address"), a->host) == 0);
+}
 
 static void judge_server(const json_t *one, const struct version *v,
 			 struct site_servers *ret)
 {
-	const char *name = json_string_value(json_object_get(one, "name"));
-	const char *text = json_string_value(json_object_get(one, "version"));
+	const char *name = text_of(one, "name");
+	const char *text = text_of(one, "version");
 	struct version its;
 
 	/* What was entered by hand has never talked to anybody. */
-	if (name == NULL || text == NULL || *text == '\0')
+	if (*text == '\0')
 		return;
 	ret->n++;
 	if (!version_parse(text, &its) || version_in_reach(&its, v))
@@ -158,18 +188,14 @@ static void judge_server(const json_t *one, const struct version *v,
 	snprintf(ret->its, sizeof(ret->its), "%s", text);
 }
 
-int site_servers(struct steps *s, const char *version, struct site_servers *ret,
-		 struct err *e)
+/* The servers of the registry that is here. */
+static int list_servers(const struct steps *s, json_t **ret, struct err *e)
 {
 	const char *const argv[] = {"ps-config", "list",  "--json",
 				    "--config",	 s->yaml, NULL};
-	json_t *list, *one;
-	struct version v;
 	char *text, words[300];
 	int status, rc = setup_command(&s->p, argv, &text, &status, e);
-	size_t i;
 
-	*ret = (struct site_servers){.n = 0};
 	if (rc < 0)
 		return rc;
 	if (status != 0) {
@@ -178,13 +204,65 @@ int site_servers(struct steps *s, const char *version, struct site_servers *ret,
 		return err_set(e, status < 128 ? status : PS_SOFTWARE, "%s",
 			       words[0] != '\0' ? words : argv[0]);
 	}
-	list = json_loads(text, 0, NULL);
+	*ret = json_loads(text, 0, NULL);
 	free(text);
-	if (list == NULL || !version_parse(version, &v)) {
-		json_decref(list);
-		return err_set(e, PS_SOFTWARE, "ps-config list: no JSON");
+	return *ret != NULL
+		   ? 0
+		   : err_set(e, PS_SOFTWARE, "ps-config list: no JSON");
+}
+
+int site_servers(struct steps *s, const char *version, struct site_servers *ret,
+		 struct err *e)
+{
+	struct site_address own;
+	struct identity id;
+	json_t *list, *one;
+	struct version v;
+	size_t i;
+	int rc = list_servers(s, &list, e);
+
+	*ret = (struct site_servers){.n = 0};
+	if (rc < 0)
+		return rc;
+	if (identity_load(s->identity, &id, NULL) < 0)
+		id.name[0] = '\0';
+	site_split(s->data, &own);
+	if (!version_parse(version, &v))
+		rc = err_set(e, PS_SOFTWARE, "'%s' is no version", version);
+	json_array_foreach(list, i, one)
+	{
+		if (rc == 0 && strcmp(text_of(one, "name"), id.name) != 0 &&
+		    (own.any || !is_at(one, &own)))
+			judge_server(one, &v, ret);
 	}
-	json_array_foreach(list, i, one) judge_server(one, &v, ret);
+	json_decref(list);
+	return rc;
+}
+
+int site_find_own(const struct steps *s, char name[64], char address[300],
+		  struct err *e)
+{
+	struct site_address own;
+	json_t *list, *one;
+	size_t i, n = 0;
+	int rc = list_servers(s, &list, e);
+
+	name[0] = '\0';
+	site_split(s->data, &own);
+	snprintf(address, 300, "%s", own.any ? "" : own.host);
+	if (rc < 0)
+		return rc;
+	json_array_foreach(list, i, one)
+	{
+		if (*text_of(one, "version") != '\0' || !is_at(one, &own))
+			continue;
+		snprintf(name, 64, "%s", text_of(one, "name"));
+		snprintf(address, 300, "%s", text_of(one, "address"));
+		n++;
+	}
+	/* On all interfaces: which one is it? */
+	if (n > 1)
+		name[0] = address[0] = '\0';
 	json_decref(list);
 	return 0;
 }

@@ -34,8 +34,22 @@ int site_look(const struct steps *s, bool known, struct site_view *ret,
  */
 int site_leave(const struct steps *s, struct err *e);
 
-/* On the configuration server: how many servers have registered (process
- * servers and master targets; not what was entered by hand), and the first of
+/* The parts of "[ADDRESS:]PORT". */
+struct site_address {
+	char host[256], port[8];
+	bool any; /* of all interfaces */
+};
+void site_split(const char *listen, struct site_address *ret);
+
+/*
+ * On the configuration server: name and address of its process server as it was
+ * entered and has not registered yet; "" when it was not.
+ */
+int site_find_own(const struct steps *s, char name[64], char address[300],
+		  struct err *e);
+
+/* There, too: how many servers have registered (process servers and master
+ * targets; not its own, nor what was entered by hand), and the first of
  * them that would not work with `version`. -PS_CONFIG: the tables are of
  * another version. */
 struct site_servers {

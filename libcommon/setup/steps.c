@@ -38,6 +38,9 @@ static int read_yaml(struct steps *s, struct err *e)
 	take(conf, "service.names", s->p.services, sizeof(s->p.services));
 	take(conf, "config.identity", s->identity, sizeof(s->identity));
 	take(conf, "cache", s->cache, sizeof(s->cache));
+	take(conf, "receive.listen", s->data, sizeof(s->data));
+	take(conf, "config.listen", s->serve, sizeof(s->serve));
+	s->joins = s->identity[0] != '\0';
 	conf_free(conf);
 	if (s->identity[0] == '\0')
 		place_state(s->p.c, "identity", s->identity);
@@ -60,6 +63,11 @@ int steps_begin(struct steps *s, const struct choices *c, struct err *e)
 	s->now = s->was;
 	snprintf(s->now.version, sizeof(s->now.version), "%s", version_ours());
 	return rc < 0 ? rc : read_yaml(s, e);
+}
+
+bool steps_is_cs(const struct steps *s)
+{
+	return strcmp(s->was.role, "cs") == 0;
 }
 
 static void forget(char *text)
@@ -268,6 +276,8 @@ static int service(struct steps *s, const char *what, const char *names,
 	char copy[100], *word, *rest;
 	unsigned n = 3;
 
+	if (s->boot)
+		argv[n++] = "--boot";
 	if (s->p.c->root != NULL) {
 		argv[n++] = "--root";
 		argv[n++] = s->p.c->root;
@@ -296,16 +306,22 @@ static int run_stop(struct steps *s, struct err *e)
 
 static int run_start(struct steps *s, struct err *e)
 {
-	/* A clock of files may be a tick behind. */
-	s->begun_ns = time_now_ns() - NS_PER_S / 10;
+	s->begun_ns = time_now_ns();
 	return service(s, "start", words_of(s), e);
+}
+
+/* Some may be new. */
+static int run_start_all(struct steps *s, struct err *e)
+{
+	s->boot = s->p.c->root == NULL;
+	return run_start(s, e);
 }
 
 static int run_restart(struct steps *s, struct err *e)
 {
 	if (!s->changed)
 		return 1;
-	s->begun_ns = time_now_ns() - NS_PER_S / 10;
+	s->begun_ns = time_now_ns();
 	return service(s, "restart", words_of(s), e);
 }
 
@@ -331,7 +347,7 @@ int steps_want_start(struct steps *s, struct err *e)
 
 	if (!setup_has_command("ps-service", "start"))
 		return 0; /* was noted with the stop */
-	st = steps_add(s, run_start, NULL, "services start");
+	st = steps_add(s, run_start_all, NULL, "services start");
 	if (st == NULL)
 		return steps_full(e);
 	st->final = true;
@@ -361,35 +377,11 @@ int steps_service(struct steps *s, const char *what, const char *names,
 
 /* ---- the heartbeat ---- */
 
-#define BEAT_WAIT_S 90
-#define PAUSE_NS 100000000
-
-static int64_t answered_ns(const struct choices *c)
-{
-	char path[PLACE_SIZE];
-	struct stat st;
-
-	place_state(c, "health/heartbeat", path);
-	return stat(path, &st) == 0
-		   ? st.st_mtim.tv_sec * NS_PER_S + st.st_mtim.tv_nsec
-		   : 0;
-}
-
 static int run_heartbeat(struct steps *s, struct err *e)
 {
-	int64_t until = mono_now_ns() + BEAT_WAIT_S * NS_PER_S;
-	struct timespec pause = {0, PAUSE_NS};
-
 	if (s->begun_ns == 0) /* they went on as they were */
 		return 1;
-	while (answered_ns(s->p.c) < s->begun_ns && mono_now_ns() < until)
-		nanosleep(&pause, NULL);
-	if (answered_ns(s->p.c) >= s->begun_ns)
-		return 0;
-	return err_set(e, PS_UNAVAILABLE,
-		       "the configuration server has answered no heartbeat "
-		       "for %d s: see the log of the service 'heartbeat'",
-		       BEAT_WAIT_S);
+	return setup_wait_heartbeat(s->p.c, s->begun_ns, e);
 }
 
 int steps_want_heartbeat(struct steps *s, struct err *e)
@@ -409,30 +401,48 @@ int steps_want_heartbeat(struct steps *s, struct err *e)
 
 /* ---- registration ---- */
 
+void steps_kept_passphrase(const struct steps *s, char out[PLACE_SIZE])
+{
+	if (steps_is_cs(s))
+		place_state(s->p.c, "config/connection.passphrase", out);
+	else
+		snprintf(out, PLACE_SIZE, "%.*s/connection.passphrase",
+			 PLACE_SIZE - 32, s->p.etc);
+}
+
+/* An option and what it is, when there is something to say. */
+static unsigned add_words(const char **argv, unsigned n, const char *option,
+			  const char *value)
+{
+	if (*value == '\0')
+		return n;
+	argv[n++] = option;
+	argv[n++] = value;
+	return n;
+}
+
 static int run_registration(struct steps *s, struct err *e)
 {
-	const char *argv[16] = {"ps-config", "register", "--config", s->yaml};
+	const char *argv[20] = {"ps-config", "register", "--config", s->yaml};
 	uint8_t before[SHA256_LEN], after[SHA256_LEN];
-	char kept[PLACE_SIZE + 32];
+	char kept[PLACE_SIZE];
 	unsigned n = 4;
-	int rc;
+	int rc = steps_is_cs(s) ? steps_find_own(s, e) : 0;
 
+	if (rc < 0)
+		return rc;
 	if (s->host[0] != '\0') {
-		argv[n++] = "--cs";
-		argv[n++] = s->host;
-		argv[n++] = "--cs-port";
-		argv[n++] = s->port;
+		n = add_words(argv, n, "--cs", s->host);
+		n = add_words(argv, n, "--cs-port", s->port);
 	}
 	/* The copy, which the services' user can read. */
-	snprintf(kept, sizeof(kept), "%s/connection.passphrase", s->p.etc);
-	if (s->host[0] != '\0' && access(kept, F_OK) == 0) {
-		argv[n++] = "-P";
-		argv[n++] = kept;
-	}
-	if (s->pin[0] != '\0') {
-		argv[n++] = "--pin";
-		argv[n++] = s->pin;
-	}
+	steps_kept_passphrase(s, kept);
+	if (s->host[0] != '\0' && access(kept, F_OK) == 0)
+		n = add_words(argv, n, "-P", kept);
+	n = add_words(argv, n, "--pin", s->pin);
+	n = add_words(argv, n, "--name", steps_is_cs(s) ? s->name : "");
+	n = add_words(argv, n, "--address", s->address);
+	n = add_words(argv, n, "--port", s->data_port);
 	argv[n] = NULL;
 	rc = steps_keep_identity(s, e);
 	if (rc < 0)

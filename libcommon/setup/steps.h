@@ -9,6 +9,7 @@
 #ifndef PS_SETUP_STEPS_H
 #define PS_SETUP_STEPS_H
 
+#include "base/conf.h"
 #include "setup/install.h"
 #include "setup/record.h"
 
@@ -46,6 +47,7 @@ struct steps {
 	char keep[PLACE_SIZE];	/* copies of what is to be exchanged */
 	bool changed;		/* by an earlier step: services read it anew */
 	bool stuck;		/* something could not be taken back */
+	bool boot;		/* what starts does so at boot, too */
 	int64_t begun_ns;	/* when services were started; 0: not yet */
 
 	/* What a file of the configuration is to become, and what it was. */
@@ -64,10 +66,13 @@ struct steps {
 	} kept[8];
 	unsigned nkept;
 
-	/* Registering and leaving. */
+	/* Registering and leaving; a configuration server, at itself. */
 	char identity[PLACE_SIZE];
+	char data[300], serve[300]; /* "ADDRESS:PORT" of receiver, of CS */
+	bool joins;		    /* ps.yaml says, or will, where */
 	char host[256], port[8], pin[64], name[64];
-	char secret[PLACE_SIZE]; /* file with passphrase or key */
+	char address[300], data_port[8]; /* to be registered; "": as it is */
+	char secret[PLACE_SIZE];	 /* file with passphrase or key */
 
 	/* Uninstalling. */
 	const struct remove_how *how;
@@ -114,6 +119,8 @@ int steps_service(struct steps *s, const char *what, const char *names,
 int steps_want_heartbeat(struct steps *s, struct err *e);
 /* The files of s->files get their contents together. */
 int steps_want_files(struct steps *s, const char *words, struct err *e);
+/* Is it a configuration server? */
+bool steps_is_cs(const struct steps *s);
 /* One of them; takes `text` over. What is so already is left out. */
 int steps_file(struct steps *s, const char *name, char *text, mode_t mode,
 	       struct err *e);
@@ -123,6 +130,20 @@ int steps_put_identity(struct steps *s, struct err *e);
 /* ps-config register: at s->host (with the passphrase that is kept here, and
  * s->pin), or, when that is empty, where it is registered. */
 int steps_want_registration(struct steps *s, struct err *e);
+/* The passphrase that is kept here, as a file. */
+void steps_kept_passphrase(const struct steps *s, char out[PLACE_SIZE]);
+
+/* ---- the process server of a configuration server (own-server.c) ---- */
+
+/* Does it register, or can it from now on? */
+bool steps_own_joins(const struct steps *s, const struct conf *conf);
+/* The text of ps.yaml as that needs it: *text is exchanged. */
+int steps_own_yaml(const struct steps *s, char **text, struct err *e);
+/* Who it is, and where it registers: what run_registration() needs. */
+int steps_find_own(struct steps *s, struct err *e);
+
+/* ---- */
+
 /* Runs a program as the services' user; its words are the error. */
 int steps_program(struct steps *s, const char *const *argv, struct err *e);
 

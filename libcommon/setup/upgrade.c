@@ -19,11 +19,6 @@
 
 #define YAML_SIZE (1u << 20)
 
-static bool is_cs(const struct steps *s)
-{
-	return strcmp(s->was.role, "cs") == 0;
-}
-
 /* ---- may it be ---- */
 
 static int out_of_reach(const struct steps *s, const struct version *was,
@@ -150,12 +145,11 @@ static bool has_word(const char *list, const char *word)
 }
 
 /* What the user took out stays out. */
-static int want_new_services(struct steps *s, const char *yaml, struct err *e)
+static int want_new_services(struct steps *s, char **yaml, struct err *e)
 {
 	char names[sizeof(s->p.services)], copy[sizeof(s->now.services)];
 	size_t n = (size_t)snprintf(names, sizeof(names), "%s", s->p.services);
-	char *word, *rest, *text = NULL;
-	int rc;
+	char *word, *rest;
 
 	snprintf(copy, sizeof(copy), "%s", s->now.services);
 	for (word = strtok_r(copy, ",", &rest); word != NULL;
@@ -166,9 +160,30 @@ static int want_new_services(struct steps *s, const char *yaml, struct err *e)
 					      "%s%s", n > 0 ? "," : "", word);
 	if (strcmp(names, s->p.services) == 0)
 		return 0;
-	rc = yaml_edit(yaml, "service", "names", names, &text, e);
+	memcpy(s->p.services, names, sizeof(names));
+	return yaml_set(yaml, "service", "names", names, e);
+}
+
+/* ps.yaml as this version needs it; takes `text` over. */
+static int want_yaml(struct steps *s, char *text, const struct conf *conf,
+		     struct err *e)
+{
+	bool had = s->joins;
+	int rc = 0;
+
+	s->joins =
+	    steps_is_cs(s) ? steps_own_joins(s, conf) : setup_can_join(false);
+	s->p.joins = s->joins;
+	setup_find_services(&s->p, steps_is_cs(s),
+			    conf_get(conf, "vault") != NULL, s->now.services,
+			    sizeof(s->now.services));
+	if (steps_is_cs(s) && s->joins && !had)
+		rc = steps_own_yaml(s, &text, e);
 	if (rc == 0)
-		rc = steps_file(s, "ps.yaml", text, 0644, e);
+		rc = want_new_services(s, &text, e);
+	if (rc == 0)
+		return steps_file(s, "ps.yaml", text, 0644, e);
+	free(text);
 	return rc;
 }
 
@@ -180,17 +195,15 @@ static int want_record(struct steps *s, struct err *e)
 			      : conf_read(&conf, s->yaml, e);
 
 	if (rc == 0) {
-		setup_find_services(&s->p, is_cs(s),
-				    conf_get(conf, "vault") != NULL,
-				    s->now.services, sizeof(s->now.services));
 		snprintf(s->now.former, sizeof(s->now.former), "%s",
 			 s->was.version);
-		rc = want_new_services(s, yaml, e);
+		rc = want_yaml(s, yaml, conf, e);
+	} else {
+		free(yaml);
 	}
 	if (rc == 0)
 		rc = steps_file(s, RECORD_FILE, record_text(&s->now), 0644, e);
 	conf_free(conf);
-	free(yaml);
 	return rc < 0 ? rc
 		      : steps_want_files(
 			    s,
@@ -250,12 +263,30 @@ static int add_end(struct steps *s, step_fn *run, const char *words,
 	return 0;
 }
 
+/* What it registers at has to run for that, and its certificate to be there
+ * before what shows it. */
+static int want_own_running(struct steps *s, struct err *e)
+{
+	int rc = steps_service(s, "start", "config", e);
+
+	if (rc < 0)
+		return rc;
+	s->list[s->n - 1].final = true;
+	rc = steps_want_registration(s, e);
+	if (rc == 0)
+		rc = steps_want_start(s, e);
+	return rc < 0 ? rc : steps_want_heartbeat(s, e);
+}
+
 /* Both ways end like this. */
 static int want_running(struct steps *s, struct err *e)
 {
-	int rc = steps_want_start(s, e);
+	int rc;
 
-	if (rc == 0 && !is_cs(s) && s->name[0] != '\0') {
+	if (steps_is_cs(s) && s->joins && setup_can_join(true))
+		return want_own_running(s, e);
+	rc = steps_want_start(s, e);
+	if (rc == 0 && !steps_is_cs(s) && s->name[0] != '\0') {
 		/* As before: with the key that it has. */
 		s->host[0] = s->secret[0] = '\0';
 		rc = steps_want_registration(s, e);
@@ -274,10 +305,10 @@ static int want_exchange(struct steps *s, struct err *e)
 		return steps_full(e);
 	rc = steps_want_stop(s, e);
 	if (rc == 0 && steps_add(s, former_keep_registry, NULL, "%s",
-				 is_cs(s) ? "copy of the registry"
-					  : "copies complete") == NULL)
+				 steps_is_cs(s) ? "copy of the registry"
+						: "copies complete") == NULL)
 		rc = steps_full(e);
-	if (rc == 0 && is_cs(s) &&
+	if (rc == 0 && steps_is_cs(s) &&
 	    steps_add(s, run_migrate, former_registry, "registry: tables of %s",
 		      s->now.version) == NULL)
 		rc = steps_full(e);
@@ -320,8 +351,9 @@ int setup_upgrade(struct steps *s, bool yes, struct err *e)
 			"%s -> %s; programs and units come with the package",
 			there ? s->was.former : s->was.version, s->now.version);
 	if (rc == 0)
-		rc = is_cs(s) ? check_below(s, yes, e) : check_above(s, e);
-	if (rc == 0 && is_cs(s) && !there)
+		rc =
+		    steps_is_cs(s) ? check_below(s, yes, e) : check_above(s, e);
+	if (rc == 0 && steps_is_cs(s) && !there)
 		rc = check_tables(s, yes, e);
 	if (rc == 0 && !there)
 		rc = want_exchange(s, e);
@@ -433,11 +465,27 @@ static int back_registry(struct steps *s, struct err *e)
 	return former_take_again(s, s->doing.from, e);
 }
 
+/* Else nobody will send a heartbeat, by the configuration as it was. */
+static bool was_registered(const struct steps *s)
+{
+	char path[PLACE_SIZE + 16];
+	struct conf *conf = NULL;
+	bool is;
+
+	snprintf(path, sizeof(path), "%s/ps.yaml", s->keep);
+	is = conf_read(&conf, path, NULL) == 0 &&
+	     conf_get(conf, "config.identity") != NULL;
+	conf_free(conf);
+	return is;
+}
+
 static int want_files_back(struct steps *s, struct err *e)
 {
 	char *yaml = former_file(s->p.c, s->now.version, "ps.yaml");
 	char *record = former_file(s->p.c, s->now.version, RECORD_FILE);
 	int rc = 0;
+
+	s->joins &= yaml == NULL || was_registered(s);
 
 	if (strcmp(s->was.version, s->now.version) != 0)
 		s->now.former[0] = '\0';
@@ -466,7 +514,7 @@ static int want_back(struct steps *s, struct err *e)
 		      s->keep) == NULL)
 		return steps_full(e);
 	rc = steps_want_stop(s, e);
-	if (rc == 0 && is_cs(s) &&
+	if (rc == 0 && steps_is_cs(s) &&
 	    steps_add(s, run_registry, back_registry,
 		      "registry as it was, unless %s can read it",
 		      s->now.version) == NULL)
@@ -484,7 +532,7 @@ int setup_rollback(struct steps *s, bool yes, struct err *e)
 	rc = check_way_back(s, e);
 	if (rc < 0)
 		return rc;
-	if (is_cs(s))
+	if (steps_is_cs(s))
 		rc = check_newer(s, yes, e);
 	else if (site_identity(s, e) < 0) {
 		*e = (struct err){.code = 0};

@@ -146,3 +146,16 @@ int yaml_edit(const char *text, const char *block, const char *key,
 	err_hint(e, "write it into the file as %s.%s: %s", block, key, value);
 	return rc;
 }
+
+int yaml_set(char **text, const char *block, const char *key, const char *value,
+	     struct err *e)
+{
+	char *now = NULL;
+	int rc = yaml_edit(*text, block, key, value, &now, e);
+
+	if (rc < 0)
+		return rc;
+	free(*text);
+	*text = now;
+	return 0;
+}

@@ -14,5 +14,8 @@
  */
 int yaml_edit(const char *text, const char *block, const char *key,
 	      const char *value, char **ret, struct err *e);
+/* The same, in the place of *text, which is for free(3). */
+int yaml_set(char **text, const char *block, const char *key, const char *value,
+	     struct err *e);
 
 #endif

@@ -89,7 +89,7 @@ heard() { [ "$(answer '.contact != null' show "$1")" = true ]; }
 	grep -q 'duplicate: .*another machine has this name' err
 	failed_step register 1 join ps2 --identity x --machine-id id-ps1
 	grep -q 'clone: ' err
-	grep -q -e 'second server on the same host: --machine-id' err
+	grep -q -e 'second server on the same host: --instance' err
 	cp -a ps1 copy
 	fails_with 78 ps-config register --identity copy --machine-id id-copy
 	grep -q 'clone' err

@@ -136,6 +136,22 @@ image() {
 	PORT=$(free_port)
 	cs >out || { cat out; false; }
 	own
+	# Where services are, it registers: with the key that it had.
+	[ ! -e "$ID" ]
+	rm bin/ps-service
+	hash -r
+	cs >out || { cat out; false; }
+	for words in "done   configuration server" \
+		"done   key of the process server" "done   registration" \
+		"passed heartbeat"; do
+		says out "$words"
+	done
+	cmp "$ETC/server.key" "$ID/server.key"
+	openssl verify -CAfile "$ID"/authority.crt "$ID"/server.crt
+	ps-config status --config "$ETC/ps.yaml" --json |
+		jq -e '.servers | all(.[]; .silent_s < 60)'
+	cs >out || { cat out; false; }
+	[ "$(grep -c '^done' out)" -eq 0 ] || { cat out; false; }
 }
 
 @test "--set-proxy: tried, then exchanged; all else in ps.yaml stays" {

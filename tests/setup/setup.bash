@@ -38,7 +38,9 @@ other_end() {
 # What starts services is not there: for tests that run them by themselves.
 without_services() {
 	mkdir -p bin
-	ln -s "$(type -P true)" bin/ps-service
+	# A file: who writes another one there writes through no link.
+	printf '#!/bin/sh\n' >bin/ps-service
+	chmod +x bin/ps-service
 	PATH=$T/bin:$PATH
 }
 

@@ -53,12 +53,35 @@ alerts() { # codes of what ps-health says of the branch
 	jq -r '.alerts[].code' health
 }
 
+# The process server of the site is heard of, and so is what it stores.
+own_is_well() {
+	ps-config policy add gold --config "$yaml"
+	ps-config machine add web09 --policy gold --server cs1 --vault "$T/vault" \
+		--config "$yaml"
+	ps-config machine disk web09 root --size 1M --config "$yaml"
+	ps-config machine enable web09 --config "$yaml"
+	random_file disk 1048576
+	ps-scan --machine web09 --disk root --map map disk |
+		ps-cache put -C site/data/cache >/dev/null
+	wait_for protected
+	jq -e '.servers | map(select(.name == "cs1")) | length == 1 and
+		all(.[]; .silent_s < 60 and .what != "no heartbeat yet")' status
+}
+
+protected() {
+	timeout 20 ps-config refresh --config "$yaml"
+	ps-config status --json --config "$yaml" >status || [ $? -eq 1 ]
+	jq -e '.machines | length == 1 and all(.[]; .level == "ok")' status
+}
+
 @test "configuration server, process server, heartbeat, kit, another port, and away again" {
 	local cs data own
 	cs=$(free_port)
 	own=$(free_port)
 	site
 	says out "passed the vault and this server have one key"
+	says out "passed heartbeat: the configuration server has answered"
+	yaml=$(find site -name ps.yaml)
 	for words in "the configuration server takes a login" "cxpsclient" \
 		"the vault is reached" "ps-health finds nothing critical"; do
 		grep -q "^passed self-test: .*$words" out || { cat out; false; }
@@ -80,6 +103,9 @@ alerts() { # codes of what ps-health says of the branch
 	[ -s kit.html ]
 	[ "$(alerts | grep -c no-kit)" -eq 0 ]
 	# Again: nothing is done, all is tried.
+	site
+	[ "$(grep -c '^done' out)" -eq 0 ] || { cat out; false; }
+	says out "same   registration"
 	branch --json
 	jq -e '(.steps | map(select(.result == "done")) | length) == 0 and
 		(.steps | map(select(.result == "passed")) | length) == 4 and
@@ -88,12 +114,12 @@ alerts() { # codes of what ps-health says of the branch
 	for service in receive pipeline heartbeat health; do
 		wait_for runs branch "$service"
 	done
-	yaml=$(find site -name ps.yaml)
 	heard() {
 		ps-config server list --config "$yaml" --json |
 			jq -e 'any(.[]; .name == "ps1" and .contact != null)'
 	}
 	wait_for heard
+	own_is_well
 	cxpsclient -i 127.0.0.1 -l "$data" -P pass -y 20 >selftest ||
 		{ cat selftest; false; }
 	# Another port: what runs takes it.
@@ -109,9 +135,9 @@ alerts() { # codes of what ps-health says of the branch
 	says err "the same command goes on here"
 	rm branch/data/cache/failed
 	# What is well today and has to be mended tomorrow is no success, either.
-	yaml=$(dirname "$yaml")
-	openssl req -x509 -new -key "$yaml/server.key" -subj /CN=cs1 -days 3 \
-		-out "$yaml/server.pem" 2>/dev/null
+	openssl req -new -key "$(find site -path '*identity/server.key')" \
+		-subj /CN=cs1 -out csr
+	ps-config cert issue cs1 --csr csr --valid 3d -o short --config "$yaml"
 	fails_with 69 site
 	says out "FAILED self-test: ps-health finds nothing critical: ps-health: the certificate expires"
 	unifiedsetup --uninstall --purge --root branch >out
