@@ -112,6 +112,7 @@ static int cmd_fetch(struct reg *r, char **operands, struct err *e)
 	(void)r;
 	if (ask.cs == NULL || ask.proof == NULL)
 		opt_misuse("fetch needs --cs and -P");
+	register_check_port(ask.cs_port);
 	if (ask.cs_port == NULL)
 		ask.cs_port = CS_PORT;
 	rc = fetch(operands[0], &o, e);

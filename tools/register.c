@@ -24,6 +24,30 @@ static void take(const char *option, char *to, size_t size, const char *from)
 		snprintf(to, size, "%s", from);
 }
 
+/* What getaddrinfo() makes of others is another port, or a name's fault. */
+void register_check_port(const char *port)
+{
+	uint64_t n;
+
+	if (port != NULL && *port != '\0' &&
+	    (!parse_u64(port, 65535, &n) || n == 0))
+		opt_misuse("--cs-port: '%s' is no port (1 to 65535)", port);
+}
+
+/* RFC 7469, as curl has it: "sha256//" and 32 bytes in base 64. */
+static void check_pin(const char *pin)
+{
+	static const char digits[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	if (pin != NULL &&
+	    (strncmp(pin, "sha256//", 8) != 0 ||
+	     strspn(pin + 8, digits) != 43 || strcmp(pin + 51, "=") != 0))
+		opt_misuse("--pin: '%s' is none: ps-config cert pins prints it "
+			   "on the configuration server",
+			   pin);
+}
+
 /* ---- questions ---- */
 
 /* What is missing is asked for on a terminal; `was` when nothing is said. */
@@ -115,6 +139,8 @@ int register_here(const struct register_ask *ask, struct err *e)
 	if (ask->port != UINT64_MAX)
 		id->port = (int64_t)ask->port;
 	ask_missing(&j, passphrase);
+	register_check_port(id->cs_port);
+	check_pin(ask->pin);
 	rc = join_prepare(&j, e);
 	if (rc == 0)
 		rc = join_run(&j, tell, steps, e);

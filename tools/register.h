@@ -23,4 +23,7 @@ struct register_ask {
  */
 int register_here(const struct register_ask *ask, struct err *e);
 
+/* Of the configuration server. Does not return when it is none. */
+void register_check_port(const char *port);
+
 #endif

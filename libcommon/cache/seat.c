@@ -11,6 +11,7 @@
 #include "cache/follower.h"
 #include "cache/move.h"
 #include "cache/settle.h"
+#include "cache/tally.h"
 
 struct seating {
 	struct cache *c;
@@ -165,6 +166,10 @@ static int drop(struct folder *f, struct folder_state *s, const struct plan *p,
 	for (i = s->list.n; i > from && rc == 0; i--)
 		if (i - 1 >= p->end || i - 1 < p->below)
 			rc = spool_remove(f->dirfd, s->list.seqs[i - 1], e);
+	if (p->below > from)
+		tally_forget(f->dirfd, s->list.seqs[from], p->vault.seq);
+	if (s->list.n > p->end)
+		tally_forget(f->dirfd, p->last.seq + 1, UINT64_MAX);
 	return rc < 0 ? rc : durable_sync(f->dirfd, "removed segments", e);
 }
 

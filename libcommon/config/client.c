@@ -17,13 +17,13 @@
 int cs_peer_pin(struct client *c, char out[64], struct err *e)
 {
 	X509 *x = SSL_get1_peer_certificate(c->conn.ssl);
-	struct reg_cert d = {.serial = ""};
+	char pin[CA_PIN_SIZE] = "";
 	int rc = x != NULL
-		     ? x509_describe(x, &d, e)
+		     ? x509_pin(x, pin, e)
 		     : err_set(e, PS_PROTOCOL, "%s: no certificate", c->peer);
 
 	X509_free(x);
-	snprintf(out, 64, "%s", d.pin);
+	snprintf(out, 64, "%s", pin);
 	return rc;
 }
 

@@ -142,15 +142,34 @@ static void worse_state(json_t *m, const json_t *disk)
 	}
 }
 
+/*
+ * What can be recovered: a point that is stored, not one that waits in the
+ * cache. Of a ps-health that does not tell, what was accepted.
+ */
+static int64_t point_of(const json_t *disk, const char **ret_what)
+{
+	const char *what =
+	    json_string_value(json_object_get(disk, "stored_consistency"));
+	int64_t crash, app;
+
+	if (json_object_get(disk, "stored_point") != NULL) {
+		*ret_what = what;
+		return time_of(disk, "stored_point");
+	}
+	crash = time_of(disk, "crash_point");
+	app = time_of(disk, "app_point");
+	*ret_what = app >= crash ? "app" : "crash";
+	return app > crash ? app : crash;
+}
+
 /* The machine is as far as that of its disks which is least so. */
 static void add_disk(json_t *m, const json_t *disk)
 {
 	json_int_t lag =
 	    json_integer_value(json_object_get(disk, "lag_seconds"));
 	json_int_t n = json_integer_value(json_object_get(m, "disks"));
-	int64_t crash = time_of(disk, "crash_point"),
-		app = time_of(disk, "app_point");
-	int64_t point = app > crash ? app : crash, was = time_of(m, "stored");
+	const char *what;
+	int64_t point = point_of(disk, &what), was = time_of(m, "stored");
 	char text[TIME_TEXT];
 
 	if (lag > json_integer_value(json_object_get(m, "lag_s")))
@@ -163,9 +182,8 @@ static void add_disk(json_t *m, const json_t *disk)
 	json_object_set_new(m, "stored",
 			    point != 0 ? json_string(text) : json_null());
 	json_object_set_new(m, "point",
-			    point != 0
-				? json_string(point == app ? "app" : "crash")
-				: json_null());
+			    point != 0 && what != NULL ? json_string(what)
+						       : json_null());
 }
 
 /* What its limits go by: ps-balance(1). */

@@ -357,7 +357,8 @@ static const struct {
      "is it ps-config serve that listens there? a proxy or a firewall that "
      "looks into TLS must be out of the way"},
     {"pin", step_pin, "compare: ps-config cert pins"},
-    {"login", step_login, "compare the passphrases"},
+    {"login", step_login,
+     "is it ps-config serve that listens there? compare the passphrases"},
     {"clock", step_clock, "set both clocks by NTP"},
     {"register", step_register, "see cxps.err on the configuration server"},
     {"files", step_files, "see the folder's rights and room"},

@@ -142,14 +142,12 @@ static int make_cert(struct reg *r, const struct desk_place *p, EVP_PKEY *key,
 /* The pin of a certificate that somebody gave us. */
 static int pin_of_file(const char *path, char *pin, struct err *e)
 {
-	struct reg_cert c = {.serial = ""};
 	X509 *x = NULL;
 	int rc = read_cert(path, &x, e);
 
 	if (rc == 0)
-		rc = x509_describe(x, &c, e);
+		rc = x509_pin(x, pin, e);
 	X509_free(x);
-	snprintf(pin, CA_PIN_SIZE, "%s", c.pin);
 	return rc;
 }
 

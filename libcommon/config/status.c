@@ -150,8 +150,18 @@ static int server_level(const struct looking *l, const struct reg_server *s,
 		return 2;
 	}
 	if (strcmp(state, "never") == 0) {
-		snprintf(what, WHAT_SIZE, "no heartbeat yet");
-		return 1;
+		format_duration((double)(l->now - s->registered) / NS_PER_S,
+				since, sizeof(since));
+		/* One that was entered by hand may have none at all. */
+		if (s->version[0] == '\0' ||
+		    l->now - s->registered < SERVER_SILENT_S * NS_PER_S) {
+			snprintf(what, WHAT_SIZE, "no heartbeat yet");
+			return 1;
+		}
+		snprintf(what, WHAT_SIZE,
+			 "806: no heartbeat since it registered, for %s",
+			 since);
+		return 2;
 	}
 	level = health_level(health, what);
 	if (level < 2 && clock_level(w->clock_s, what) == 2)
@@ -228,6 +238,7 @@ struct found {
 	int64_t stored; /* ns; 0: none */
 	int64_t behind_s, lag_s, rpo_s;
 	const char *state; /* as the server says, or NULL */
+	const char *point; /* its consistency, or NULL */
 	int level;
 	char what[WHAT_SIZE];
 };
@@ -246,8 +257,15 @@ static void judge_point(struct found *f, const char *server_says)
 		f->level = 2;
 		if (f->state != NULL)
 			reg_text_clean(state, WHAT_SIZE, f->state);
-		snprintf(f->what, WHAT_SIZE, "no recovery point%s%.100s",
-			 f->state != NULL ? ": " : " known", state);
+		if (f->state == NULL)
+			snprintf(f->what, WHAT_SIZE,
+				 "no recovery point known: its server tells "
+				 "nothing of it (ps-health sample)");
+		else
+			snprintf(f->what, WHAT_SIZE,
+				 "no recovery point stored by its server yet: "
+				 "%.100s",
+				 state);
 	} else if (f->state != NULL && (strcmp(f->state, "held") == 0 ||
 					strcmp(f->state, "unseated") == 0)) {
 		f->level = 2;
@@ -261,6 +279,9 @@ static void judge_point(struct found *f, const char *server_says)
 		f->level = 1;
 		snprintf(f->what, WHAT_SIZE, "%s behind, wanted are %s", behind,
 			 rpo);
+	} else if (f->point != NULL && strcmp(f->point, "none") == 0) {
+		snprintf(f->what, WHAT_SIZE,
+			 "its points are not crash-consistent");
 	}
 	if (silent && f->level < 2) {
 		f->level = 2;
@@ -278,7 +299,8 @@ static void look(const struct looking *l, const struct reg_machine *m,
 	    .rpo_s =
 		json_integer_value(json_object_get(l->policies, m->policy)),
 	    .lag_s = json_integer_value(json_object_get(w, "lag_s")),
-	    .state = json_string_value(json_object_get(w, "state"))};
+	    .state = json_string_value(json_object_get(w, "state")),
+	    .point = json_string_value(json_object_get(w, "point"))};
 	if (stored != NULL && parse_time(stored, &f->stored))
 		f->behind_s = (l->now - f->stored) / NS_PER_S;
 	else
@@ -304,11 +326,13 @@ static int add_machine(void *ctx, const struct reg_machine *m, struct err *e)
 		l->level = f.level;
 	if (json_array_append_new(
 		l->machines,
-		json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:I, s:o}",
+		json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:o, s:s?, s:o, s:I, "
+			  "s:o}",
 			  "machine", m->name, "level", levels[f.level], "what",
 			  json_word(f.what), "state", m->state, "server",
 			  json_word(m->server), "policy", json_word(m->policy),
-			  "stored", json_when(f.stored), "behind_s",
+			  "stored", json_when(f.stored), "point",
+			  f.stored != 0 ? f.point : NULL, "behind_s",
 			  f.stored == 0	   ? json_null()
 			  : f.behind_s > 0 ? json_integer(f.behind_s)
 					   : json_integer(0),

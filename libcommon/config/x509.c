@@ -278,6 +278,11 @@ static bool take_pin(X509 *x, char pin[CA_PIN_SIZE])
 	       0;
 }
 
+int x509_pin(X509 *x, char pin[CA_PIN_SIZE], struct err *e)
+{
+	return take_pin(x, pin) ? 0 : tls_err(e, PS_SOFTWARE, "certificate");
+}
+
 int x509_describe(X509 *x, struct reg_cert *c, struct err *e)
 {
 	BIGNUM *n = ASN1_INTEGER_to_BN(X509_get0_serialNumber(x), NULL);

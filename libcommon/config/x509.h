@@ -41,7 +41,9 @@ int x509_new_key_file(const char *path, struct err *e);
 int x509_new_request(EVP_PKEY *key, const char *subject, char pem[CA_PEM_SIZE],
 		     struct err *e);
 
-/* Fills in serial, times and pin. */
+/* The pin of its key: of any certificate, also of one that is not ours. */
+int x509_pin(X509 *x, char pin[CA_PIN_SIZE], struct err *e);
+/* Fills in serial, times and pin of one that x509_make() has made. */
 int x509_describe(X509 *x, struct reg_cert *c, struct err *e);
 
 #endif

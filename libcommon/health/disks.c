@@ -9,6 +9,7 @@
 #include "base/digest.h"
 #include "health/disks.h"
 #include "health/keep.h"
+#include "segment/format.h"
 
 #define DISKS_FILE "disks"
 #define MAGIC "pshdisks"
@@ -39,6 +40,8 @@ enum {
 	AT_APP_POINT = 200,
 	AT_FIRST = 208,
 	AT_SIZE = 216,
+	AT_STORED_POINT = 224,
+	AT_STORED_CONSISTENCY = 232,
 	AT_MINUTES = 256,
 };
 #define NAMES_LEN (AT_SEEN - AT_MACHINE)
@@ -171,6 +174,22 @@ static uint32_t lag_of(const uint8_t *s, const struct disk_now *n, int64_t now)
 	return lag < 0 ? 0 : lag > UINT32_MAX ? UINT32_MAX : (uint32_t)lag;
 }
 
+/*
+ * What is stored stays so: while more waits than is remembered (tally.h), and
+ * when no more crash-consistent ones come, the point of before counts on.
+ * Unless the vault has less than before.
+ */
+static void note_point(uint8_t *s, const struct disk_now *n, bool back)
+{
+	bool worse = n->stored_consistency < SEG_CONSISTENCY_CRASH &&
+		     s[AT_STORED_CONSISTENCY] >= SEG_CONSISTENCY_CRASH;
+
+	if (!back && (n->stored_point == 0 || worse))
+		return;
+	put_le64(s + AT_STORED_POINT, (uint64_t)n->stored_point);
+	put_le64(s + AT_STORED_CONSISTENCY, n->stored_consistency);
+}
+
 /* Bytes since the sample before; 0 when that is not known. */
 static uint64_t note_tally(uint8_t *s, const struct disk_now *n, int64_t now)
 {
@@ -213,6 +232,8 @@ bool disks_put(struct disks *d, const struct disk_now *n, int64_t now)
 	if (!in_use(s) || memcmp(s + AT_MACHINE, names, NAMES_LEN) != 0)
 		take_slot(s, names, now);
 	put_le64(s + AT_SEEN, (uint64_t)now);
+	if (n->tallied)
+		note_point(s, n, n->stored < get_le64(s + AT_STORED));
 	note_seq(s, AT_ACCEPTED, AT_ACCEPTED_AT, n->accepted, now);
 	note_seq(s, AT_STORED, AT_STORED_AT, n->stored, now);
 	m = s + AT_MINUTES + now / 60 % DISK_MINUTES * MINUTE_LEN;
@@ -256,6 +277,8 @@ static void read_slot(const uint8_t *s, struct disk_record *r)
 	r->crash_point = (int64_t)get_le64(s + AT_CRASH_POINT);
 	r->app_point = (int64_t)get_le64(s + AT_APP_POINT);
 	r->size = get_le64(s + AT_SIZE);
+	r->stored_point = (int64_t)get_le64(s + AT_STORED_POINT);
+	r->stored_consistency = s[AT_STORED_CONSISTENCY];
 	r->slot = s;
 }
 

@@ -7,8 +7,9 @@
  *	4096	slots: CRC-32C of the names u32, 0 u32, machine 64, disk 64,
  *		last sample i64, accepted u64, its time i64, stored u64, its
  *		time i64, changed u64, its time i64, crash point i64, app
- *		point i64, first sample i64, size of the disk u64, 0; at 256:
- *		240 minutes of 24 bytes
+ *		point i64, first sample i64, size of the disk u64, point that is
+ *		stored i64, its consistency u64, 0; at 256: 240 minutes of 24
+ *bytes
  *
  * Torn by a power loss it is at worst wrong about a minute: each has a check
  * byte. Little-endian; nothing here is promised to anybody.
@@ -56,6 +57,10 @@ struct disk_now {
 	uint64_t changed; /* bytes of the disk since it is here (tally.h) */
 	int64_t crash_point, app_point; /* seconds since 1970; 0: none */
 	uint64_t size;			/* of the disk, bytes; 0: not known */
+	/* The newest point that is stored (tally_point_at()), and what it is;
+	 * seconds since 1970; 0: none is known. */
+	int64_t stored_point;
+	uint8_t stored_consistency;
 	uint8_t flags;
 };
 
@@ -69,7 +74,9 @@ struct disk_record {
 	int64_t first;	  /* sample */
 	uint64_t changed; /* as in the newest sample that knew it */
 	int64_t crash_point, app_point;
-	uint64_t size;	  /* of the disk, bytes; 0: not known */
+	uint64_t size;	      /* of the disk, bytes; 0: not known */
+	int64_t stored_point; /* seconds since 1970; 0: none is known */
+	uint8_t stored_consistency;
 	const void *slot; /* for disk_minutes() */
 };
 

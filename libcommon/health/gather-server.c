@@ -42,6 +42,27 @@ struct looking {
 	int64_t pending, segments, count, held, unseated;
 };
 
+/*
+ * What can be recovered. Of a cache that an older version has filled it is
+ * known when nothing waits.
+ */
+static void note_stored(const struct cache_disk_view *v, struct disk_now *n)
+{
+	struct tally_point p;
+
+	if (tally_point_at(&v->tally, v->stored, &p)) {
+		n->stored_point = p.time;
+		n->stored_consistency = p.consistency;
+	} else if (v->tally.npoints == 0 && v->accepted == v->stored &&
+		   v->tally.crash_point != 0) {
+		n->stored_point = v->tally.crash_point;
+		n->stored_consistency =
+		    v->tally.app_point == v->tally.crash_point
+			? SEG_CONSISTENCY_APP
+			: SEG_CONSISTENCY_CRASH;
+	}
+}
+
 static int look_at(void *ctx, const struct cache_disk_view *v, struct err *e)
 {
 	struct looking *l = ctx;
@@ -63,6 +84,7 @@ static int look_at(void *ctx, const struct cache_disk_view *v, struct err *e)
 					   (v->initial ? DISK_INITIAL : 0))};
 
 	(void)e;
+	note_stored(v, &n);
 	l->count++;
 	l->held += v->held;
 	l->unseated += !v->seated;

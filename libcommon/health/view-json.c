@@ -5,6 +5,7 @@
 #include "base/units.h"
 #include "health/churn.h"
 #include "health/view.h"
+#include "segment/format.h"
 
 static json_t *json_time(int64_t seconds)
 {
@@ -48,6 +49,13 @@ static json_t *json_churn(const struct disk_record *r)
 	return json_null();
 }
 
+static const char *stored_word(const struct disk_record *r)
+{
+	return r->stored_point != 0
+		   ? seg_consistency_name(r->stored_consistency)
+		   : NULL;
+}
+
 static int add_disk(void *ctx, const struct disk_record *r, struct err *e)
 {
 	json_t *list = ctx;
@@ -58,15 +66,17 @@ static int add_disk(void *ctx, const struct disk_record *r, struct err *e)
 	if (json_array_append_new(
 		list,
 		json_pack(
-		    "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:b, "
-		    "s:b, s:b}",
+		    "{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, "
+		    "s:s?, s:b, s:b, s:b}",
 		    "machine", r->machine, "disk", r->disk, "accepted",
 		    (json_int_t)r->accepted, "stored", (json_int_t)r->stored,
 		    "pending_bytes", (json_int_t)m.pending, "lag_seconds",
 		    (json_int_t)m.lag, "changed_bytes", (json_int_t)r->changed,
 		    "churn_bytes_per_day", json_churn(r), "crash_point",
 		    json_time(r->crash_point), "app_point",
-		    json_time(r->app_point), "held", (m.flags & DISK_HELD) != 0,
+		    json_time(r->app_point), "stored_point",
+		    json_time(r->stored_point), "stored_consistency",
+		    stored_word(r), "held", (m.flags & DISK_HELD) != 0,
 		    "unseated", (m.flags & DISK_UNSEATED) != 0, "initial",
 		    (m.flags & DISK_INITIAL) != 0)) < 0)
 		return err_set(e, PS_TEMPFAIL, "no memory for the answer");

@@ -1,13 +1,19 @@
-/* What becomes of a segment, by its header and the head of its disk. */
+/* What becomes of a segment, by its header and the head of its disk; which
+ * points are remembered. */
 #include "config.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "cache/put.h"
+#include "cache/tally.h"
 
 #define A 0xaa
 #define B 0xbb
@@ -83,10 +89,79 @@ static void each_case_of_the_table(void **state)
 	}
 }
 
+/* ---- points ---- */
+
+static void add(int dirfd, uint64_t seq, uint8_t consistency)
+{
+	const struct seg_header h = {.first_seq = seq,
+				     .seq = seq,
+				     .consistency = consistency,
+				     .bookmark_time =
+					 (1000000 + (int64_t)seq) * NS_PER_S};
+	const struct seg_trailer t = {.last_part = true};
+
+	tally_add(dirfd, &h, &t);
+}
+
+/* The segment of the newest point up to `seq`; 0: none is known. */
+static uint64_t at(int dirfd, uint64_t seq)
+{
+	struct tally_point p = {.seq = 0};
+	struct tally t;
+
+	assert_true(tally_read(dirfd, &t));
+	if (!tally_point_at(&t, seq, &p))
+		return 0;
+	assert_int_equal(p.time, 1000000 + p.seq);
+	return p.seq;
+}
+
+static void points_are_found_by_what_is_stored(void **state)
+{
+	char dir[] = "/tmp/tally.XXXXXX";
+	int fd, file;
+	uint64_t i, got;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	fd = open(dir, O_RDONLY | O_DIRECTORY);
+	assert_true(fd >= 0);
+	for (i = 2; i <= 1000; i++)
+		add(fd, i, SEG_CONSISTENCY_CRASH);
+	assert_int_equal(at(fd, 1), 0);
+	for (i = 2; i <= 1000; i++) { /* of those before it is not known */
+		got = at(fd, i);
+		assert_int_equal(got, i > 1000 - TALLY_POINTS ? i : 0);
+	}
+	/* One that is crash-consistent is worth more than a newer one. */
+	add(fd, 1001, SEG_CONSISTENCY_NONE);
+	assert_int_equal(at(fd, UINT64_MAX), 1000);
+	add(fd, 1002, SEG_CONSISTENCY_APP);
+	assert_int_equal(at(fd, UINT64_MAX), 1002);
+	/* Dropped by a new seat, and numbers that come again. */
+	tally_forget(fd, 1000, UINT64_MAX);
+	assert_int_equal(at(fd, UINT64_MAX), 999);
+	add(fd, 990, SEG_CONSISTENCY_CRASH);
+	assert_int_equal(at(fd, UINT64_MAX), 990);
+	add(fd, 1, SEG_CONSISTENCY_NONE);
+	assert_int_equal(at(fd, UINT64_MAX), 1);
+	/* A file of before, and a damaged one, know none. */
+	file = openat(fd, ".tally", O_WRONLY);
+	assert_int_equal(pwrite(file, "x", 1, 60), 1);
+	assert_int_equal(at(fd, UINT64_MAX), 0);
+	assert_int_equal(ftruncate(file, 56), 0);
+	assert_int_equal(at(fd, UINT64_MAX), 0);
+	close(file);
+	unlinkat(fd, ".tally", 0);
+	close(fd);
+	rmdir(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_case_of_the_table),
+	    cmocka_unit_test(points_are_found_by_what_is_stored),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,6 +32,20 @@ many_machines() {
 	ps-config machine enable m7
 	beat ps1 --once
 	[ "$(answer '[.machines[] | .level, .lag_s]' status)" = '["ok",7]' ]
+	# What is stored counts, not what was accepted; and what it is, is said.
+	stored() { # stored FILTER: of one disk of m7
+		jq ".disks[] |= (if .machine == \"m7\" then .stored_point =
+			(now - 7200 | floor | todate) | .stored_consistency = \"none\"
+			else . end) | $1" many.json >new
+		mv new many.json
+		beat ps1 --once
+		answer '[.machines[] | .level, .point, .behind_s >= 7200, .what]' status
+	}
+	[ "$(stored .)" = '["warning","none",true,"2h 00m behind, wanted are 15m 00s"]' ]
+	[ "$(stored '.disks[].stored_point = (now | floor | todate)' |
+		jq -c '[.[0], .[3]]')" = '["ok","its points are not crash-consistent"]' ]
+	[ "$(stored '.disks[0:24][].stored_point = null' |
+		jq -c '[.[0], .[3]]')" = '["critical","no recovery point stored by its server yet: protected"]' ]
 }
 
 @test "225 of three disks each, by themselves: all are heard, under 5 % of a core" {

@@ -78,6 +78,10 @@ heard() { [ "$(answer '.contact != null' show "$1")" = true ]; }
 	! grep -q 'hint' err || false
 	failed_step pin 77 join ps1 \
 		--pin sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
+	fails_with 64 join ps1 --pin hello
+	grep -q "'hello' is none: ps-config cert pins" err
+	fails_with 64 join ps1 --cs-port 70000
+	grep -q "'70000' is no port" err
 	failed_step register 64 join ps1 --address 'a b'
 	fails_with 64 join ps_1
 	fails_with 64 join "$(printf 'a%.0s' {1..64})" --identity x
@@ -319,8 +323,10 @@ END
 	[ "$(jq -r .pin ps1/identity.json)" = "$pin" ] # the key stays
 	[ "$(stat -c %a config/server.key)" = 600 ]
 	end "$SERVER"
-	# Or one from elsewhere.
-	ps-receive --new-cert --cert other.crt --key other.key
+	# Or one from elsewhere, with a serial as long as RFC 5280 lets it be.
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+		-keyout other.key -out other.crt -subj /CN=x -days 2 \
+		-set_serial 0x7fffffffffffffffffffffffffffffffffffffff 2>/dev/null
 	serve --cert other.crt --key other.key
 	join ps2 >out
 	[ "$(jq -r .pin ps2/identity.json)" != "$pin" ]

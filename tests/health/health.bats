@@ -51,7 +51,11 @@ figure() { json | jq ".figures.$1"; }
 	sample
 	[ "$(figure pending_segments)" -eq 0 ]
 	[ "$(figure services_down)" -eq 0 ]
+	# What waits cannot be recovered yet; what is stored can.
 	[ "$(json | jq '.disks[0].stored')" -eq 1 ]
+	[ "$(jq -c '.disks[0] | [.crash_point == null, .stored_point]' json)" = '[false,null]' ]
+	json | jq -e '.disks[0] | .stored_point == .crash_point and
+		.stored_consistency == "crash"'
 }
 
 @test "a pipeline that follows for a vault with a name runs, too" {

@@ -15,6 +15,7 @@
 #include "base/units.h"
 #include "health/events.h"
 #include "health/view.h"
+#include "segment/format.h"
 
 #define NOW (1800000000LL / 60 * 60)
 
@@ -310,6 +311,57 @@ static void points(struct ring *r, struct disks *d, int64_t crash, int64_t app,
 	}
 }
 
+static int take_stored(void *ctx, const struct disk_record *r, struct err *e)
+{
+	(void)e;
+	*(struct disk_record *)ctx = *r;
+	return 0;
+}
+
+static void what_is_stored_stays_so(void **state)
+{
+	static const struct {
+		uint64_t stored;
+		int64_t point, want;
+		uint8_t consistency, want_consistency;
+	} rows[] = {
+	    {5, 0, 0, 0, 0},
+	    {6, 100, 100, SEG_CONSISTENCY_NONE, SEG_CONSISTENCY_NONE},
+	    {7, 200, 200, SEG_CONSISTENCY_APP, SEG_CONSISTENCY_APP},
+	    /* Not remembered, or worth less. */
+	    {8, 0, 200, 0, SEG_CONSISTENCY_APP},
+	    {9, 300, 200, SEG_CONSISTENCY_NONE, SEG_CONSISTENCY_APP},
+	    {10, 400, 400, SEG_CONSISTENCY_CRASH, SEG_CONSISTENCY_CRASH},
+	    /* The vault has less than before. */
+	    {9, 0, 0, 0, 0},
+	};
+	struct disk_record got;
+	struct ring r;
+	struct disks d;
+	size_t i;
+
+	(void)state;
+	open_both(&r, &d);
+	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct disk_now n = {
+		    .machine = "m",
+		    .disk = "d",
+		    .tallied = true,
+		    .accepted = 20,
+		    .stored = rows[i].stored,
+		    .stored_point = rows[i].point,
+		    .stored_consistency = rows[i].consistency};
+
+		assert_true(disks_put(&d, &n, NOW + (int64_t)i));
+		assert_int_equal(disks_each(&d, 0, take_stored, &got, NULL), 0);
+		assert_int_equal(got.stored_point, rows[i].want);
+		assert_int_equal(got.stored_consistency,
+				 rows[i].want_consistency);
+	}
+	ring_close(&r);
+	disks_close(&d);
+}
+
 #define DAY (24 * 3600)
 
 static void old_points_are_told(void **state)
@@ -542,6 +594,7 @@ int main(void)
 	    TEST(high_churn_is_told),
 	    TEST(churn_has_a_beginning),
 	    TEST(old_points_are_told),
+	    TEST(what_is_stored_stays_so),
 	    TEST(a_disk_that_went_away_is_forgotten),
 	    TEST(gaps_are_unknown_not_ok),
 	    TEST(alerts_come_change_and_go),
