@@ -162,7 +162,7 @@ own_registers() {
 		PATH=${PATH#"$T/bin:"}
 		[ "$1" = register ] || exec ps-config "$@"
 		cd "$(find "$T/root" -type d -name identity)" || exit 73
-		echo "$*" >"$T/registered"
+		echo "$*" >>"$T/registered"
 		echo certificate >server.crt
 		printf '{"name": "cs1", "cs_host": "127.0.0.1", "cs_port": "1"}' >identity.json
 	END
