@@ -5,12 +5,15 @@
  */
 #include "config.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "base/conf.h"
 #include "base/opt.h"
 #include "base/tool.h"
 #include "base/units.h"
 #include "config/contacts.h"
+#include "config/identity.h"
 #include "config/machines.h"
 #include "fleet/sizes.h"
 #include "print-json.h"
@@ -18,8 +21,9 @@
 
 struct inventory {
 	json_t *servers, *machines;
-	json_t *churn;	/* by server: by machine, bytes a day */
-	size_t unknown; /* machines of which none is known */
+	json_t *churn;	     /* by server: by machine, bytes a day */
+	size_t unknown;	     /* machines of which none is known */
+	char own[NAME_SIZE]; /* that of the configuration server itself */
 };
 
 /* ---- servers ---- */
@@ -101,6 +105,8 @@ static int add_server(void *ctx, const struct reg_server *s,
 	o = json_pack("{s:s, s:s}", "name", s->name, "state",
 		      server_health(s, health));
 	add_size(o, health);
+	if (strcmp(s->name, inv->own) == 0)
+		json_object_set_new(o, "config-server", json_true());
 	json_array_append_new(inv->servers, o);
 	json_object_set_new(inv->churn, s->name, churn_of(health));
 	json_decref(health);
@@ -129,15 +135,30 @@ static int add_machine(void *ctx, const struct reg_machine *m, struct err *e)
 	return 0;
 }
 
+/* It is registered where its registry is. */
+static void find_own(struct inventory *inv)
+{
+	const struct conf *c = opt_conf();
+	const char *dir = c != NULL ? conf_get(c, "config.identity") : NULL;
+	struct identity id;
+
+	if (dir != NULL && conf_get(c, "config.listen") != NULL &&
+	    identity_load(dir, &id, NULL) == 0)
+		snprintf(inv->own, sizeof(inv->own), "%s", id.name);
+}
+
 int run_inventory(int n, char **words, struct err *e)
 {
-	struct inventory inv = {json_array(), json_array(), json_object(), 0};
+	struct inventory inv = {.servers = json_array(),
+				.machines = json_array(),
+				.churn = json_object()};
 	struct reg *r = NULL;
 	int rc;
 
 	(void)words;
 	if (n != 0)
 		opt_misuse("inventory takes no operands");
+	find_own(&inv);
 	rc = reg_open(&r, &ask.where, "ps-balance", e);
 	if (rc == 0)
 		rc = contact_each(r, add_server, &inv, e);

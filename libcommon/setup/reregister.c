@@ -95,10 +95,14 @@ static int look(struct steps *s, bool known, struct err *e)
 			     "%s: the passphrase is not that of the "
 			     "configuration server",
 			     s->secret);
-		err_hint(e,
-			 "on %s: ps-config passphrase show; then "
-			 "--passphrase-file-path FILE",
-			 s->host);
+		if (steps_is_cs(s))
+			err_hint(e, "it takes a new one within some seconds: "
+				    "the same command again");
+		else
+			err_hint(e,
+				 "on %s: ps-config passphrase show; then "
+				 "--passphrase-file-path FILE",
+				 s->host);
 	}
 	if (rc == 0)
 		rc = cs_judge_version(v.version, s->host, e);

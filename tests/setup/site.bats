@@ -66,6 +66,9 @@ own_is_well() {
 	wait_for protected
 	jq -e '.servers | map(select(.name == "cs1")) | length == 1 and
 		all(.[]; .silent_s < 60 and .what != "no heartbeat yet")' status
+	# Of its size it may take less than one that is no more than that.
+	ps-balance inventory --config "$yaml" 2>/dev/null | jq -e '.servers |
+		map(select(."config-server")) | map(.name) == ["cs1"]'
 }
 
 protected() {

@@ -55,6 +55,8 @@ image() {
 	[ -z "${DB-}" ] || dump
 }
 
+ROOT=root # as the programs are told
+
 begin() { # the installation of $first, and it runs
 	rm -rf root
 	cp -a "$first" root
@@ -75,7 +77,7 @@ dump() {
 # complete VERSION WHAT: what it comes to when nothing fails
 complete() {
 	begin
-	with "$1" setup-only root "$2" >out 2>err || { cat out err; false; }
+	with "$1" setup-only "$ROOT" "$2" >out 2>err || { cat out err; false; }
 	image >"$2.want"
 	[ "$2" = uninstall ] || [ -e running ]
 }
@@ -85,7 +87,7 @@ complete() {
 broken() {
 	local code=0
 	begin || return
-	with "$1" setup-only root "$2" "$3" "$4" >out 2>err || code=$?
+	with "$1" setup-only "$ROOT" "$2" "$3" "$4" >out 2>err || code=$?
 	[ "$code" -ne 1 ] || return 0
 	image >now
 	if [ "$3" = kill ]; then
@@ -98,7 +100,7 @@ broken() {
 	fi
 	tried=$((tried + 1))
 	# Nothing is left to be done when the last step was over.
-	with "$1" setup-only root "$2" >out 2>err ||
+	with "$1" setup-only "$ROOT" "$2" >out 2>err ||
 		grep -q 'nothing is installed\|nothing to go back to' err || return
 	image | diff "$2.want" - || return
 	[ "$2" = uninstall ] || [ -e running ]
@@ -111,7 +113,7 @@ walk() {
 	complete "$2" "$3"
 	begin
 	image >before
-	with "$2" setup-only root "$3" count 0 >steps
+	with "$2" setup-only "$ROOT" "$3" count 0 >steps
 	tried=0 n=0
 	while read -r words; do
 		n=$((n + 1))
@@ -152,6 +154,21 @@ walk() {
 	walk 6 0.1.0 uninstall
 }
 
+# The server that it would register at does not run here, and what that gives
+# is another certificate each time: site.bats has it.
+own_registers() {
+	cat >bin/ps-config <<-'END'
+		#!/bin/sh
+		PATH=${PATH#"$T/bin:"}
+		[ "$1" = register ] || exec ps-config "$@"
+		cd "$(find "$T/root" -type d -name identity)" || exit 73
+		echo "$*" >>"$T/registered"
+		echo certificate >server.crt
+		printf '{"name": "cs1", "cs_host": "127.0.0.1", "cs_port": "1"}' >identity.json
+	END
+	chmod +x bin/ps-config
+}
+
 @test "a configuration server: a registry with older tables, and back" {
 	local db
 	unifiedsetup --root "$T/root" --skip-space-check /ServerMode CS \
@@ -177,9 +194,17 @@ walk() {
 	# As a version before made it.
 	sql "DROP TABLE contacts; UPDATE schema_at SET version = 2"
 	with_services
+	own_registers
+	touch "$(find root -type d -name health)/heartbeat"
 	mv root first
 	first=first
-	walk 6 0.2.0 upgrade registry
+	ROOT=$T/root
+	walk 9 0.2.0 upgrade regist
+	# Under the name that it was entered by; its receiver shows that.
+	says registered "--name cs1 --address 127.0.0.1 --port "
+	says "$(find root -name ps.yaml)" 'identity/server.crt"'
+	cmp "$(find root -path '*/ps-toolkit/server.key')" \
+		"$(find root -path '*/identity/server.key')"
 	ps-config list --config "$(find root -path '*/etc/ps-toolkit/ps.yaml')" >/dev/null
 	# Back from where the tables were newer, and nothing else was.
 	begin
