@@ -40,8 +40,8 @@ complete() {
 full() {
 	small "$@"
 	if [ "$(cat code)" -ne 0 ]; then
-		hit=$((hit + 1))
 		[ "$(cat code)" -eq 75 ] || return
+		hit=$((hit + 1))
 		grep -q '^[a-z-]*: .*: No space left on device' err || return
 		grep -q '^[a-z-]*: hint: make room there; the same command' err || return
 		[ "$(cat code2)" -eq 0 ] || return
