@@ -46,10 +46,10 @@ static void say_next(enum later what, const struct steps *s,
 		printf("%s is installed, nothing has to be done\n",
 		       s->was.version);
 	else if (what == UPGRADE)
-		printf("\nNext: %sthen master targets, then agents; "
+		printf("\nNext: %smaster targets, then agents; "
 		       "the way back: --rollback, by the programs of %s\n",
 		       s->was.role[0] == 'c' ? "process servers one after "
-					       "another, "
+					       "another, then "
 					     : "",
 		       s->now.former[0] != '\0' ? s->now.former
 						: s->was.former);

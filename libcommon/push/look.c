@@ -174,14 +174,16 @@ static enum push_reason system_reason(const struct push_look *l,
 }
 
 /* What `getconf GNU_LIBC_VERSION` said: "glibc 2.36". */
-static bool libc_too_old(const struct push_look *l, const struct package *p,
-			 char *words, size_t size)
+static bool libc_too_old(const struct push_look *l, const struct push_wish *w,
+			 const struct package *p, char *words, size_t size)
 {
 	const char *have = l->libc + strlen("glibc ");
+	const char *need =
+	    strcmp(w->role, "MT") == 0 ? p->libc_target : p->libc;
 
-	if (p->libc[0] == '\0' || strverscmp(have, p->libc) >= 0)
+	if (*need == '\0' || strverscmp(have, need) >= 0)
 		return false;
-	snprintf(words, size, "%s is there, %s is needed", have, p->libc);
+	snprintf(words, size, "%s is there, %s is needed", have, need);
 	return true;
 }
 
@@ -237,7 +239,7 @@ enum push_reason look_judge(const struct push_look *l,
 	ret->install = w->again || strcmp(l->role, w->role) != 0 ||
 		       strcmp(l->version, ret->package->version) != 0;
 	ret->enrol = w->cs != NULL && !registered(l, w);
-	if (ret->install && libc_too_old(l, ret->package, words, size))
+	if (ret->install && libc_too_old(l, w, ret->package, words, size))
 		return REASON_LIBC;
 	if (ret->install && l->noexec[0] != '\0') {
 		snprintf(words, size, "%s is mounted noexec", l->noexec);

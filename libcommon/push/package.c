@@ -154,8 +154,21 @@ static int measure(struct package *p, struct err *e)
  * What its file LIBC says; a package that has none is tried on the machine. It
  * is only looked at when it is signed by who may sign.
  */
+static void take_libc(struct package *p, char *text)
+{
+	char *second = strchr(text, '\n');
+
+	text[strspn(text, "0123456789.\n")] = '\0';
+	snprintf(p->libc, sizeof(p->libc), "%.*s", (int)strcspn(text, "\n"),
+		 text);
+	second = second != NULL ? second + 1 : text;
+	snprintf(p->libc_target, sizeof(p->libc_target), "%.*s",
+		 (int)strcspn(second, "\n"), second);
+}
+
 static void read_libc(struct package *p)
 {
+	char text[32] = "";
 	struct archive *a = archive_read_new();
 	struct archive_entry *it;
 	la_ssize_t n = 0;
@@ -176,11 +189,11 @@ static void read_libc(struct package *p)
 		const char *slash = name != NULL ? strrchr(name, '/') : NULL;
 
 		if (slash != NULL && strcmp(slash, "/LIBC") == 0)
-			n = archive_read_data(a, p->libc, sizeof(p->libc) - 1);
+			n = archive_read_data(a, text, sizeof(text) - 1);
 	}
 	archive_read_free(a);
-	p->libc[n > 0 ? n : 0] = '\0';
-	p->libc[strspn(p->libc, "0123456789.")] = '\0';
+	text[n > 0 ? n : 0] = '\0';
+	take_libc(p, text);
 }
 
 static int open_one(struct package *p, const char *signers, struct err *e)

@@ -21,7 +21,9 @@ struct package {
 	char sha256[SHA256_HEX];
 	char *signature;   /* text of PATH.sig */
 	char refused[256]; /* "": it is signed by who may sign */
-	char libc[16];	   /* the GNU C library it needs; "": not known */
+	/* The GNU C library that each role needs, and a master target; "": not
+	 * known. */
+	char libc[16], libc_target[16];
 };
 
 struct packages {

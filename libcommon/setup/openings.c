@@ -108,6 +108,11 @@ void openings_of(const struct choices *c, struct openings *ret)
 		proxy_settings_url(&c->proxy, ret->proxy, sizeof(ret->proxy));
 }
 
+/* Clocks: of no server here, and the only one that is not TCP. */
+#define CLOCK_PORT 123 /* NTP, RFC 5905 */
+static const char clock_to[] = "your time server (NTP)";
+static const char clock_for[] = "clocks that agree within 15 minutes";
+
 void openings_print(const struct openings *o, const struct choices *c, FILE *f)
 {
 	const char *here = c->address[0] != '\0' ? c->address : c->here;
@@ -128,9 +133,8 @@ void openings_print(const struct openings *o, const struct choices *c, FILE *f)
 			fprintf(f, "  TCP %-6u to %s\n             for %s\n",
 				o->items[i].port, o->items[i].url,
 				o->items[i].what);
-	fputs("  UDP 123    to your time server (NTP)\n"
-	      "             for clocks that agree within 15 minutes\n",
-	      f);
+	fprintf(f, "  UDP %-6d to %s\n             for %s\n", CLOCK_PORT,
+		clock_to, clock_for);
 	if (o->proxy[0] != '\0')
 		fprintf(f,
 			"\nThe vault is reached by the proxy %s, which has to "
@@ -158,6 +162,9 @@ char *openings_json(const struct openings *o, const struct choices *c)
 			      it->inbound ? it->who : it->url, "for",
 			      it->what));
 	}
+	json_array_append_new(out, json_pack("{s:s, s:i, s:s, s:s}", "protocol",
+					     "udp", "port", CLOCK_PORT, "to",
+					     clock_to, "for", clock_for));
 	all = json_pack("{s:s, s:s, s:s?, s:o, s:o}", "name", c->here,
 			"address", c->address, "proxy",
 			o->proxy[0] != '\0' ? o->proxy : NULL, "inbound", in,

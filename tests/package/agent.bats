@@ -146,7 +146,10 @@ usual() { install_agent -r MS -v VmWare -d /opt/asr "$@"; }
 	chmod +x aged/getconf
 	fails_with 78 env PATH="$PWD/aged:$PATH" "$UNPACKED/install" --root "$R" \
 		-r MS -v VmWare -d /opt/asr
-	grep -q "C library here is 2.9, and these programs need $(cat "$UNPACKED/LIBC")" err
+	grep -q "C library here is 2.9, and these programs need $(sed -n 1p "$UNPACKED/LIBC")" err
+	fails_with 78 env PATH="$PWD/aged:$PATH" "$UNPACKED/install" --root "$R" \
+		-r MT -v VmWare -d /opt/asr
+	grep -q "and these programs need $(sed -n 2p "$UNPACKED/LIBC")" err
 	[ -z "$(ls -A "$R")" ]
 	printf '#!/bin/sh\necho glibc 2.134\n' >aged/getconf
 	PATH=$PWD/aged:$PATH usual -q

@@ -32,9 +32,12 @@ static const char good[] = "os Linux\n"
 			   "cs yes\n";
 
 /* Those that are not for another processor. */
-static const struct packages packages = {
-    .n = 1,
-    .list = {{.version = "0.10.0", .arch = "x86_64", .size = 20 << 20, .libc = "2.34"}}};
+static const struct packages packages = {.n = 1,
+					 .list = {{.version = "0.10.0",
+						   .arch = "x86_64",
+						   .size = 20 << 20,
+						   .libc = "2.34",
+						   .libc_target = "2.36"}}};
 
 static void hear(struct push_look *l, const char *text)
 {
@@ -105,6 +108,10 @@ static void test_what_is_wrong(void **state)
 		judge(table[i].says, NULL, &j);
 		assert_int_equal(j.why, table[i].why);
 	}
+	judge("libc glibc 2.35\n",
+	      &(struct push_wish){.role = "MT", .name = ""}, &j);
+	assert_int_equal(j.why, REASON_LIBC);
+	assert_string_equal(j.words, "2.35 is there, 2.36 is needed");
 	judge("missing gzip\nmissing flock\n", NULL, &j);
 	assert_string_equal(j.words, "gzip, flock");
 }

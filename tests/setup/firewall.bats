@@ -29,7 +29,8 @@ show() {
 	lacks "out" s3cret-pw c2VjcmV0
 	show --json /DataTransferSecurePort 9444 >out
 	[ "$(jq -c '[.inbound[].port], [.outbound[].port], .proxy' out |
-		xargs)" = '[9444] [443,443,443] null' ]
+		xargs)" = '[9444] [443,443,443,123] null' ]
+	jq -e '.outbound[-1] | .protocol == "udp" and .port == 123' out
 	unifiedsetup --show-firewall --json --name cs /ServerMode CS \
 		/InstallLocation /srv /EnvType VMWare /PSIP 192.0.2.1 \
 		/VaultCredsFilePath vaultcreds >out
