@@ -34,10 +34,10 @@ const char *server_health(const struct reg_server *s, const json_t *health)
 
 	if (strcmp(server_state(s, time_now_ns()), "ok") != 0)
 		return "silent";
-	if (level != NULL &&
-	    (strcmp(level, "critical") == 0 || strcmp(level, "warning") == 0))
-		return level;
-	return "healthy";
+	if (level != NULL && strcmp(level, "critical") == 0)
+		return "critical";
+	return level != NULL && strcmp(level, "warning") == 0 ? "warning"
+							      : "healthy";
 }
 
 /* Limits follow from these three; who has not told them may take the most. */

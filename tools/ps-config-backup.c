@@ -1,6 +1,7 @@
 /* ps-config backup, ps-config restore. */
 #include "config.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -33,6 +34,19 @@ static int tell(const char *path, uint64_t rows, struct err *e)
 	return 0;
 }
 
+/* A device or a pipe stays what it is. */
+static int write_into(struct reg *r, const char *path, uint64_t *rows,
+		      struct err *e)
+{
+	int fd = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC), rc;
+
+	if (fd < 0)
+		return err_sys(e, 0, "%s", path);
+	rc = write_to(r, fd, path, rows, e);
+	close(fd);
+	return rc;
+}
+
 /* The file has its name only when all of it is on stable storage. */
 static int cmd_backup(struct reg *r, char **operands, struct err *e)
 {
@@ -43,6 +57,10 @@ static int cmd_backup(struct reg *r, char **operands, struct err *e)
 
 	if (strcmp(path, "-") == 0)
 		return write_to(r, STDOUT_FILENO, "standard output", &rows, e);
+	if (durable_is_channel(path)) {
+		rc = write_into(r, path, &rows, e);
+		return rc < 0 ? rc : tell(path, rows, e);
+	}
 	dir = durable_folder(path, &name, e);
 	if (dir < 0)
 		return dir;

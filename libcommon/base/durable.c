@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -74,10 +73,27 @@ int durable_sync(int fd, const char *what, struct err *e)
 	return 0;
 }
 
+/* Root could lose /dev/null to a file. */
+static int check_replaced(const struct durable *d, struct err *e)
+{
+	struct stat st;
+
+	if (fstatat(d->dirfd, d->name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    S_ISREG(st.st_mode) || S_ISLNK(st.st_mode) || S_ISDIR(st.st_mode))
+		return 0;
+	return err_set(e, PS_CANTCREAT,
+		       "%s: a device or a pipe does not give way to a file",
+		       d->name);
+}
+
 /* Gives the synced temporary file its name. 0, -PS_NO or -CODE. */
 static int give_name(struct durable *d, enum durable_mode how, struct err *e)
 {
 	if (how == DURABLE_REPLACE) {
+		int rc = check_replaced(d, e);
+
+		if (rc < 0)
+			return rc;
 		if (renameat(d->dirfd, d->tmp, d->dirfd, d->name) < 0)
 			return err_sys(e, 0, "%s: rename", d->name);
 		d->tmp[0] = '\0';
@@ -159,8 +175,7 @@ int durable_folder(const char *path, const char **ret_name, struct err *e)
 	return fd;
 }
 
-/* What must not give way to a file: a device, a pipe, /dev/stdout. */
-static bool is_channel(const char *path)
+bool durable_is_channel(const char *path)
 {
 	struct stat st;
 
@@ -188,7 +203,7 @@ int durable_write_path(const char *path, const void *buf, size_t n, mode_t mode,
 	const char *name;
 	int rc, fd;
 
-	if (how == DURABLE_REPLACE && is_channel(path))
+	if (how == DURABLE_REPLACE && durable_is_channel(path))
 		return write_to(path, buf, n, e);
 	fd = durable_folder(path, &name, e);
 	if (fd < 0)

@@ -11,6 +11,7 @@
 #ifndef PS_BASE_DURABLE_H
 #define PS_BASE_DURABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -34,7 +35,8 @@ int durable_begin(struct durable *d, int dirfd, const char *name, mode_t mode,
 
 /*
  * Syncs, names, syncs the folder. -PS_NO: DURABLE_CREATE and the name is
- * taken (no words in `e`); -PS_STORAGE: not confirmed by stable storage.
+ * taken (no words in `e`); -PS_CANTCREAT: DURABLE_REPLACE, and a device or a
+ * pipe is there; -PS_STORAGE: not confirmed by stable storage.
  * The temporary file is gone afterwards in every case.
  */
 int durable_commit(struct durable *d, enum durable_mode how, struct err *e);
@@ -51,6 +53,9 @@ int durable_write(int dirfd, const char *name, const void *buf, size_t n,
  * descriptor is the caller's.
  */
 int durable_folder(const char *path, const char **ret_name, struct err *e);
+
+/* What does not give way to a file: a device, a pipe, /dev/stdout. */
+bool durable_is_channel(const char *path);
 
 /*
  * durable_write() by path. What is to be replaced and is a device or a pipe, or

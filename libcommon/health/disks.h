@@ -7,9 +7,8 @@
  *	4096	slots: CRC-32C of the names u32, 0 u32, machine 64, disk 64,
  *		last sample i64, accepted u64, its time i64, stored u64, its
  *		time i64, changed u64, its time i64, crash point i64, app
- *		point i64, first sample i64, size of the disk u64, point that is
- *		stored i64, its consistency u64, 0; at 256: 240 minutes of 24
- *bytes
+ *		point i64, first sample i64, size of the disk u64, stored point
+ *		i64, its consistency u64, 0; at 256: 240 minutes of 24 bytes
  *
  * Torn by a power loss it is at worst wrong about a minute: each has a check
  * byte. Little-endian; nothing here is promised to anybody.

@@ -170,6 +170,19 @@ static void file_and_folder_are_both_synced(void **state)
 	assert_int_equal(syncs, 4);
 }
 
+static void a_pipe_does_not_give_way(void **state)
+{
+	struct err e = {0};
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(mkfifoat(dirfd_, "f", 0600), 0);
+	assert_int_equal(put("f", "new", DURABLE_REPLACE, &e), -PS_CANTCREAT);
+	assert_int_equal(fstatat(dirfd_, "f", &st, 0), 0);
+	assert_true(S_ISFIFO(st.st_mode));
+	assert_int_equal(entries(true), 1);
+}
+
 static void replace_replaces(void **state)
 {
 	struct err e = {0};
@@ -335,6 +348,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(file_and_folder_are_both_synced,
 					    begin, end),
 	    cmocka_unit_test_setup_teardown(replace_replaces, begin, end),
+	    cmocka_unit_test_setup_teardown(a_pipe_does_not_give_way, begin,
+					    end),
 	    cmocka_unit_test_setup_teardown(create_never_replaces, begin, end),
 	    cmocka_unit_test_setup_teardown(create_needs_no_hard_links, begin,
 					    end),

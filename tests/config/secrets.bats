@@ -255,6 +255,13 @@ of_schema() {
 	grep -q 'another key' err
 	fails_full
 	fails_with 66 ps-config backup nowhere/b
+	# A pipe or a device stays one.
+	mkfifo pipe
+	timeout 20 cat pipe >got &
+	ps-config backup pipe
+	wait "$!"
+	[ -p pipe ]
+	tail -n 1 got | jq -e .sha256
 }
 
 # fails_with() has its own standard output.

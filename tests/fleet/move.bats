@@ -272,6 +272,9 @@ have_told_size() { balance inventory | jq -e '.servers | all(.[]; .cache)'; }
 	sed -i '/m3/s/m3/m1/; /m3/d' plan.json
 	balance apply --dry-run plan.json >out
 	grep -q '^m1  *s1  *s2' out
+	grep -q '^s1  *warning ' out
+	balance apply --dry-run --json plan.json |
+		jq -e '[.servers[].state] == ["warning", "warning"]'
 	is_at m1 s1
 	balance move s1 s2 m1 --dead --dry-run 2>/dev/null |
 		grep -q '^m1/d: .* taken segment 9 and stored 7: 8 to 9, and points up to 2026-11-20T10:00:00Z are missing'

@@ -343,14 +343,14 @@ static void what_is_stored_stays_so(void **state)
 	(void)state;
 	open_both(&r, &d);
 	for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const struct disk_now n = {
-		    .machine = "m",
-		    .disk = "d",
-		    .tallied = true,
-		    .accepted = 20,
-		    .stored = rows[i].stored,
-		    .stored_point = rows[i].point,
-		    .stored_consistency = rows[i].consistency};
+		const struct disk_now n = {.machine = "m",
+					   .disk = "d",
+					   .tallied = true,
+					   .accepted = 20,
+					   .stored = rows[i].stored,
+					   .stored_point = rows[i].point,
+					   .stored_consistency =
+					       rows[i].consistency};
 
 		assert_true(disks_put(&d, &n, NOW + (int64_t)i));
 		assert_int_equal(disks_each(&d, 0, take_stored, &got, NULL), 0);
