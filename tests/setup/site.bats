@@ -72,6 +72,7 @@ own_is_well() {
 }
 
 protected() {
+	ps-health sample -q --config "$yaml"
 	timeout 20 ps-config refresh --config "$yaml"
 	ps-config status --json --config "$yaml" >status || [ $? -eq 1 ]
 	jq -e '.machines | length == 1 and all(.[]; .level == "ok")' status
