@@ -53,8 +53,16 @@ alerts() { # codes of what ps-health says of the branch
 	jq -r '.alerts[].code' health
 }
 
-# The process server of the site is heard of, and so is what it stores.
+# The process server of the site is heard of; and with PS_LONG=1 what it stores,
+# which it tells within a minute or two.
 own_is_well() {
+	ps-config status --json --config "$yaml" >status || [ $? -eq 1 ]
+	jq -e '.servers | map(select(.name == "cs1")) | length == 1 and
+		all(.[]; .state == "ok" and .silent_s < 60)' status
+	# Of its size it may take less than one that is no more than that.
+	ps-balance inventory --config "$yaml" 2>/dev/null | jq -e '.servers |
+		map(select(."config-server")) | map(.name) == ["cs1"]'
+	[ -n "${PS_LONG:-}" ] || return 0
 	ps-config policy add gold --config "$yaml"
 	ps-config machine add web09 --policy gold --server cs1 --vault "$T/vault" \
 		--config "$yaml"
@@ -64,11 +72,6 @@ own_is_well() {
 	ps-scan --machine web09 --disk root --map map disk |
 		ps-cache put -C site/data/cache >/dev/null
 	wait_for protected
-	jq -e '.servers | map(select(.name == "cs1")) | length == 1 and
-		all(.[]; .silent_s < 60 and .what != "no heartbeat yet")' status
-	# Of its size it may take less than one that is no more than that.
-	ps-balance inventory --config "$yaml" 2>/dev/null | jq -e '.servers |
-		map(select(."config-server")) | map(.name) == ["cs1"]'
 }
 
 protected() {

@@ -202,8 +202,8 @@ own_registers() {
 	walk 9 0.2.0 upgrade regist
 	# Under the name that it was entered by; its receiver shows that.
 	says registered "--name cs1 --address 127.0.0.1 --port "
-	says "$(find root -name ps.yaml)" 'identity/server.crt"'
-	cmp "$(find root -path '*/ps-toolkit/server.key')" \
+	says "$(find root -path '*/etc/ps-toolkit/ps.yaml')" 'identity/server.crt"'
+	cmp "$(find root -path '*/etc/ps-toolkit/server.key')" \
 		"$(find root -path '*/identity/server.key')"
 	ps-config list --config "$(find root -path '*/etc/ps-toolkit/ps.yaml')" >/dev/null
 	# Back from where the tables were newer, and nothing else was.
