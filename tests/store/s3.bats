@@ -110,13 +110,17 @@ said() { grep -q -e "$1" err || { cat err; return 1; }; }
 @test "uploads that nobody finished are ended after a day, by its clock" {
 	vault
 	large >s
-	plan '{"at": [1, 2, 3], "match": "^(POST|DELETE) .*uploadId", "kind": "reset"}'
-	timeout -s KILL 1 ps-upload s3://bucket/site s >acks 2>err || true
-	[ "$(unfinished s3 | wc -l)" -eq 1 ]
+	plan '{"every": 1, "match": "^(POST|DELETE) .*uploadId", "kind": "reset"}'
+	start ps-upload s3://bucket/site s >acks 2>err
+	one_unfinished() { [ "$(unfinished s3 | wc -l)" -eq 1 ]; }
+	wait_for one_unfinished
+	kill -KILL "${STARTED[-1]}"
+	wait "${STARTED[-1]}" || true
+	one_unfinished
 	plan '{}'
 	settings '{"upload_age": 80000}'
 	make-segment | ps-upload s3://bucket/site >acks
-	[ "$(unfinished s3 | wc -l)" -eq 1 ]
+	one_unfinished
 	settings '{"upload_age": 90000}'
 	make-segment -d other | ps-upload s3://bucket/site >acks
 	[ -z "$(unfinished s3)" ]
