@@ -20,6 +20,7 @@
 #include "config/client.h"
 #include "cxpsclient-test.h"
 #include "net/client.h"
+#include "net/tls.h"
 #include "segment/ack.h"
 
 static const char *host, *port = "9443", *key_file, *machine, *disk, *ca;
@@ -400,6 +401,8 @@ static void check_options(void)
 		opt_misuse("--where needs --machine");
 	if (pin != NULL && !where)
 		opt_misuse("--pin is for --where");
+	if (pin != NULL && !tls_pin_ok(pin))
+		opt_misuse("--pin: '%s' is no pin (sha256//...)", pin);
 	if (map && (machine == NULL || disk == NULL))
 		opt_misuse("--map needs --machine and --disk");
 	if (derive == NULL && host == NULL)

@@ -8,6 +8,7 @@
 #include "agent/agent-conf.h"
 #include "base/rate.h"
 #include "base/units.h"
+#include "net/tls.h"
 
 /* <linux/ioprio.h>: class in the bits from 13 on, level below. */
 #define IOPRIO(class, level) (((class) << 13) | (level))
@@ -356,6 +357,19 @@ static bool together(struct wrongs *w, const struct agent_conf *c, bool yes,
 			   &e);
 }
 
+static bool pin_is_one(struct wrongs *w, const struct agent_conf *c)
+{
+	struct err e = {0};
+
+	return c->config_pin == NULL || tls_pin_ok(c->config_pin) ||
+	       take(w,
+		    err_set(&e, PS_CONFIG,
+			    "%s: config-server.pin: '%s' is no pin "
+			    "(sha256//...)",
+			    conf_path(c->file), c->config_pin),
+		    &e);
+}
+
 static void check(struct wrongs *w, struct agent_conf *c)
 {
 	bool asks = c->config_host != NULL;
@@ -367,6 +381,7 @@ static void check(struct wrongs *w, struct agent_conf *c)
 		 c->config_pin == NULL) ||
 		need(w, c, NULL, "config-server.address")) &&
 	       need(w, c, c->key_file, "server.key") && check_disks(w, c) &&
+	       pin_is_one(w, c) &&
 	       together(w, c, (c->pre == NULL) == (c->post == NULL),
 			"hooks.pre and hooks.post") &&
 	       together(w, c, (c->pre == NULL) == (c->app_s == 0),

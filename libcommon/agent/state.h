@@ -89,7 +89,8 @@ struct agent_state {
 	int64_t app_ns;	     /* time of the last application bookmark */
 	int64_t bookmark_ns; /* time of the last bookmark of all disks */
 	struct agent_place place;
-	char limits[200]; /* a limit that cannot be kept; or empty */
+	char place_error[400]; /* why the configuration server does not say */
+	char limits[200];      /* a limit that cannot be kept; or empty */
 	struct disk_state disks[AGENT_DISKS];
 	unsigned ndisks;
 };

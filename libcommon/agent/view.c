@@ -210,6 +210,8 @@ static int load(struct view *v, struct err *e)
 		rc = control_open(&control, v->dirfd, e);
 	memcpy(v->state->limits, old->limits, sizeof(old->limits));
 	v->state->place = old->place;
+	memcpy(v->state->place_error, old->place_error,
+	       sizeof(old->place_error));
 	for (i = 0; rc == 0 && i < v->conf->ndisks; i++) {
 		struct disk_state *st = &v->state->disks[v->state->ndisks++];
 		const char *name = v->conf->disks[i].name;

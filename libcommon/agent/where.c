@@ -8,6 +8,9 @@
 #include "agent/where.h"
 #include "base/units.h"
 
+#define NO_SERVER                                                              \
+	"the configuration server names no process server for this machine "   \
+	"yet"
 #define LIMIT_S 60		/* of one question */
 #define DOUBT_NS (5 * NS_PER_S) /* between two that are not regular */
 
@@ -22,6 +25,8 @@ static void take_conf(struct agent *a)
 	const struct agent_conf *c = a->conf;
 	struct agent_place *p = &a->state->place;
 
+	if (!asks(a))
+		a->state->place_error[0] = '\0';
 	if (asks(a) && p->host[0] != '\0')
 		return;
 	*p = (struct agent_place){.name = ""};
@@ -84,6 +89,17 @@ static void go_there(struct agent *a)
 		backoff_clear(&a->disks[i].wait);
 }
 
+/* For status; `words` empty: it is known. */
+static void note_error(struct agent *a, const char *words)
+{
+	struct agent_state *s = a->state;
+
+	if (strncmp(s->place_error, words, sizeof(s->place_error) - 1) == 0)
+		return;
+	snprintf(s->place_error, sizeof(s->place_error), "%s", words);
+	agent_save(a);
+}
+
 static void on_done(void *ctx, const struct task_result *r)
 {
 	struct agent *a = ctx;
@@ -92,10 +108,14 @@ static void on_done(void *ctx, const struct task_result *r)
 	w->tried = true;
 	if (r->interrupted)
 		return;
-	if (r->code == 0 && w->nobody && a->state->place.host[0] == '\0')
-		agent_say(a, NULL,
-			  "the configuration server names no process "
-			  "server for this machine yet");
+	if (r->code == 0 && w->nobody && a->state->place.host[0] == '\0') {
+		agent_say(a, NULL, "%s", NO_SERVER);
+		note_error(a, NO_SERVER);
+	} else if (r->code == 0 && (w->answered || w->nobody)) {
+		note_error(a, "");
+	} else {
+		note_error(a, r->code != 0 ? r->words : "not understood");
+	}
 	if (r->code == 0 && (w->answered || w->nobody)) {
 		backoff_clear(&w->wait);
 		w->next =

@@ -30,9 +30,11 @@ unsigned session_room_s(struct session *s, uint64_t bytes)
 void session_fail(struct session *s, const struct err *e)
 {
 	bool gone = s->conn.broken || s->conn.eof;
+	enum netlog_kind kind = netlog_kind(e);
 
-	netlog_err(&s->srv->log, s->peer, gone ? NETLOG_LINE : netlog_kind(e),
-		   "%s", e->msg);
+	if (gone && kind == NETLOG_SEGMENT) /* the rest of it is missing */
+		kind = NETLOG_LINE;
+	netlog_err(&s->srv->log, s->peer, kind, "%s", e->msg);
 	if (gone) {
 		s->end = true;
 	} else if (e->sys == ENOSPC || e->sys == EDQUOT) {

@@ -22,6 +22,18 @@
 /* Several records with one system call; more would be moved about. */
 #define READ_AHEAD (64 * 1024)
 
+/* 32 bytes of SHA-256 are 43 digits of base64 and a '='. */
+bool tls_pin_ok(const char *pin)
+{
+	static const char begin[] = "sha256//";
+	static const char digits[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	return strncmp(pin, begin, strlen(begin)) == 0 &&
+	       strspn(pin + strlen(begin), digits) == 43 &&
+	       strcmp(pin + strlen(begin) + 43, "=") == 0;
+}
+
 int tls_err(struct err *e, int code, const char *what)
 {
 	unsigned long n = ERR_peek_last_error();

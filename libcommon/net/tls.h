@@ -8,6 +8,8 @@
 #ifndef PS_NET_TLS_H
 #define PS_NET_TLS_H
 
+#include <stdbool.h>
+
 #include <openssl/ssl.h>
 
 #include "base/err.h"
@@ -29,6 +31,9 @@ int tls_client(SSL_CTX **ret, const char *ca, struct err *e);
  * valid for three years. Neither file may be there: -PS_NO.
  */
 int tls_new_cert(const char *cert, const char *key, struct err *e);
+
+/* Has it the form of a pin: "sha256//" and base64, as curl takes it? */
+bool tls_pin_ok(const char *pin);
 
 /* Adds what OpenSSL has to say to a message; returns -code. */
 int tls_err(struct err *e, int code, const char *what);

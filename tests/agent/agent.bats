@@ -358,4 +358,16 @@ while True:
 	sed -i '/^machine/d' agent.yaml
 	fails_with 78 agent check
 	fails_with 78 ps-agent check -c nowhere.yaml
+	cp good.yaml agent.yaml
+	echo 'config-server: {address: 127.0.0.1, pin: sha256//AAAA}' >>agent.yaml
+	fails_with 78 agent check
+	grep -q "'sha256//AAAA' is no pin" err
+}
+
+@test "status says why it is not known where the process server is" {
+	new_agent a <<<'config-server: {address: 127.0.0.1, port: 1}'
+	sed -i '/^  host:/d' agent.yaml
+	fails_with 69 agent once
+	agent status | grep '^where the process server is: .*refused'
+	agent status --json | jq -e '.server_error | test("refused")'
 }
