@@ -1,4 +1,4 @@
-/* Who comes in, who makes room, and whose lines are written. */
+/* Who comes in, and who makes room. */
 #include "config.h"
 
 #include <netinet/in.h>
@@ -14,7 +14,6 @@
 
 #include "base/units.h"
 #include "net/door.h"
-#include "net/hush.h"
 
 static struct door_key key_of(uint32_t n)
 {
@@ -213,69 +212,12 @@ static void test_victim(void **state)
 	door_close(d);
 }
 
-struct told {
-	char who[HUSH_NAME];
-	uint64_t n;
-	unsigned times;
-};
-
-static void tell(void *ctx, const char *who, uint64_t n)
-{
-	struct told *t = ctx;
-
-	snprintf(t->who, sizeof(t->who), "%s", who);
-	t->n += n;
-	t->times++;
-}
-
-static void test_hush(void **state)
-{
-	struct told t = {.times = 0};
-	int64_t now = NS_PER_S;
-	char who[HUSH_NAME];
-	struct hush *h;
-	unsigned i, said = 0;
-
-	(void)state;
-	assert_int_equal(hush_open(&h, tell, &t, NULL), 0);
-	assert_true(hush_may(h, "1.2.3.4", true, "a", now));
-	for (i = 0; i < 5; i++)
-		assert_false(hush_may(h, "1.2.3.4", true, "b", now));
-	assert_int_equal(t.times, 0);
-	now += HUSH_NS + 1;
-	assert_true(hush_may(h, "1.2.3.4", true, "b", now));
-	assert_string_equal(t.who, "1.2.3.4");
-	assert_int_equal(t.n, 5);
-	/* A machine: each line once, and not too many of them. */
-	assert_true(hush_may(h, "machine m", false, "x", now));
-	assert_false(hush_may(h, "machine m", false, "x", now));
-	for (i = 0; i < 100; i++) {
-		snprintf(who, sizeof(who), "%u", i);
-		said += hush_may(h, "machine m", false, who, now);
-	}
-	assert_int_equal(said, HUSH_MACHINE - 1);
-	/* Many addresses: all together. */
-	now += HUSH_NS + 1;
-	for (i = 0, said = 0; i < 10000; i++) {
-		snprintf(who, sizeof(who), "10.0.%u.%u", i % 500 / 256,
-			 i % 256);
-		said += hush_may(h, who, true, "c", now);
-	}
-	assert_true(said <= HUSH_STRANGERS && said > 0);
-	t.times = 0;
-	hush_close(h);
-	assert_int_equal(t.n, 5 + 92 + 10000 - said);
-	/* Each that was heard, and all others together. */
-	assert_true(t.times <= HUSH_STRANGERS + 1);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_key),	 cmocka_unit_test(test_rate),
 	    cmocka_unit_test(test_past), cmocka_unit_test(test_machine),
 	    cmocka_unit_test(test_tell), cmocka_unit_test(test_victim),
-	    cmocka_unit_test(test_hush),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
