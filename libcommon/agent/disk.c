@@ -246,6 +246,21 @@ static void map_fetched(struct disk *d, const struct task_result *r)
 	}
 }
 
+/* A server that died, or lost its cache, had acknowledged more than is there.
+ */
+static void forget_lost(struct disk *d, uint64_t from)
+{
+	const struct agent_lost *l = &d->st->lost;
+
+	if (state_points_lose(d->st, from, time_now_ns()) == 0)
+		return;
+	d->agent->changed = true;
+	agent_complain(d->agent, d->conf->name,
+		       "%u points that the process server had acknowledged are "
+		       "lost, %s to %s: their blocks are sent again",
+		       l->n, l->first.bookmark, l->last.bookmark);
+}
+
 /*
  * A pass may have ended well and its agent been killed before it wrote that
  * down: nothing is left to read, and the server has what was sent.
@@ -331,8 +346,10 @@ static void looked(struct disk *d, const struct task_result *r)
 		disk_fail(d, r);
 		return;
 	}
-	if (r->code == 0)
+	if (r->code == 0) {
 		st->missed = d->scan.scrub_found;
+		forget_lost(d, d->scan.seq + 1);
+	}
 	if (d->source != NULL) { /* between window and last part */
 		last_pass(d);
 		return;
@@ -437,6 +454,7 @@ static void passed(struct disk *d)
 
 	d->begun = false;
 	st->pending.seq = d->seq;
+	forget_lost(d, d->seq); /* of a map that was made anew */
 	state_point_add(st, &st->pending);
 	st->pending.bookmark[0] = '\0';
 	st->acked_seq = d->seq;

@@ -47,6 +47,13 @@ static json_t *point_json(const struct agent_point *p)
 			 cons_name(p->consistency));
 }
 
+static json_t *lost_json(const struct agent_lost *l)
+{
+	return json_pack("{s:I, s:o, s:o, s:I}", "n", (json_int_t)l->n, "first",
+			 point_json(&l->first), "last", point_json(&l->last),
+			 "noticed_ns", (json_int_t)l->noticed_ns);
+}
+
 static json_t *disk_json(const struct disk_state *d)
 {
 	json_t *points = json_array();
@@ -56,7 +63,7 @@ static json_t *disk_json(const struct disk_state *d)
 		json_array_append_new(points, point_json(&d->points[i]));
 	return json_pack(
 	    "{s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:b, s:s, s:o, s:o, s:I, s:I, "
-	    "s:I, s:I, s:b, s:I, s:s, s:s, s:b, s:I, s:I, s:I, s:I}",
+	    "s:I, s:I, s:b, s:I, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:o}",
 	    "disk", d->name, "state", disk_word_name(d->word), "error",
 	    d->error, "error_ns", (json_int_t)d->error_ns, "cause", d->cause,
 	    "next_ns", (json_int_t)d->next_ns, "under_way_ns",
@@ -68,7 +75,8 @@ static json_t *disk_json(const struct disk_state *d)
 	    (json_int_t)d->missed, "identity", d->identity, "host", d->host,
 	    "anew", (int)d->anew, "own_seq", (json_int_t)d->own_seq,
 	    "rival_seq", (json_int_t)d->rival_seq, "rivals",
-	    (json_int_t)d->rivals, "unrivalled", (json_int_t)d->unrivalled);
+	    (json_int_t)d->rivals, "unrivalled", (json_int_t)d->unrivalled,
+	    "lost", lost_json(&d->lost));
 }
 
 int state_write(const struct agent_state *s, int dirfd, struct err *e)
@@ -123,6 +131,14 @@ static void point_of(const json_t *o, struct agent_point *p)
 	p->seq = (uint64_t)number_of(o, "seq");
 }
 
+static void lost_of(const json_t *o, struct agent_lost *l)
+{
+	l->n = (unsigned)number_of(o, "n");
+	point_of(json_object_get(o, "first"), &l->first);
+	point_of(json_object_get(o, "last"), &l->last);
+	l->noticed_ns = number_of(o, "noticed_ns");
+}
+
 static void disk_of(const json_t *o, struct disk_state *d)
 {
 	const json_t *points = json_object_get(o, "points");
@@ -157,6 +173,7 @@ static void disk_of(const json_t *o, struct disk_state *d)
 	d->rival_seq = (uint64_t)number_of(o, "rival_seq");
 	d->rivals = (uint64_t)number_of(o, "rivals");
 	d->unrivalled = (uint64_t)number_of(o, "unrivalled");
+	lost_of(json_object_get(o, "lost"), &d->lost);
 }
 
 static json_t *load(int dirfd, struct err *e)
@@ -242,13 +259,26 @@ static void drop(struct disk_state *d, unsigned at)
 		(--d->npoints - at) * sizeof(d->points[0]));
 }
 
+unsigned state_points_lose(struct disk_state *d, uint64_t from, int64_t now_ns)
+{
+	unsigned i = d->npoints, n;
+
+	while (i > 0 && d->points[i - 1].seq >= from)
+		i--;
+	n = d->npoints - i;
+	if (n > 0)
+		d->lost = (struct agent_lost){.n = n,
+					      .first = d->points[i],
+					      .last = d->points[d->npoints - 1],
+					      .noticed_ns = now_ns};
+	d->npoints = i;
+	return n;
+}
+
 void state_point_add(struct disk_state *d, const struct agent_point *p)
 {
 	unsigned i;
 
-	/* The other side has lost these. */
-	while (d->npoints > 0 && d->points[d->npoints - 1].seq >= p->seq)
-		d->npoints--;
 	while (d->npoints >= 2 && d->points[1].seq <= d->stored_seq)
 		drop(d, 0);
 	if (d->npoints == STATE_POINTS)

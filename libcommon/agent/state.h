@@ -49,6 +49,13 @@ struct agent_point {
 	enum consistency_word consistency;
 };
 
+/* Points that a server had acknowledged and that were lost with its cache. */
+struct agent_lost {
+	unsigned n; /* that were known here; 0: none ever */
+	struct agent_point first, last;
+	int64_t noticed_ns;
+};
+
 struct disk_state {
 	char name[NAME_SIZE];
 	enum disk_word word;
@@ -63,6 +70,7 @@ struct disk_state {
 	struct agent_point pending; /* of the pass under way */
 	struct agent_point points[STATE_POINTS]; /* ascending */
 	unsigned npoints;
+	struct agent_lost lost;		/* the last time */
 	uint64_t acked_seq, stored_seq; /* the server's heads */
 	uint64_t backlog;		/* bytes to be read and compared */
 	uint64_t size;
@@ -106,8 +114,14 @@ struct disk_state *state_disk(struct agent_state *s, const char *name);
 const struct agent_point *state_point_at(const struct disk_state *d,
 					 uint64_t seq);
 /*
- * Adds a point. Of those that are stored only the newest is kept; when there
- * are too many all the same, every second of the older half goes.
+ * The other side has no segments from this one on: forgets the points there,
+ * and notes them. How many there were.
+ */
+unsigned state_points_lose(struct disk_state *d, uint64_t from, int64_t now_ns);
+/*
+ * Adds a point behind all others. Of those that are stored only the newest is
+ * kept; when there are too many all the same, every second of the older half
+ * goes.
  */
 void state_point_add(struct disk_state *d, const struct agent_point *p);
 

@@ -38,6 +38,16 @@ static json_t *json_point(const struct agent_point *p)
 			 cons_name(p->consistency));
 }
 
+static json_t *json_lost(const struct agent_lost *l)
+{
+	if (l->n == 0)
+		return json_null();
+	return json_pack("{s:I, s:o, s:o, s:o}", "points", (json_int_t)l->n,
+			 "first", json_point(&l->first), "last",
+			 json_point(&l->last), "noticed",
+			 json_time(l->noticed_ns));
+}
+
 static json_t *json_sending(const struct disk_view *d)
 {
 	if (!d->sending)
@@ -65,7 +75,7 @@ static json_t *json_disk(const struct view *v, const struct disk_view *d)
 
 	return json_pack(
 	    "{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:b, s:s, "
-	    "s:o, s:o, s:o, s:o, s:o, s:I, s:s}",
+	    "s:o, s:o, s:o, s:o, s:o, s:I, s:s, s:o}",
 	    "disk", st->name, "state", disk_word_name(d->word), "cause",
 	    d->cause, "acknowledged", json_point(d->acked), "stored",
 	    json_point(d->stored), "lag_seconds", json_lag(v, d->acked),
@@ -78,7 +88,8 @@ static json_t *json_disk(const struct view *v, const struct disk_view *d)
 	    json_time(v->running ? st->next_ns : 0), "under_way_since",
 	    json_time(v->running ? st->under_way_ns : 0), "sending",
 	    json_sending(d), "limited_by", json_limit(d), "scrub_found",
-	    (json_int_t)st->missed, "identity", st->identity);
+	    (json_int_t)st->missed, "identity", st->identity, "lost_points",
+	    json_lost(&st->lost));
 }
 
 /* What was learned from the configuration server, or agent.yaml says. */
@@ -154,6 +165,17 @@ static void print_point(const struct view *v, const char *what,
 		cons_name(p->consistency), old);
 }
 
+static void print_lost(const struct agent_lost *l, FILE *f)
+{
+	char text[TIME_TEXT];
+
+	if (l->n == 0)
+		return;
+	format_time(l->noticed_ns - l->noticed_ns % NS_PER_S, text);
+	fprintf(f, "    lost          %u points, %s to %s, noticed %s\n", l->n,
+		l->first.bookmark, l->last.bookmark, text);
+}
+
 static void print_disk(const struct view *v, const struct disk_view *d, FILE *f)
 {
 	const struct disk_state *st = d->st;
@@ -190,6 +212,7 @@ static void print_disk(const struct view *v, const struct disk_view *d, FILE *f)
 			"    scrub         found %llu blocks that change "
 			"lists had missed\n",
 			(unsigned long long)st->missed);
+	print_lost(&st->lost, f);
 	if (st->error[0] != '\0')
 		fprintf(f, "    error         %s\n", st->error);
 }

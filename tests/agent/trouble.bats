@@ -117,3 +117,44 @@ cleanup() {
 	kill "$agent"
 	wait "$agent"
 }
+
+@test "points that a server had acknowledged and lost are named" {
+	local stored first last
+	new_agent a </dev/null
+	sed -i 's/^interval.*/interval: 1/' agent.yaml
+	pipeline
+	begin_agent
+	wait_for points 1
+	kill "${STARTED[1]}"
+	wait "${STARTED[1]}" || true
+	stored=$(ps-vault head vault --machine m --disk a | cut -f 4)
+	scribble a.img 3
+	wait_for is a ".acknowledged.seq >= $stored + 3" true
+	is a .lost_points null
+	agent pause
+	wait_for is a .under_way_since null
+	last=$(state a .acknowledged.bookmark)
+	first=$(jq -r --argjson s "$stored" 'first(.disks[0].points[] |
+		select(.seq > $s)).bookmark' state/state.json)
+	# It is gone for good, and another one takes its place.
+	kill "${STARTED[0]}"
+	wait "${STARTED[0]}" || true
+	rm -r s1/cache
+	ps-cache init -C s1/cache
+	receive
+	pipeline
+	agent resume
+	wait_for is a '.lost_points.points >= 3' true
+	is a .lost_points.first.bookmark "$first"
+	is a .lost_points.last.bookmark "$last"
+	agent status | grep -q "^    lost .* points, $first to $last, noticed 2"
+	said "a: [0-9]* points that the process server had acknowledged are lost"
+	wait_for is a ".stored.seq > $stored" true
+	# It stays known, and is told once.
+	agent pause
+	wait_for is a .under_way_since null
+	[ "$(grep -c 'acknowledged are lost' agent.err)" -eq 1 ]
+	is a .lost_points.last.bookmark "$last"
+	wait_for drained
+	restored a
+}
