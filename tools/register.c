@@ -9,6 +9,7 @@
 #include "base/units.h"
 #include "config/forms.h"
 #include "config/join.h"
+#include "net/tls.h"
 #include "print-json.h"
 #include "register.h"
 
@@ -34,15 +35,9 @@ void register_check_port(const char *port)
 		opt_misuse("--cs-port: '%s' is no port (1 to 65535)", port);
 }
 
-/* RFC 7469, as curl has it: "sha256//" and 32 bytes in base 64. */
 static void check_pin(const char *pin)
 {
-	static const char digits[] =
-	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-	if (pin != NULL &&
-	    (strncmp(pin, "sha256//", 8) != 0 ||
-	     strspn(pin + 8, digits) != 43 || strcmp(pin + 51, "=") != 0))
+	if (pin != NULL && !tls_pin_ok(pin))
 		opt_misuse("--pin: '%s' is none: ps-config cert pins prints it "
 			   "on the configuration server",
 			   pin);
