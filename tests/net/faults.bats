@@ -36,7 +36,7 @@ changed() { [ "$(grep -c ^control struck)" -gt "$1" ]; }
 # through DISK POINT: the agent's loop, until a pass was acknowledged
 through() {
 	local n
-	for ((n = 0; n < 30; n++)); do
+	for ((n = 0; n < 12; n++)); do
 		pass m "$1" "$1.img" line --bookmark "$2" 2>>source.err &&
 			return 0
 	done
