@@ -55,8 +55,13 @@ state() {
 		".disks[] | select(.disk == \$d) | $2"
 }
 
-# is DISK FILTER VALUE
-is() { [ "$(state "$1" "$2")" = "$3" ]; }
+# is DISK FILTER VALUE: if not, says what is known of the disk
+is() {
+	[ "$(state "$1" "$2")" = "$3" ] || {
+		state "$1" '.points = null' >&2
+		return 1
+	}
+}
 
 # points N: the vault lists so many complete points of machine m
 points() {

@@ -190,8 +190,12 @@ prepare() {
 	agent rescan a
 	touch go
 	wait_for is a .state continuous
+	# Between passes: one that has begun would wait for go as it is.
+	agent pause
+	wait_for is a .under_way_since null
 	rm go
 	agent rescan a
+	agent resume
 	wait_for is a .state rescan
 	touch go
 	wait_for is a .state continuous

@@ -66,7 +66,7 @@ wait_for() {
 		pause=$((pause < 150 ? pause * 5 / 4 : 200))
 	done
 	echo "waited in vain for: $*" >&2
-	return 1
+	"$@" >&2 || return 1 # it says why, if it can
 }
 
 # new_passphrase FILE, machine_key MACHINE PASSPHRASE-FILE FILE: one passphrase
