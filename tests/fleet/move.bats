@@ -302,6 +302,18 @@ have_told_size() { balance inventory | jq -e '.servers | all(.[]; .cache)'; }
 	fails_with 64 balance move s1 s2
 	fails_with 64 balance switch s1
 	fails_with 65 balance apply <<<'{"machines": []}'
+	# Two places for one machine are no plan, whatever there was before.
+	fails_with 65 balance apply --dry-run <<<'{"moves": [
+		{"machine": "m1", "from": "s1", "to": "s2"},
+		{"machine": "m1", "from": "s1", "to": "s3"}]}'
+	grep -q "move 2: machine 'm1' goes to s2, and to s3, too" err
+	fails_with 65 balance apply <<<'{"moves": [{"machine": "m1", "from": 5, "to": "s2"}]}'
+	# On a terminal a line tells how far it is, and is gone before the next.
+	command -v script >/dev/null || return 0
+	script -qec "ps-balance move s1 s2 m1 --dir $T/registry" /dev/null \
+		</dev/null >said
+	grep -q '0 of 1 moved, 1 left' said
+	grep -q $'\r\e\\[Km1: s1 -> s2' said
 }
 
 @test "agents follow their machines, whatever is killed meanwhile" {
