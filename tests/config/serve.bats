@@ -69,6 +69,10 @@ heard() { [ "$(answer '.contact != null' show "$1")" = true ]; }
 	fails_with 78 cdpcli --registermt --identity mt1
 	echo 'config: {instance: second}' >second.yaml
 	cdpcli --registermt --identity mt1 --config second.yaml
+	cp -r mt1 damaged
+	echo '{' >damaged/identity.json
+	fails_with 65 ps-config register --identity damaged
+	grep -q damaged/identity.json err
 	fails_with 78 cdpcli --registermt --identity mt1 --machine-id third
 	fails_with 77 cdpcli --registermt --identity mt1 --instance second \
 		--pin sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=

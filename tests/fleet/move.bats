@@ -316,6 +316,34 @@ have_told_size() { balance inventory | jq -e '.servers | all(.[]; .cache)'; }
 	grep -q $'\r\e\\[Km1: s1 -> s2' said
 }
 
+@test "a machine that is disabled is not sent, until it is enabled again" {
+	local points
+	local -x PS_PROVIDER_DIR=$FLEET_PROVIDERS
+	fleet s1
+	agent_up m1 s1
+	wait_for is_whole m1
+	config machine disable m1 --keep-points
+	stop_one "${RUNS[agent m1]}"
+	up agent m1
+	wait_for grep -q 'nothing is sent until it is enabled again' m1.err
+	ps-agent status -c m1.yaml | grep -q 'the machine is disabled'
+	stop_one "${RUNS[agent m1]}"
+	wait_for drained s1
+	points=$(listed m1)
+	scribble m1.img 7
+	# With the configuration server away it is known, too.
+	stop_one "${STARTED[0]}"
+	fails_with 69 ps-agent once -c m1.yaml
+	serve
+	fails_with 75 ps-agent once -c m1.yaml
+	grep -q 'the machine is disabled' err
+	[ "$(listed m1)" = "$points" ]
+	up agent m1
+	config machine enable m1
+	wait_for grep -q 'the machine is enabled again' m1.err
+	wait_for is_whole m1
+}
+
 @test "agents follow their machines, whatever is killed meanwhile" {
 	local i m mover object all=(m1 m2)
 	fleet_up s1 s2
