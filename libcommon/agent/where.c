@@ -11,9 +11,6 @@
 #define NO_SERVER                                                              \
 	"the configuration server names no process server for this machine "   \
 	"yet"
-#define DISABLED                                                               \
-	"the machine is disabled at the configuration server: nothing is "     \
-	"sent until it is enabled again"
 #define LIMIT_S 60		/* of one question */
 #define DOUBT_NS (5 * NS_PER_S) /* between two that are not regular */
 
@@ -124,7 +121,7 @@ static void rest(struct agent *a, bool off)
 	if (was != off)
 		agent_save(a);
 	if (off && (!was || a->once))
-		agent_say(a, NULL, "%s", DISABLED);
+		agent_say(a, NULL, "%s", WHERE_DISABLED);
 	else if (was && !off)
 		agent_say(a, NULL, "the machine is enabled again");
 }
@@ -141,7 +138,7 @@ static void on_done(void *ctx, const struct task_result *r)
 		agent_say(a, NULL, "%s", NO_SERVER);
 		note_error(a, NO_SERVER);
 	} else if (r->code == 0 && (w->answered || w->nobody)) {
-		note_error(a, w->off ? DISABLED : "");
+		note_error(a, "");
 	} else {
 		note_error(a, r->code != 0 ? r->words : "not understood");
 	}

@@ -14,6 +14,10 @@
 #include "agent/state.h"
 #include "agent/task.h"
 
+#define WHERE_DISABLED                                                         \
+	"the machine is disabled at the configuration server: nothing is "     \
+	"sent until it is enabled again"
+
 struct agent;
 
 struct where {

@@ -326,7 +326,8 @@ have_told_size() { balance inventory | jq -e '.servers | all(.[]; .cache)'; }
 	stop_one "${RUNS[agent m1]}"
 	up agent m1
 	wait_for grep -q 'nothing is sent until it is enabled again' m1.err
-	ps-agent status -c m1.yaml | grep -q 'the machine is disabled'
+	ps-agent status -c m1.yaml | grep -q '^the machine is disabled'
+	ps-agent status -c m1.yaml --json | jq -e '.disabled and .server_error == ""'
 	stop_one "${RUNS[agent m1]}"
 	wait_for drained s1
 	points=$(listed m1)
