@@ -3,9 +3,12 @@
 
 #include <unistd.h>
 
+#include "base/conf.h"
+#include "base/opt.h"
 #include "base/secret.h"
 #include "config/beat.h"
 #include "config/client.h"
+#include "pipeline/vaults.h"
 #include "ps-config.h"
 #include "register.h"
 
@@ -41,6 +44,26 @@ const struct action register_actions[] = {
 
 /* ---- heartbeat ---- */
 
+/* As ps.yaml says now: its pipeline reads it again, too. */
+static json_t *vaults_now(void)
+{
+	json_t *list = json_array();
+	struct vaults v = {.n = 0};
+	struct conf *c = NULL;
+	const char *path = conf_path(opt_conf()), *one;
+	unsigned i;
+
+	if (path == NULL || conf_read(&c, path, NULL) < 0 ||
+	    vaults_from_conf(&v, c, NULL) < 0)
+		v.n = 0;
+	for (i = 0; i < v.n; i++)
+		json_array_append_new(list, json_string(v.list[i].url));
+	if (v.n == 0 && c != NULL && (one = conf_get(c, "vault")) != NULL)
+		json_array_append_new(list, json_string(one));
+	conf_free(c);
+	return list;
+}
+
 static int cmd_heartbeat(struct reg *r, char **operands, struct err *e)
 {
 	const struct beat b = {.dir = ask.identity,
@@ -49,6 +72,7 @@ static int cmd_heartbeat(struct reg *r, char **operands, struct err *e)
 			       .version = PACKAGE_VERSION,
 			       .machine_id = ask.machine_id,
 			       .instance = ask.instance,
+			       .vaults = vaults_now,
 			       .interval_s =
 				   ask.interval != NOT_GIVEN ? ask.interval : 0,
 			       .once = ask.once};

@@ -185,6 +185,8 @@ static json_t *make_body(struct beating *g, struct err *e)
 
 	if (rc < 0)
 		return NULL;
+	if (json_is_object(health) && g->b->vaults != NULL)
+		json_object_set_new(health, "vaults", g->b->vaults());
 	format_time(time_now_ns(), now);
 	body =
 	    json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o}", "name", g->id.name,

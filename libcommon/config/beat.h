@@ -5,6 +5,7 @@
 #ifndef PS_CONFIG_BEAT_H
 #define PS_CONFIG_BEAT_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -20,7 +21,9 @@ struct beat {
 	const char *version;
 	const char *machine_id; /* NULL: that of machine and instance */
 	const char *instance;	/* of several servers here, or NULL */
-	uint64_t interval_s;	/* 0: as the configuration server says */
+	json_t *(*vaults)(
+	    void);	     /* the URLs of its vaults now; NULL: not told */
+	uint64_t interval_s; /* 0: as the configuration server says */
 	bool once;
 };
 

@@ -22,6 +22,7 @@ struct looking {
 	json_t *policies; /* name -> RPO in seconds */
 	json_t *words;	  /* server -> what it says of its machines */
 	json_t *states;	  /* server -> "ok", "silent", "never" */
+	json_t *vaults;	  /* server -> URLs, when it tells them */
 	json_t *servers, *machines, *authority;
 	int level; /* the worst: 0 ok, 1 warning, 2 critical */
 };
@@ -195,6 +196,9 @@ static int add_server(void *ctx, const struct reg_server *s,
 		(json_int_t)s->machines, "health",
 		json_object_get(health, "status"), "clock_s",
 		(json_int_t)w->clock_s, "certificate", cert));
+	if (rc == 0 && json_is_array(json_object_get(health, "vaults")))
+		rc = json_object_set(l->vaults, s->name,
+				     json_object_get(health, "vaults"));
 	json_decref(health);
 	if (rc == 0)
 		rc = json_object_set_new(l->states, s->name,
@@ -282,6 +286,42 @@ static void judge_point(struct found *f, const char *server_says)
 	}
 }
 
+/* A folder may be written in several ways. */
+static bool same_vault(const char *a, const char *b)
+{
+	static const char file[] = "file://";
+	size_t na, nb;
+
+	a += strncmp(a, file, sizeof(file) - 1) == 0 ? sizeof(file) - 1 : 0;
+	b += strncmp(b, file, sizeof(file) - 1) == 0 ? sizeof(file) - 1 : 0;
+	for (na = strlen(a); na > 1 && a[na - 1] == '/';)
+		na--;
+	for (nb = strlen(b); nb > 1 && b[nb - 1] == '/';)
+		nb--;
+	return na == nb && memcmp(a, b, na) == 0;
+}
+
+/* Its points are not where they are looked for in a disaster. */
+static void judge_vault(const struct looking *l, const struct reg_machine *m,
+			struct found *f)
+{
+	const json_t *list = json_object_get(l->vaults, m->server), *one;
+	size_t i;
+
+	if (f->level > 0 || m->vault[0] == '\0' || json_array_size(list) == 0)
+		return;
+	json_array_foreach(list, i, one)
+	{
+		const char *url = json_string_value(one);
+
+		if (url != NULL && same_vault(url, m->vault))
+			return;
+	}
+	f->level = 1;
+	snprintf(f->what, WHAT_SIZE, "its vault %.80s is none of its server's",
+		 m->vault);
+}
+
 static void look(const struct looking *l, const struct reg_machine *m,
 		 struct found *f)
 {
@@ -307,6 +347,7 @@ static void look(const struct looking *l, const struct reg_machine *m,
 	}
 	judge_point(f,
 		    json_string_value(json_object_get(l->states, m->server)));
+	judge_vault(l, m, f);
 }
 
 static int add_machine(void *ctx, const struct reg_machine *m, struct err *e)
@@ -345,6 +386,7 @@ int status_make(struct reg *r, int64_t now_ns, json_t **ret, struct err *e)
 			    .policies = json_object(),
 			    .words = json_object(),
 			    .states = json_object(),
+			    .vaults = json_object(),
 			    .servers = json_array(),
 			    .machines = json_array()};
 	json_t *all = NULL;
@@ -370,6 +412,7 @@ int status_make(struct reg *r, int64_t now_ns, json_t **ret, struct err *e)
 	json_decref(l.policies);
 	json_decref(l.words);
 	json_decref(l.states);
+	json_decref(l.vaults);
 	json_decref(l.servers);
 	json_decref(l.machines);
 	if (rc == 0)

@@ -32,6 +32,15 @@ many_machines() {
 	ps-config machine enable m7
 	beat ps1 --once
 	[ "$(answer '[.machines[] | .level, .lag_s]' status)" = '["ok",7]' ]
+	# Where its points go, in the words of ps.yaml as it is now.
+	stores_in() { # LINE...: what is said of m7 then
+		printf '%s\n' "$@" >ps1.yaml
+		beat ps1 --once --config ps1.yaml
+		answer '[.machines[] | .level, .what]' status
+	}
+	[ "$(stores_in 'vault: w')" = "[\"warning\",\"its vault v is none of its server's\"]" ]
+	[ "$(stores_in vaults: '  - {name: w, url: w}' '  - {name: v, url: file://v/}')" = '["ok",null]' ]
+	[ "$(stores_in '{}')" = '["ok",null]' ]
 	# What is stored counts, not what was accepted; and what it is, is said.
 	stored() { # stored FILTER: of one disk of m7
 		jq ".disks[] |= (if .machine == \"m7\" then .stored_point =
