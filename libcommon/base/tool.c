@@ -29,7 +29,7 @@ void tool_init(const char *name)
 /* What came from elsewhere must not steer the terminal that shows it. */
 static void print_line(const char *words)
 {
-	char line[1024];
+	char line[1024 + 64];
 	char *p;
 
 	snprintf(line, sizeof(line), "%s: %s", tool_name, words);
