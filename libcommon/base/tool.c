@@ -40,7 +40,8 @@ static void print_line(const char *words)
 	fprintf(stderr, "%s\n", line);
 }
 
-static void say(const char *fmt, va_list ap)
+__attribute__((format(printf, 1, 0))) static void say(const char *fmt,
+						      va_list ap)
 {
 	char words[1024];
 
