@@ -36,15 +36,15 @@ void advise_login(const struct choices *c, struct finding *f)
 {
 	if (c->proxy_file != NULL)
 		find_next(f,
-			  "the proxy takes no connection without the right "
-			  "name and password: ProxyAuthentication, "
-			  "ProxyUserName, ProxyPassword in %s",
+			  "the proxy takes no connection without a log-in "
+			  "that it knows: ProxyAuthentication, ProxyUserName "
+			  "and ProxyPassword in %s",
 			  c->proxy_file);
 	else
 		find_next(f, "the proxy of https_proxy takes no connection "
-			     "without the right name and password: give it by "
+			     "without a log-in that it knows: give it by "
 			     "/ProxySettingsFilePath, with "
-			     "ProxyAuthentication, ProxyUserName, "
+			     "ProxyAuthentication, ProxyUserName and "
 			     "ProxyPassword");
 }
 
