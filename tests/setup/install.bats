@@ -166,6 +166,15 @@ image() {
 	wait_for [ -s other ]
 	fails_with 1 cs
 	says out "port $PORT of 127.0.0.1 is in use"
+	# Nor does it go while a machine needs it.
+	ps-config policy add daily --config "$ETC/ps.yaml" >out
+	ps-config machine add web01 --policy daily --server cs1 \
+		--vault "$T/vault" --config "$ETC/ps.yaml" >out
+	fails_with 1 unifiedsetup --uninstall --purge --root "$T/root"
+	says err "1 machines use this server"
+	ps-config machine edit web01 --server - --config "$ETC/ps.yaml" >out
+	unifiedsetup --uninstall --purge --root "$T/root" >out
+	[ ! -e "$ETC/ps.yaml" ]
 }
 
 @test "--upgrade by the same version: a process server that did not register does" {
