@@ -80,7 +80,7 @@ int filter_run(const struct transform *t, int argc, char **argv)
 	struct io_out out = {0};
 	struct io_in in = {0};
 	struct shown shown = {.in = &in};
-	const char *name;
+	const char *name = NULL;
 	struct err e = {0};
 	int fd, rc;
 

@@ -45,7 +45,8 @@ static void say_next(enum later what, const struct steps *s,
 	if (s->n == 0)
 		printf("%s is installed, nothing has to be done\n",
 		       s->was.version);
-	else if (what == UPGRADE)
+	else if (what == UPGRADE &&
+		 (s->now.former[0] != '\0' || s->was.former[0] != '\0'))
 		printf("\nNext: %smaster targets, then agents; "
 		       "the way back: --rollback, by the programs of %s\n",
 		       s->was.role[0] == 'c' ? "process servers one after "

@@ -12,8 +12,10 @@
 #undef err_sys
 #undef err_prefix
 
-static void record(struct err *e, int code, int sys, const char *fmt,
-		   va_list ap)
+__attribute__((format(printf, 4, 0))) static void record(struct err *e,
+							 int code, int sys,
+							 const char *fmt,
+							 va_list ap)
 {
 	e->code = code;
 	e->sys = sys;

@@ -29,7 +29,7 @@ void tool_init(const char *name)
 /* What came from elsewhere must not steer the terminal that shows it. */
 static void print_line(const char *words)
 {
-	char line[1024];
+	char line[1024 + 64];
 	char *p;
 
 	snprintf(line, sizeof(line), "%s: %s", tool_name, words);
@@ -40,7 +40,8 @@ static void print_line(const char *words)
 	fprintf(stderr, "%s\n", line);
 }
 
-static void say(const char *fmt, va_list ap)
+__attribute__((format(printf, 1, 0))) static void say(const char *fmt,
+						      va_list ap)
 {
 	char words[1024];
 

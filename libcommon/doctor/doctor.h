@@ -53,7 +53,7 @@ struct finding {
 	char next[2 * DOCTOR_LINE_SIZE]; /* what to do; empty: nothing */
 	double seconds;
 	double rate; /* bytes per second that were measured; 0: none */
-	char whom[DOCTOR_LINE_SIZE / 2]; /* of several, who is waited for */
+	char whom[DOCTOR_LINE_SIZE / 2]; /* who, or what, is waited for */
 	unsigned vaults_failed;		 /* of several vaults: bits */
 	double vault_rates[VAULTS_MAX];
 	unsigned down; /* bits of enum service that do not run */

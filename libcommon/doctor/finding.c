@@ -15,8 +15,11 @@
 
 /* ---- saying ---- */
 
-static void say(struct finding *f, enum doctor_verdict v, enum doctor_weight w,
-		const char *fmt, va_list ap)
+__attribute__((format(printf, 4, 0))) static void say(struct finding *f,
+						      enum doctor_verdict v,
+						      enum doctor_weight w,
+						      const char *fmt,
+						      va_list ap)
 {
 	f->verdict = v;
 	f->weight = w;

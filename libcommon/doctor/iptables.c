@@ -86,6 +86,16 @@ static enum fit fits(const struct packet *p, const char *name,
 	return FIT_MAYBE;
 }
 
+/* "TABLE/CHAIN", as a chain is known by; what is longer is cut. */
+static void chain_name(const char *table, const char *chain,
+		       char out[CHAIN_NAME])
+{
+	char whole[2 * CHAIN_NAME];
+
+	snprintf(whole, sizeof(whole), "%s/%s", table, chain);
+	snprintf(out, CHAIN_NAME, "%.*s", CHAIN_NAME - 1, whole);
+}
+
 /* Takes the words of a rule behind "-A CHAIN". */
 static void take_words(const struct packet *p, const char *table, char **words,
 		       unsigned n, struct rule_line *l)
@@ -109,8 +119,7 @@ static void take_words(const struct packet *p, const char *table, char **words,
 		}
 		if (strcmp(word, "-j") == 0 || strcmp(word, "-g") == 0) {
 			l->verb = word[1] == 'g' ? VERB_GOTO : VERB_JUMP;
-			snprintf(l->target, sizeof(l->target), "%s/%s", table,
-				 value);
+			chain_name(table, value, l->target);
 			if (strcmp(value, "ACCEPT") == 0)
 				l->verb = VERB_ACCEPT;
 			else if (strcmp(value, "DROP") == 0 ||
@@ -192,7 +201,7 @@ static bool our_hook(const struct packet *p, const char *table,
 static int take_line(struct ruleset *r, const char *table, char *line,
 		     struct err *e)
 {
-	char name[2 * CHAIN_NAME], text[RULE_TEXT], *words[WORDS_MAX];
+	char name[CHAIN_NAME], text[RULE_TEXT], *words[WORDS_MAX];
 	struct rule_line *l;
 	struct chain *c;
 	unsigned n;
@@ -201,9 +210,7 @@ static int take_line(struct ruleset *r, const char *table, char *line,
 	n = cut(line, words);
 	if (n < 2 || (words[0][0] != ':' && strcmp(words[0], "-A") != 0))
 		return 0;
-	snprintf(name, sizeof(name), "%s/%s", table,
-		 words[0][0] == ':' ? words[0] + 1 : words[1]);
-	name[CHAIN_NAME - 1] = '\0';
+	chain_name(table, words[0][0] == ':' ? words[0] + 1 : words[1], name);
 	c = ruleset_chain(r, name);
 	if (c == NULL)
 		return err_sys(e, PS_TEMPFAIL, "rules");

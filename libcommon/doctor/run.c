@@ -58,6 +58,7 @@ static const struct doctor_step guide[] = {
      step_bandwidth},
 };
 
+#define KILLED_S 2 /* until one that is killed is gone, mostly */
 #define STEPS (sizeof(guide) / sizeof(guide[0]))
 _Static_assert(STEPS <= DOCTOR_STEPS_MAX, "findings have room");
 
@@ -115,7 +116,11 @@ static void out_of_time(const struct doctor_step *s, unsigned seconds,
 			struct finding *f)
 {
 	if (!s->remote) {
-		find_skipped(f, "not done after %u s", seconds);
+		if (f->whom[0] != '\0')
+			find_failed(f, DOCTOR_CAUSE, "%s: not done after %u s",
+				    f->whom, seconds);
+		else
+			find_skipped(f, "not done after %u s", seconds);
 		find_next(f, "something here hangs: look at the load, and for "
 			     "mounts that do not answer");
 		return;
@@ -162,8 +167,9 @@ static void run_step(const struct doctor *d, const struct doctor_step *s,
 		setpgid(pid, pid);
 		end = await(pid, seconds, &status);
 		kill(-pid, SIGKILL);
+		/* One that waits for a disk is not killed before that comes. */
 		if (end == 0)
-			waitpid(pid, &status, 0);
+			(void)await(pid, KILLED_S, &status);
 	}
 	if (end == 0)
 		out_of_time(s, seconds, f);

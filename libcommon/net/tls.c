@@ -110,7 +110,7 @@ int tls_server_public(SSL_CTX **ret, const char *cert, struct err *e)
 
 int tls_server(SSL_CTX **ret, const char *cert, const char *key, struct err *e)
 {
-	SSL_CTX *ctx;
+	SSL_CTX *ctx = NULL;
 	int rc = tls_server_public(&ctx, cert, e);
 
 	if (rc < 0)

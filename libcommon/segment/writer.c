@@ -151,7 +151,7 @@ static int index_record(struct seg_writer *w, const struct seg_entry *en,
 	if (p == NULL)
 		return no_memory(e);
 	seg_entry_pack(en, p);
-	if (nblocks > 0)
+	if (nblocks > 0 && digests != NULL)
 		memcpy(p + SEG_ENTRY_LEN, digests, n - SEG_ENTRY_LEN);
 	w->page_entries++;
 	seg_digest_entry(&w->digest, en, digests, nblocks);

@@ -81,6 +81,19 @@ static void refused(const struct line *l, const struct choices *c,
 	}
 }
 
+/* It took the log-in, as a process server does, too. */
+static void no_answer(const struct choices *c, const struct err *e,
+		      struct finding *f)
+{
+	find_error(f, DOCTOR_CAUSE, e);
+	if (e->code == PS_PROTOCOL)
+		find_next(f,
+			  "%s port %u takes the passphrase, but is another "
+			  "service (9443 is the receiver's): /CSIP and "
+			  "--cs-port name the configuration server",
+			  c->csip, (unsigned)c->cs_port);
+}
+
 void check_cs(const struct doctor *d, struct finding *f)
 {
 	const struct choices *c = check_choices(d);
@@ -94,8 +107,9 @@ void check_cs(const struct doctor *d, struct finding *f)
 	}
 	if (open_line(&l, c, c->csip, c->passphrase_file, &e) < 0)
 		refused(&l, c, &e, f);
-	else if (cs_about(&l.cs, &about, &e) < 0 ||
-		 cs_judge_version(about.version, c->csip, &e) < 0)
+	else if (cs_about(&l.cs, &about, &e) < 0)
+		no_answer(c, &e, f);
+	else if (cs_judge_version(about.version, c->csip, &e) < 0)
 		find_error(f, DOCTOR_CAUSE, &e);
 	else
 		find_passed(f,

@@ -291,6 +291,7 @@ void check_disk(const struct doctor *d, struct finding *f)
 	int fd;
 
 	nearest(check_choices(d), dir);
+	snprintf(f->whom, sizeof(f->whom), "%.100s", dir);
 	fd = open_unnamed(dir);
 	if (fd >= 0)
 		rate = measure(fd);

@@ -1,4 +1,4 @@
-/* The way to others: addresses, ports, store. */
+/* The way to others: addresses, store. */
 #include "config.h"
 
 #include <arpa/inet.h>
@@ -12,7 +12,6 @@
 
 #include "base/units.h"
 #include "setup/checks.h"
-#include "setup/place.h"
 #include "setup/preflight.h"
 
 /* ---- PSIP ---- */
@@ -119,76 +118,6 @@ void check_psip(const struct doctor *d, struct finding *f)
 			    c->psip == NULL ? " (found; /PSIP names another)"
 					    : "");
 	}
-}
-
-/* ---- ports ---- */
-
-/* 0, or errno. */
-static int try_port(const char *address, uint64_t port)
-{
-	struct sockaddr_in at = {.sin_family = AF_INET,
-				 .sin_port = htons((uint16_t)port)};
-	int fd, one = 1, sys = 0;
-
-	if (inet_pton(AF_INET, address, &at.sin_addr) != 1)
-		return EINVAL;
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return errno;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 ||
-	    listen(fd, 1) < 0)
-		sys = errno;
-	close(fd);
-	return sys;
-}
-
-static bool one_port(const struct choices *c, uint64_t port, struct finding *f)
-{
-	int sys = try_port(c->address, port);
-
-	if (sys == 0)
-		return true;
-	if (sys == EADDRNOTAVAIL) {
-		find_skipped(f, "%s is not here", c->address);
-	} else if (sys == EADDRINUSE && place_installed(c)) {
-		find_warned(f,
-			    "port %u of %s is in use, as far as one can see "
-			    "by what is installed here",
-			    (unsigned)port, c->address);
-		find_next(f, "ss -ltnp 'sport = :%u' names the program",
-			  (unsigned)port);
-	} else if (sys == EADDRINUSE) {
-		find_failed(f, DOCTOR_CAUSE, "port %u of %s is in use",
-			    (unsigned)port, c->address);
-		find_next(f,
-			  "ss -ltnp 'sport = :%u' names the program; end "
-			  "it, or choose another /DataTransferSecurePort",
-			  (unsigned)port);
-	} else {
-		find_failed(f, DOCTOR_CAUSE, "port %u of %s: %s",
-			    (unsigned)port, c->address, strerror(sys));
-		find_next(f, "ports below 1024 need root");
-	}
-	return false;
-}
-
-void check_ports(const struct doctor *d, struct finding *f)
-{
-	const struct choices *c = check_choices(d);
-
-	if (c->address[0] == '\0') {
-		find_skipped(f, "the address is not known");
-		return;
-	}
-	if (!one_port(c, c->port, f) || (c->cs && !one_port(c, c->cs_port, f)))
-		return;
-	if (c->cs)
-		find_passed(f, "%u and %u of %s are free", (unsigned)c->port,
-			    (unsigned)c->cs_port, c->address);
-	else
-		find_passed(f, "%u of %s is free", (unsigned)c->port,
-			    c->address);
 }
 
 /* ---- what the doctor does, too ---- */

@@ -36,13 +36,13 @@ void advise_login(const struct choices *c, struct finding *f)
 {
 	if (c->proxy_file != NULL)
 		find_next(f,
-			  "the proxy takes no connection without the right "
-			  "name and password: ProxyAuthentication, "
+			  "the proxy takes no connection without a log-in "
+			  "that it knows: ProxyAuthentication, "
 			  "ProxyUserName, ProxyPassword in %s",
 			  c->proxy_file);
 	else
 		find_next(f, "the proxy of https_proxy takes no connection "
-			     "without the right name and password: give it by "
+			     "without a log-in that it knows: give it by "
 			     "/ProxySettingsFilePath, with "
 			     "ProxyAuthentication, ProxyUserName, "
 			     "ProxyPassword");

@@ -8,8 +8,9 @@
 /* checks-machine.c */
 doctor_step_fn check_rights, check_versions, check_processors, check_memory;
 doctor_step_fn check_space, check_disk;
-/* checks-net.c; the last five are the doctor's, told what they look at */
-doctor_step_fn check_psip, check_ports;
+/* checks-ports.c; checks-net.c, of which the last five are the doctor's, told
+ * what they look at */
+doctor_step_fn check_ports, check_psip;
 doctor_step_fn check_address, check_clock, check_store, check_proxy,
     check_firewall;
 

@@ -22,7 +22,6 @@
 #include "setup/record.h"
 
 #define FILE_SIZE 65536
-#define CONFIG_SERVICE "config" /* the first of those of a CS */
 
 /* ---- actions ---- */
 

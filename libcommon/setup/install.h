@@ -36,6 +36,7 @@ enum action_kind {
 
 #define ACTIONS_MAX 64
 #define ACTION_WORDS 24
+#define CONFIG_SERVICE "config" /* the first of those of a CS */
 
 struct setup_plan;
 /* Looks at what is installed, or does something to it: 0 when that works. */

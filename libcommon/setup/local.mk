@@ -4,7 +4,7 @@ libcommon_libpscommon_a_SOURCES += \
 	libcommon/setup/checks-cs.c libcommon/setup/checks-key.c \
 	libcommon/setup/checks-machine.c \
 	libcommon/setup/checks-net.c libcommon/setup/checks.h \
-	libcommon/setup/checks-urls.c \
+	libcommon/setup/checks-ports.c libcommon/setup/checks-urls.c \
 	libcommon/setup/choices.c libcommon/setup/choices.h \
 	libcommon/setup/drain.c libcommon/setup/drain.h \
 	libcommon/setup/eula.c libcommon/setup/eula.h \

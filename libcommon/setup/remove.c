@@ -222,13 +222,20 @@ static int leave_alone(struct steps *s, struct err *e)
 				  "who knows this configuration server is not "
 				  "known: %.300s",
 				  why.msg);
-	if (v.n == 0)
+	if (v.n == 0 && v.machines == 0)
 		return 0;
 	if (s->how->yes)
 		return steps_note(s, e,
-				  "%u servers have no configuration server any "
-				  "more",
-				  v.n);
+				  "%u servers and %lld machines have no "
+				  "configuration server any more",
+				  v.n, (long long)v.machines);
+	if (v.n == 0) {
+		rc = err_set(e, PS_NO, "%lld machines use this server",
+			     (long long)v.machines);
+		err_hint(e, "uninstall their agents, and: ps-config machine "
+			    "edit MACHINE --server -; --yes goes on");
+		return rc;
+	}
 	rc =
 	    err_set(e, PS_NO, "%u servers know this configuration server", v.n);
 	err_hint(e, "uninstall those first, or move them to another one "

@@ -231,6 +231,8 @@ int site_servers(struct steps *s, const char *version, struct site_servers *ret,
 		rc = err_set(e, PS_SOFTWARE, "'%s' is no version", version);
 	json_array_foreach(list, i, one)
 	{
+		ret->machines +=
+		    json_integer_value(json_object_get(one, "machines"));
 		if (rc == 0 && strcmp(text_of(one, "name"), id.name) != 0 &&
 		    (own.any || !is_at(one, &own)))
 			judge_server(one, &v, ret);

@@ -49,11 +49,12 @@ int site_find_own(const struct steps *s, char name[64], char address[300],
 		  struct err *e);
 
 /* There, too: how many servers have registered (process servers and master
- * targets; not its own, nor what was entered by hand), and the first of
- * them that would not work with `version`. -PS_CONFIG: the tables are of
- * another version. */
+ * targets; not its own, nor what was entered by hand), the first of them that
+ * would not work with `version`, and how many machines use any server.
+ * -PS_CONFIG: the tables are of another version. */
 struct site_servers {
 	unsigned n, bad;
+	int64_t machines;
 	char first[64], its[32];
 };
 int site_servers(struct steps *s, const char *version, struct site_servers *ret,

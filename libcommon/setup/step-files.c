@@ -126,7 +126,8 @@ static int keep_one(struct steps *s, const char *name, struct err *e)
 	k->text = doctor_read(path, FILE_SIZE, &k->n);
 	if (k->text == NULL)
 		return err_sys(e, 0, "%s", path);
-	snprintf(k->name, sizeof(k->name), "%s", name);
+	snprintf(k->name, sizeof(k->name), "%.*s", (int)sizeof(k->name) - 1,
+		 name);
 	k->mode = st.st_mode & 0777;
 	s->nkept++;
 	return 0;

@@ -150,7 +150,9 @@ int steps_program(struct steps *s, const char *const *argv, struct err *e);
 /* ---- the changes ---- */
 
 /*
- * To the version of this program. With nothing to do the plan is empty.
+ * To the version of this program. With nothing to do the plan is empty; where
+ * only the process server of a configuration server does not register yet, it
+ * is that.
  * -PS_CONFIG: the version that is there is newer, or too old, or (a process
  * server) ours would be newer than the configuration server. `yes`: goes on
  * although servers would be out of reach, or nobody has a copy of the

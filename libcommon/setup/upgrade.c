@@ -195,8 +195,9 @@ static int want_record(struct steps *s, struct err *e)
 			      : conf_read(&conf, s->yaml, e);
 
 	if (rc == 0) {
-		snprintf(s->now.former, sizeof(s->now.former), "%s",
-			 s->was.version);
+		if (strcmp(s->was.version, s->now.version) != 0)
+			snprintf(s->now.former, sizeof(s->now.former), "%s",
+				 s->was.version);
 		rc = want_yaml(s, yaml, conf, e);
 	} else {
 		free(yaml);
@@ -315,6 +316,39 @@ static int want_exchange(struct steps *s, struct err *e)
 	return rc < 0 ? rc : want_record(s, e);
 }
 
+/*
+ * The version stays, but the process server of a configuration server may be
+ * one that does not register yet: installed where nothing started services, or
+ * by a version that did not know how. A run that was cut off behind ps.yaml
+ * left one without an identity.
+ */
+static int want_own(struct steps *s, struct err *e)
+{
+	bool joins = s->joins;
+	struct conf *conf;
+	int rc;
+
+	if (!steps_is_cs(s))
+		return 0;
+	rc = conf_read(&conf, s->yaml, e);
+	if (rc < 0)
+		return rc;
+	rc = joins ? site_identity(s, e) : -PS_NOINPUT;
+	joins = steps_own_joins(s, conf);
+	conf_free(conf);
+	if (rc != -PS_NOINPUT || !joins)
+		return rc;
+	*e = (struct err){.code = 0};
+	rc = steps_note(s, e,
+			"version %s stays; its own process server registers",
+			s->now.version);
+	if (rc == 0)
+		rc = steps_want_stop(s, e);
+	if (rc == 0)
+		rc = want_record(s, e);
+	return rc < 0 ? rc : want_own_running(s, e);
+}
+
 /* Another way that was begun has to be gone first. */
 static int check_begun(const struct steps *s, bool there, struct err *e)
 {
@@ -344,7 +378,9 @@ int setup_upgrade(struct steps *s, bool yes, struct err *e)
 	if (rc == 0)
 		rc = check_begun(s, there, e);
 	/* What was begun may be all but the end. */
-	if (rc < 0 || (there && strcmp(s->doing.what, "upgrade") != 0))
+	if (rc == 0 && there && strcmp(s->doing.what, "upgrade") != 0)
+		return want_own(s, e);
+	if (rc < 0)
 		return rc;
 	former_dir(s->p.c, there ? s->was.former : s->was.version, s->keep);
 	rc = steps_note(s, e,

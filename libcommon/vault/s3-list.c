@@ -85,8 +85,10 @@ static int add_entry(struct listing *l, bool is_dir, struct err *e)
 	if (name[len] == '/') {
 		is_dir = true;
 		/* The next page begins behind all that is below it. */
-		snprintf(l->after, sizeof(l->after), "%s%.*s0", l->prefix,
-			 (int)(len <= NAME_MAX_LEN ? len : NAME_MAX_LEN), name);
+		skip += len;
+		snprintf(l->after, sizeof(l->after), "%.*s0",
+			 (int)(skip <= S3_NAME_MAX ? skip : S3_NAME_MAX),
+			 l->key);
 	} else if (is_dir) {
 		return 0;
 	} else {

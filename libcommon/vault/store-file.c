@@ -421,7 +421,7 @@ static int file_put_begin(struct store *s, const char *name,
 	struct file_store *fs = of(s);
 	struct store_put *p;
 	char dir[PATH_MAX];
-	const char *base;
+	const char *base = NULL;
 	int rc = split(name, dir, &base, e);
 
 	if (rc == 0)

@@ -32,6 +32,14 @@ setup_ps() {
 		/DataTransferSecurePort "$PORT" --root "$T/root" "$@"
 }
 
+# cs [FLAG...]: a configuration server there
+cs() {
+	unifiedsetup /ServerMode CS /InstallLocation /srv/cs /PSIP \
+		127.0.0.1 /EnvType NonVMWare --cs-port "$CS_PORT" \
+		/VaultCredsFilePath vaultcreds /SkipSpaceCheck \
+		/DataTransferSecurePort "$PORT" --name cs1 --root "$T/root" "$@"
+}
+
 # All that is there but logs: names, kinds, modes.
 tree() {
 	(cd "${1:-root}" && find . -path '*/log/ps-toolkit' -prune -o ! -name .counters \
@@ -109,13 +117,6 @@ image() {
 	command -v python3 >/dev/null || skip "no python3"
 	PORT=$(free_port)
 	CS_PORT=$(free_port)
-	cs() {
-		unifiedsetup /ServerMode CS /InstallLocation /srv/cs /PSIP \
-			127.0.0.1 /EnvType NonVMWare --cs-port "$CS_PORT" \
-			/VaultCredsFilePath vaultcreds /SkipSpaceCheck \
-			/DataTransferSecurePort "$PORT" --name cs1 \
-			--root "$T/root" "$@"
-	}
 	cs >out || { cat out; false; }
 	kept=$(find root -name connection.passphrase)
 	[ "$(stat -c %a "$kept")" = 600 ]
@@ -152,6 +153,57 @@ image() {
 		jq -e '.servers | all(.[]; .silent_s < 60)'
 	cs >out || { cat out; false; }
 	[ "$(grep -c '^done' out)" -eq 0 ] || { cat out; false; }
+	says out "$PORT and $CS_PORT of 127.0.0.1 are those of what runs here"
+	# Another program in the place of the receiver is none of ours.
+	ps-service stop -q --root "$T/root" receive
+	cat >other.py <<-'END'
+		import socket, sys
+		s = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+		print("up", flush=True)
+		s.accept()
+	END
+	start python3 other.py "$PORT" >other
+	wait_for [ -s other ]
+	fails_with 1 cs
+	says out "port $PORT of 127.0.0.1 is in use"
+	# Nor does it go while a machine needs it.
+	ps-config policy add daily --config "$ETC/ps.yaml" >out
+	ps-config machine add web01 --policy daily --server cs1 \
+		--vault "$T/vault" --config "$ETC/ps.yaml" >out
+	fails_with 1 unifiedsetup --uninstall --purge --root "$T/root"
+	says err "1 machines use this server"
+	ps-config machine edit web01 --server - --config "$ETC/ps.yaml" >out
+	unifiedsetup --uninstall --purge --root "$T/root" >out
+	[ ! -e "$ETC/ps.yaml" ]
+}
+
+@test "--upgrade by the same version: a process server that did not register does" {
+	PORT=$(free_port)
+	CS_PORT=$(free_port)
+	cs >out || { cat out; false; }
+	rm bin/ps-service
+	hash -r
+	ps-service start -q --root "$T/root"
+	again() {
+		unifiedsetup --upgrade --root "$T/root" "$@" >out || { cat out; false; }
+	}
+	# One that is cut off behind the registration of its keys goes on there.
+	printf '#!/bin/sh\n[ "$1" != register ] || exit 69\nexec %s "$@"\n' \
+		"$(type -P ps-config)" >bin/ps-config
+	chmod +x bin/ps-config
+	hash -r
+	fails_with 69 unifiedsetup --upgrade --root "$T/root"
+	says err "the same command goes on here"
+	rm bin/ps-config
+	hash -r
+	again
+	says out "done   registration"
+	says out "done   heartbeat: the configuration server answers"
+	cmp "$ETC/server.key" "$ID/server.key"
+	ps-config status --config "$ETC/ps.yaml" --json |
+		jq -e '.servers | all(.[]; .silent_s < 60)'
+	again
+	says out "nothing has to be done"
 }
 
 @test "--set-proxy: tried, then exchanged; all else in ps.yaml stays" {

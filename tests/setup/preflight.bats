@@ -142,14 +142,14 @@ fault() {
 	lacks "out" s3cret-pw c3RvcmFnZS1r
 	# There is no ps.yaml yet: where the log-in belongs is the file that was given.
 	jq -r '.checks[] | select(.step == "store") | .next' out >words
-	says words "ProxyUserName, ProxyPassword in proxy"
+	says words "ProxyAuthentication, ProxyUserName, ProxyPassword in proxy"
 	lacks words ps.yaml
 	# Each URL by itself, with the reason, and what the proxy has to do.
 	[ "$(verdict urls)" = failed ]
 	jq -r '.checks[] | select(.step == "urls") | .what, .next' out >words
 	says words "1 of 1 fail; https://account.blob.core.windows.net/: no answer: "
 	says words "407"
-	says words "ProxyUserName, ProxyPassword in proxy"
+	says words "ProxyAuthentication, ProxyUserName, ProxyPassword in proxy"
 }
 
 @test "room: less than 5 GB fails, and goes on when told to" {
