@@ -206,24 +206,27 @@ insiders() {
 }
 
 @test "one that may log in asks without end: it is answered at a rate" {
-	local answered
+	local answered=0 runs=0
 	serve
 	SECONDS=0
-	insiders ask 2 4
-	wait "$CROWD"
-	answered=$(cat insiders.out)
+	# On a busy machine who is nice needs more than one time to ask so much.
+	while [ "$answered" -lt 100 ] && [ "$runs" -lt 10 ]; do
+		insiders ask 2 4
+		wait "$CROWD"
+		answered=$((answered + $(cat insiders.out))) runs=$((runs + 1))
+	done
 	echo "$answered answers in $SECONDS s" >&3
 	# Each connection has 30 at once; the rate of all four is 42 a second.
 	[ "$answered" -ge 100 ]
-	[ "$answered" -le $((4 * 30 + 50 * (SECONDS + 1))) ]
+	[ "$answered" -le $((runs * 4 * 30 + 50 * (SECONDS + 1))) ]
 	client --list # another machine has a rate of its own
 }
 
 @test "a body that trickles is cut, one that gives signs of life is not" {
-	local i
+	local i path=/v1/machines/web02/disks/root/segments/1
 	serve
 	scan web01 root 300000
-	insiders slow 2 1 /v1/machines/web02/disks/root/segments/1
+	insiders slow 2 1 "$path"
 	{ # 40 bytes, one by one, and then the rest
 		put_head /v1/machines/web01/disks/root/segments/1 \
 			"Content-Length: $(stat -c %s stream)" 'Connection: close'
@@ -236,7 +239,12 @@ insiders() {
 	} | raw_for 20 web01 >answer
 	grep -a -q '^durable' answer
 	wait "$CROWD"
-	[ "$(cat insiders.out)" -ge 2 ] # it had to come again
+	# It had to come again, if it had the time to.
+	[ "$(cat insiders.out)" -ge 2 ] || {
+		insiders slow 20 1 "$path"
+		wait "$CROWD"
+		[ "$(cat insiders.out)" -ge 2 ]
+	}
 	grep -q 'too slow: a few bytes at a time' cache/.log/cxps.err
 	[ -z "$(find cache/web02 -name '.tmp*')" ]
 }
