@@ -139,14 +139,23 @@ nothing_left() {
 	nothing_left
 }
 
-@test "two in flight on a full disk: put off, not refused, nothing half there" {
+# A cache on a disk of 2.5 MB.
+small_cache() {
 	[ "$(id -u)" -eq 0 ] || skip "mounting needs root"
 	mkdir small
 	mount -t tmpfs -o size=2500k tmpfs small || skip "no tmpfs"
-	cleanup() { stop_all; umount small; }
 	rm -rf cache
 	ln -s small cache
 	ps-cache init -C cache --keep-free 0 --keep-free-initial 0
+}
+
+cleanup() {
+	stop_all
+	if mountpoint -q "$T/small" 2>/dev/null; then umount "$T/small"; fi
+}
+
+@test "two in flight on a full disk: put off, not refused, nothing half there" {
+	small_cache
 	serve --log-dir log
 	scan web01 root 5000000
 	fails_with 75 client --put stream
@@ -160,13 +169,7 @@ nothing_left() {
 }
 
 @test "a segment larger than the cache will never fit: that is said, not full" {
-	[ "$(id -u)" -eq 0 ] || skip "mounting needs root"
-	mkdir small
-	mount -t tmpfs -o size=2500k tmpfs small || skip "no tmpfs"
-	cleanup() { stop_all; umount small; }
-	rm -rf cache
-	ln -s small cache
-	ps-cache init -C cache --keep-free 0 --keep-free-initial 0
+	small_cache
 	serve --log-dir log
 	scan web01 root 5000000 1 8M
 	fails_with 75 client --put stream --report report
