@@ -37,6 +37,13 @@ static const struct opt opts[] = {
     {0, "alt", OPT_TEXT, "NAMES", &ask.alt,
      "more names for its certificate, as DNS:mt1.example,IP:192.0.2.1", 0, 0, 0,
      0, 0},
+    {0, "pin", OPT_TEXT, "PIN", &ask.pin,
+     "pin of the configuration server's key, sha256//...", 0, 0, 0, 0, 0},
+    {0, "instance", OPT_TEXT, "TEXT", &ask.instance,
+     "which of several servers on this host it is", 0, "config.instance", 0, 0,
+     0},
+    {0, "machine-id", OPT_TEXT, "ID", &ask.machine_id,
+     "id of this machine (default: made from /etc/machine-id)", 0, 0, 0, 0, 0},
     {0, "json", OPT_FLAG, NULL, &ask.json, "print JSON", 0, 0, 0, 0, 0},
     {0},
 };

@@ -280,9 +280,13 @@ static int fetch_map(const struct login_secret *secret, struct err *e)
 	return close_with(&c, rc);
 }
 
-/* "server NAME ADDRESS PORT", or the whole answer as JSON. */
+/*
+ * "server NAME ADDRESS PORT", and "disabled" when the machine is not to be
+ * protected any more; or the whole answer as JSON.
+ */
 static int print_where(const json_t *o, struct err *e)
 {
+	const char *state = json_string_value(json_object_get(o, "state"));
 	const char *name, *address;
 	json_int_t server_port;
 	json_t *server = json_object_get(o, "server");
@@ -300,6 +304,8 @@ static int print_where(const json_t *o, struct err *e)
 		printf("server\t%s\t%s\t%lld\n", name, address,
 		       (long long)server_port);
 	}
+	if (!json && state != NULL && strcmp(state, "disabled") == 0)
+		puts("disabled");
 	return 0;
 }
 

@@ -5,7 +5,6 @@
  */
 #include "config.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +24,9 @@
 /* The first move of all is begun within a second or two. */
 #define NOBODY_NS (15 * NS_PER_S)
 
+/* What stands on the terminal while it goes on: one that wraps stays there. */
+#define LINE_SIZE 80
+
 /* One machine of the list. */
 struct one {
 	struct reg_move m;
@@ -39,6 +41,7 @@ struct work {
 	json_t *servers, *last; /* what they told, for --json */
 	size_t n, cap, done, failed;
 	int64_t revision; /* of the registry when it was looked at; -1: never */
+	char line[LINE_SIZE]; /* that stands on the terminal; "": none */
 	bool warned;
 };
 
@@ -117,7 +120,7 @@ static int check_server(struct work *w, const char *name, bool gives,
 	state = server_state(&s, time_now_ns());
 	if (strcmp(state, "ok") != 0 && !(gives && ask.dead)) {
 		rc = err_set(e, PS_NO, "server '%s': %s", name,
-			     strcmp(state, "never") == 0
+			     s.contact == 0
 				 ? "was never heard"
 				 : "was not heard for 15 minutes or more");
 		if (gives)
@@ -178,6 +181,41 @@ static int begin(struct work *w, struct err *e)
 
 /* ---- watching ---- */
 
+/* Before anything else is said. */
+static void clear_line(struct work *w)
+{
+	if (w->line[0] != '\0')
+		fputs("\r\033[K", stderr);
+	w->line[0] = '\0';
+}
+
+static void show_line(struct work *w, size_t open)
+{
+	const struct one *o = NULL;
+	char all[1600], line[LINE_SIZE];
+	size_t i;
+	int n;
+
+	if (opt_quiet || !isatty(STDERR_FILENO))
+		return;
+	for (i = 0; i < w->n && o == NULL; i++)
+		if (w->list[i].at.begun && !w->list[i].ended)
+			o = &w->list[i];
+	n = snprintf(all, sizeof(all), "%zu of %zu moved, %zu left", w->done,
+		     w->n, open);
+	if (o != NULL)
+		snprintf(all + n, sizeof(all) - (size_t)n, "; %s: %s%s%s",
+			 o->m.machine, o->at.what,
+			 o->at.note[0] != '\0' ? ": " : "", o->at.note);
+	snprintf(line, sizeof(line), "%.*s", LINE_SIZE - 1, all);
+	if (strcmp(line, w->line) == 0)
+		return;
+	clear_line(w);
+	fputs(line, stderr);
+	fflush(stderr);
+	memcpy(w->line, line, sizeof(line));
+}
+
 static void end_one(struct work *w, struct one *o, bool done, const char *why)
 {
 	o->ended = true;
@@ -187,6 +225,7 @@ static void end_one(struct work *w, struct one *o, bool done, const char *why)
 	w->failed += !done;
 	if (ask.json)
 		return;
+	clear_line(w);
 	if (done)
 		printf("%s: %s -> %s%s%s\n", o->m.machine,
 		       o->m.from[0] != '\0' ? o->m.from : "-", o->m.to,
@@ -198,11 +237,12 @@ static void end_one(struct work *w, struct one *o, bool done, const char *why)
 }
 
 /* What has changed since it was looked at before, for people. */
-static void tell(const struct one *o, const struct move_at *was)
+static void tell(struct work *w, const struct one *o, const struct move_at *was)
 {
 	if (!o->at.begun || (was->begun && was->step == o->at.step &&
 			     strcmp(was->note, o->at.note) == 0))
 		return;
+	clear_line(w);
 	tool_note("%s: %u/%u %s%s%s", o->m.machine, o->at.step, o->at.steps,
 		  o->at.what, o->at.note[0] != '\0' ? ": " : "", o->at.note);
 }
@@ -222,7 +262,7 @@ static int look_one(struct work *w, struct one *o, struct err *e)
 	if (o->at.ended)
 		end_one(w, o, o->at.done, o->at.note);
 	else
-		tell(o, &was);
+		tell(w, o, &was);
 	return 0;
 }
 
@@ -264,35 +304,12 @@ static int warn_of_nobody(struct work *w, struct err *e)
 
 	if (rc == 0 && job != 0)
 		rc = move_look(w->r, job, &at, e);
+	clear_line(w);
 	if (rc == 0 && !at.begun)
 		tool_warn("no configuration server begins: does ps-config "
 			  "serve run?");
 	w->warned = true;
 	return rc;
-}
-
-static void show_line(const struct work *w, size_t open)
-{
-	const struct one *o = NULL;
-	size_t i;
-
-	if (opt_quiet || !isatty(STDERR_FILENO))
-		return;
-	for (i = 0; i < w->n && o == NULL; i++)
-		if (w->list[i].at.begun && !w->list[i].ended)
-			o = &w->list[i];
-	fprintf(stderr, "\r\033[K%zu of %zu moved, %zu left", w->done, w->n,
-		open);
-	if (o != NULL)
-		fprintf(stderr, "; %s: %s %.40s", o->m.machine, o->at.what,
-			o->at.note);
-	fflush(stderr);
-}
-
-static void clear_line(void)
-{
-	if (!opt_quiet && isatty(STDERR_FILENO))
-		fputs("\r\033[K", stderr);
 }
 
 /* Until all have ended: 0 or PS_NO; -PS_TEMPFAIL when the time is over. */
@@ -306,7 +323,6 @@ static int watch(struct work *w, struct err *e)
 
 	for (;;) {
 		rc = look_all(w, &open, e);
-		clear_line();
 		if (rc < 0 || open == 0 || mono_now_ns() >= end)
 			break;
 		if (!w->warned && mono_now_ns() >= begun + NOBODY_NS)
@@ -316,7 +332,7 @@ static int watch(struct work *w, struct err *e)
 		show_line(w, open);
 		nanosleep(&pause, NULL);
 	}
-	clear_line();
+	clear_line(w);
 	if (rc == 0 && open == 0)
 		return w->failed > 0 ? PS_NO : PS_OK;
 	if (rc == 0)
@@ -512,58 +528,10 @@ int run_switch(int n, char **words, struct err *e)
 	return finish(&w, rc);
 }
 
-static int add_moves(struct work *w, const json_t *plan, const char *path,
-		     struct err *e)
+static int add_planned(void *ctx, const char *machine, const char *from,
+		       const char *to, struct err *e)
 {
-	const json_t *moves = json_object_get(plan, "moves"), *o;
-	size_t i;
-	int rc = 0;
-
-	if (!json_is_array(moves))
-		return err_set(e, PS_DATA,
-			       "%s: is no plan: it has no list 'moves'", path);
-	for (i = 0; i < json_array_size(moves) && rc == 0; i++) {
-		const char *machine, *from, *to;
-
-		o = json_array_get(moves, i);
-		machine = json_string_value(json_object_get(o, "machine"));
-		from = json_string_value(json_object_get(o, "from"));
-		to = json_string_value(json_object_get(o, "to"));
-		if (machine == NULL || to == NULL)
-			return err_set(e, PS_DATA,
-				       "%s: move %zu has no machine, or no "
-				       "server to go to",
-				       path, i + 1);
-		rc = add_names(w, machine, from != NULL ? from : "", to, e);
-		if (rc < 0)
-			err_prefix(e, "%s: move %zu", path, i + 1);
-	}
-	return rc;
-}
-
-static int read_plan(struct work *w, const char *path, struct err *e)
-{
-	bool standard = strcmp(path, "-") == 0;
-	FILE *f = standard ? stdin : fopen(path, "re");
-	const char *name = standard ? "standard input" : path;
-	json_error_t why;
-	json_t *plan;
-	int rc;
-
-	if (f == NULL)
-		return err_sys(e, errno == ENOENT ? PS_NOINPUT : 0, "%s", path);
-	plan = json_loadf(f, 0, &why);
-	rc = ferror(f) ? err_sys(e, PS_IOERR, "%s", name) : 0;
-	if (!standard)
-		(void)fclose(f);
-	if (rc == 0 && plan == NULL) {
-		rc = err_set(e, PS_DATA, "%s:%d: %s", name, why.line, why.text);
-		err_hint(e, "make it with: ps-balance plan --json");
-	}
-	if (rc == 0)
-		rc = add_moves(w, plan, name, e);
-	json_decref(plan);
-	return rc;
+	return add_names(ctx, machine, from, to, e);
 }
 
 int run_apply(int n, char **words, struct err *e)
@@ -573,7 +541,7 @@ int run_apply(int n, char **words, struct err *e)
 
 	if (n > 1)
 		opt_misuse("one plan at a time");
-	rc = read_plan(&w, n == 1 ? words[0] : "-", e);
+	rc = plan_read(n == 1 ? words[0] : "-", add_planned, &w, e);
 	if (rc == 0)
 		rc = open_registry(&w, e);
 	if (rc == 0)

@@ -28,6 +28,14 @@ int run_apply(int n, char **words, struct err *e);  /* [PLAN] */
 int run_resume(int n, char **words, struct err *e);
 int run_inventory(int n, char **words, struct err *e);
 
+/*
+ * Each move of a plan, a file or `-`; from "": it had no server. -PS_DATA: it
+ * is no plan, or has two servers for one machine.
+ */
+typedef int plan_fn(void *ctx, const char *machine, const char *from,
+		    const char *to, struct err *e);
+int plan_read(const char *path, plan_fn *fn, void *ctx, struct err *e);
+
 /* "healthy", "warning", "critical", "silent"; `health`: what it told. */
 const char *server_health(const struct reg_server *s, const json_t *health);
 

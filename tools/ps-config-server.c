@@ -42,13 +42,14 @@ static int give(void *ctx, const struct reg_server *s, struct err *e)
 {
 	struct listing *l = ctx;
 	const char *state = server_state(s, time_now_ns());
-	char when[40];
+	char when[40] = "never";
 
 	if (!listing_line(l, "SERVER            ROLE  ADDRESS"
 			     "                          STATE       LAST HEARD"
 			     "            MACHINES"))
 		return listing_add(l, form_server(s), e);
-	when_text(s->contact, when);
+	if (s->contact != 0)
+		when_text(s->contact, when);
 	printf("%-16s  %-4s  %-25s %5lld  %-10s  %-20s  %lld\n", s->name,
 	       s->role, s->address, (long long)s->port,
 	       strcmp(state, "silent") == 0 ? "silent 806" : state, when,

@@ -15,21 +15,22 @@ static const char *text_of(const json_t *o, const char *key)
 	return text != NULL ? text : "-";
 }
 
-static void span_of(const json_t *o, const char *key, char out[32])
+static void span_of(const json_t *o, const char *key, const char *none,
+		    char out[32])
 {
 	const json_t *v = json_object_get(o, key);
 
 	if (json_is_integer(v))
 		format_duration((double)json_integer_value(v), out, 32);
 	else
-		snprintf(out, 32, "-");
+		snprintf(out, 32, "%s", none);
 }
 
 static void print_server(const json_t *s)
 {
 	char silent[32];
 
-	span_of(s, "silent_s", silent);
+	span_of(s, "silent_s", "never", silent);
 	printf("%-8s  %-16s  %-4s  %-10s  %8lld  %s\n", text_of(s, "level"),
 	       text_of(s, "name"), text_of(s, "role"), silent,
 	       (long long)json_integer_value(json_object_get(s, "machines")),
@@ -40,7 +41,7 @@ static void print_machine(const json_t *m)
 {
 	char behind[32];
 
-	span_of(m, "behind_s", behind);
+	span_of(m, "behind_s", "-", behind);
 	printf("%-8s  %-16s  %-16s  %-20s  %-10s  %s\n", text_of(m, "level"),
 	       text_of(m, "machine"), text_of(m, "server"),
 	       text_of(m, "stored"), behind, text_of(m, "what"));

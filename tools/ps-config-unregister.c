@@ -68,7 +68,7 @@ static int check_reach(const struct reg_server *s, struct err *e)
 	snprintf(port, sizeof(port), "%lld", (long long)s->port);
 	if (strcmp(state, "ok") != 0) {
 		rc = err_set(e, PS_UNAVAILABLE,
-			     strcmp(state, "never") == 0
+			     s->contact == 0
 				 ? "server '%s': was never heard"
 				 : "server '%s': was not heard for 15 minutes "
 				   "(806)",

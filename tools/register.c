@@ -66,7 +66,8 @@ static void ask_missing(struct join *j, char passphrase[512])
 	char port[8] = "";
 	uint64_t n;
 
-	if (identity_load(j->dir, &old, NULL) == 0)
+	/* One that is damaged is told by join_prepare(). */
+	if (identity_load(j->dir, &old, NULL) != -PS_NOINPUT)
 		return;
 	if (id->cs_host[0] == '\0')
 		ask_for("Address of the configuration server", "", id->cs_host,

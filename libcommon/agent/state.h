@@ -90,6 +90,7 @@ struct agent_place {
 	char name[NAME_SIZE]; /* empty: as agent.yaml says */
 	char host[256];	      /* empty: not known */
 	char port[8];
+	bool off; /* the machine is not to be protected any more */
 };
 
 struct agent_state {

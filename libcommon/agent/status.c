@@ -7,6 +7,7 @@
 
 #include "agent/status.h"
 #include "agent/view.h"
+#include "agent/where.h"
 #include "base/units.h"
 
 /* ---- JSON ---- */
@@ -121,12 +122,12 @@ static void print_json(const struct view *v, FILE *f)
 		json_array_append_new(disks, json_disk(v, &d));
 	}
 	root = json_pack(
-	    "{s:s, s:s, s:i, s:b, s:I, s:s, s:s, s:s, s:o}", "machine",
+	    "{s:s, s:s, s:i, s:b, s:I, s:s, s:s, s:b, s:s, s:o}", "machine",
 	    c->machine, "server", host, "port", (int)port, "running",
 	    (int)v->running, "interval_seconds", (json_int_t)c->interval_s,
 	    "limits", v->state->limits, "server_error", v->state->place_error,
-	    "state_error", v->trouble != 0 ? strerror(v->trouble) : "", "disks",
-	    disks);
+	    "disabled", (int)v->state->place.off, "state_error",
+	    v->trouble != 0 ? strerror(v->trouble) : "", "disks", disks);
 	text = root != NULL ? json_dumps(root, JSON_INDENT(2)) : NULL;
 	fprintf(f, "%s\n", text != NULL ? text : "{}");
 	free(text);
@@ -235,6 +236,8 @@ static void print_text(const struct view *v, FILE *f)
 			"%s\n",
 			strerror(v->trouble), text);
 	}
+	if (v->state->place.off)
+		fprintf(f, "%s\n", WHERE_DISABLED);
 	if (v->state->place_error[0] != '\0')
 		fprintf(f, "where the process server is: %s\n",
 			v->state->place_error);

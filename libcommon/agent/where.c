@@ -46,7 +46,10 @@ void where_begin(struct agent *a)
 
 /* ---- the answer ---- */
 
-/* "server NAME ADDRESS PORT", with tabs; "-" for all three: none yet. */
+/*
+ * "server NAME ADDRESS PORT", with tabs; "-" for all three: none yet; and
+ * "disabled".
+ */
 static void on_line(void *ctx, const char *line)
 {
 	struct where *w = &((struct agent *)ctx)->where;
@@ -54,6 +57,10 @@ static void on_line(void *ctx, const char *line)
 	uint64_t port;
 	char extra;
 
+	if (strcmp(line, "disabled") == 0) {
+		w->off = true;
+		return;
+	}
 	if (strcmp(line, "server\t-\t-\t-") == 0) {
 		w->nobody = true;
 		return;
@@ -70,13 +77,14 @@ static void go_there(struct agent *a)
 {
 	struct agent_place *now = &a->state->place;
 	const struct agent_place *p = &a->where.answer;
-	bool same =
-	    strcmp(now->host, p->host) == 0 && strcmp(now->port, p->port) == 0;
+	bool off = now->off, same = strcmp(now->host, p->host) == 0 &&
+				    strcmp(now->port, p->port) == 0;
 	unsigned i;
 
 	if (same && strcmp(now->name, p->name) == 0)
 		return;
 	*now = *p;
+	now->off = off;
 	agent_save(a);
 	if (same)
 		return;
@@ -100,6 +108,24 @@ static void note_error(struct agent *a, const char *words)
 	agent_save(a);
 }
 
+/*
+ * Rests, or goes on; what is under way ends by itself. Who asks once is told
+ * each time.
+ */
+static void rest(struct agent *a, bool off)
+{
+	struct agent_place *now = &a->state->place;
+	bool was = now->off;
+
+	now->off = off;
+	if (was != off)
+		agent_save(a);
+	if (off && (!was || a->once))
+		agent_say(a, NULL, "%s", WHERE_DISABLED);
+	else if (was && !off)
+		agent_say(a, NULL, "the machine is enabled again");
+}
+
 static void on_done(void *ctx, const struct task_result *r)
 {
 	struct agent *a = ctx;
@@ -117,19 +143,21 @@ static void on_done(void *ctx, const struct task_result *r)
 		note_error(a, r->code != 0 ? r->words : "not understood");
 	}
 	if (r->code == 0 && (w->answered || w->nobody)) {
-		backoff_clear(&w->wait);
+		if (!w->off)
+			backoff_clear(&w->wait);
 		w->next =
 		    w->asked + (int64_t)a->conf->config_interval_s * NS_PER_S;
 		if (w->answered)
 			go_there(a);
+		rest(a, w->off);
 	} else {
 		agent_say(a, NULL, "the configuration server: %s",
 			  r->code != 0 ? r->words : "not understood");
 		backoff_fail(&w->wait, 0, a->conf->max_wait_s);
 		w->next = w->wait.next;
 	}
-	/* Nothing can be sent to nobody. */
-	if (a->state->place.host[0] == '\0') {
+	/* Nothing can be sent to nobody, and nothing of who rests. */
+	if (a->state->place.host[0] == '\0' || a->state->place.off) {
 		agent_count(a, r->code != 0 ? r->code : PS_TEMPFAIL);
 		backoff_fail(&w->wait, 0, a->conf->max_wait_s);
 		w->next = w->wait.next;
@@ -141,7 +169,7 @@ static void ask(struct agent *a)
 	struct task *t = &a->where.task;
 
 	a->where.asked = mono_now_ns();
-	a->where.answered = a->where.nobody = false;
+	a->where.answered = a->where.nobody = a->where.off = false;
 	command_where(a, &t->plan);
 	t->limit_s = LIMIT_S;
 	t->line = on_line;
@@ -169,7 +197,7 @@ int64_t where_step(struct agent *a, int64_t now)
 bool where_ready(const struct agent *a)
 {
 	/* Once: the first pass is the last one, it goes where it belongs. */
-	return a->state->place.host[0] != '\0' &&
+	return a->state->place.host[0] != '\0' && !a->state->place.off &&
 	       (!asks(a) || !a->once || a->where.tried);
 }
 

@@ -4,7 +4,8 @@
  * once when the process server says that the machine has moved, or is not
  * reached. What was learned is kept in the state, so that nobody is needed
  * for the agent to begin again. Without a configuration server it is what
- * agent.yaml says.
+ * agent.yaml says. A machine that is disabled there rests: no pass begins
+ * until it is enabled again.
  */
 #ifndef PS_AGENT_WHERE_H
 #define PS_AGENT_WHERE_H
@@ -13,6 +14,10 @@
 #include "agent/state.h"
 #include "agent/task.h"
 
+#define WHERE_DISABLED                                                         \
+	"the machine is disabled at the configuration server: nothing is "     \
+	"sent until it is enabled again"
+
 struct agent;
 
 struct where {
@@ -20,6 +25,7 @@ struct where {
 	struct backoff wait;	   /* after a failure */
 	struct agent_place answer; /* of the task under way */
 	bool answered, nobody;	   /* nobody: it belongs to no server yet */
+	bool off;		   /* it is not to be protected any more */
 	bool tried;		   /* an answer came, or none */
 	int64_t asked;		   /* when the last one began */
 	int64_t next;		   /* mono_now_ns */

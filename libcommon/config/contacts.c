@@ -139,6 +139,8 @@ struct hearing {
 };
 
 #define SILENT_WORD "server-silent"
+/* As server_state() has it: for who was never heard, since it registered. */
+#define LAST_WORD "COALESCE(contact, registered)"
 
 /* After a silence that was told of, it is told that this is over. */
 static int tell_back(struct reg *r, const char *server, int64_t now,
@@ -146,7 +148,8 @@ static int tell_back(struct reg *r, const char *server, int64_t now,
 {
 	char since[32];
 	int64_t last = 0, told = 0;
-	int rc = sql_number(r->db, "SELECT contact FROM servers WHERE name = ?",
+	int rc = sql_number(r->db,
+			    "SELECT " LAST_WORD " FROM servers WHERE name = ?",
 			    SQL_ARGS(sql_text(server)), 0, &last, e);
 
 	if (rc < 0 || last == 0 || now - last < SERVER_SILENT_S * NS_PER_S)
@@ -240,9 +243,10 @@ static int tell_silent(struct reg *r, void *ctx, struct err *e)
 	int64_t n = 0;
 	int rc = sql_number(
 	    r->db,
-	    "SELECT COUNT(*) FROM servers WHERE name = ? AND contact = ? AND "
-	    "NOT EXISTS (SELECT 1 FROM audit WHERE object = servers.name AND "
-	    "what = '" SILENT_WORD "' AND time >= contact)",
+	    "SELECT COUNT(*) FROM servers WHERE name = ? AND " LAST_WORD
+	    " = ? AND NOT EXISTS (SELECT 1 FROM audit WHERE object = "
+	    "servers.name AND what = '" SILENT_WORD "' AND time >= " LAST_WORD
+	    ")",
 	    SQL_ARGS(sql_text(s->server), sql_int(s->contact)), 0, &n, e);
 
 	s->is_new = rc == 0 && n > 0;
@@ -260,9 +264,10 @@ int contact_each_silent(struct reg *r, contact_silent_fn *fn, void *ctx,
 	unsigned i;
 	int rc = sql_each(
 	    r->db,
-	    "SELECT name, contact FROM servers WHERE contact < ? AND NOT "
+	    "SELECT name, " LAST_WORD " FROM servers WHERE " LAST_WORD
+	    " < ? AND (contact IS NOT NULL OR version IS NOT NULL) AND NOT "
 	    "EXISTS (SELECT 1 FROM audit WHERE object = servers.name AND what "
-	    "= '" SILENT_WORD "' AND time >= contact) ORDER BY contact LIMIT ?",
+	    "= '" SILENT_WORD "' AND time >= " LAST_WORD ") ORDER BY 2 LIMIT ?",
 	    SQL_ARGS(sql_int(before), sql_int(SILENT_AT_ONCE)), take_silence,
 	    &all, e);
 

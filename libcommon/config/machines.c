@@ -8,6 +8,7 @@
 #include "config/machines.h"
 #include "config/policies.h"
 #include "config/servers.h"
+#include "vault/store.h"
 
 #define JOB_PURGE "purge"
 
@@ -24,6 +25,8 @@ static int check(const struct reg_machine *m, struct err *e)
 				    sizeof(m->machine_id), e);
 	if (rc == 0)
 		rc = reg_text_check("the vault", m->vault, sizeof(m->vault), e);
+	if (rc == 0 && m->vault[0] != '\0')
+		rc = store_check(m->vault, e);
 	if (rc == 0)
 		rc = reg_text_check("the size", m->recovered_size,
 				    sizeof(m->recovered_size), e);

@@ -110,10 +110,13 @@ int server_each(struct reg *r, server_fn *fn, void *ctx, struct err *e)
 
 const char *server_state(const struct reg_server *s, int64_t now_ns)
 {
-	if (s->contact == 0)
-		return "never";
-	return now_ns - s->contact >= SERVER_SILENT_S * NS_PER_S ? "silent"
-								 : "ok";
+	int64_t since = s->contact != 0 ? s->contact : s->registered;
+
+	/* One that was entered by hand may have no heartbeat at all. */
+	if ((s->contact != 0 || s->version[0] != '\0') &&
+	    now_ns - since >= SERVER_SILENT_S * NS_PER_S)
+		return "silent";
+	return s->contact != 0 ? "ok" : "never";
 }
 
 /* ---- registering ---- */
@@ -183,6 +186,20 @@ static int same_role(const struct reg_server *s, const struct reg_server *known,
 	return rc;
 }
 
+/* What is not told stays as it was. */
+static bool says_the_same(const struct reg_server *s,
+			  const struct reg_server *known)
+{
+	return strcmp(s->role, known->role) == 0 &&
+	       strcmp(s->address, known->address) == 0 &&
+	       s->port == known->port &&
+	       (s->machine_id[0] == '\0' ||
+		strcmp(s->machine_id, known->machine_id) == 0) &&
+	       (s->version[0] == '\0' ||
+		strcmp(s->version, known->version) == 0) &&
+	       (s->generation == 0 || s->generation == known->generation);
+}
+
 static int put(struct reg *r, void *ctx, struct err *e)
 {
 	const struct reg_server *s = ctx;
@@ -196,6 +213,8 @@ static int put(struct reg *r, void *ctx, struct err *e)
 		rc = same_role(s, &known, e);
 	if (rc == 0 && is_new)
 		rc = no_machine(r, s->name, e);
+	if (rc == 0 && !is_new && says_the_same(s, &known))
+		return 0; /* nothing that the audit log could tell */
 	if (rc == 0 && is_new)
 		rc = reg_run(r,
 			     "INSERT INTO servers (name, role, address, port, "

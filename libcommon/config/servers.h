@@ -26,7 +26,8 @@ struct reg_server {
 
 /*
  * Adds a server, or changes the one that it was: the name with the same
- * machine id (or without one) keeps its identity. -PS_USAGE: name, role,
+ * machine id (or without one) keeps its identity. Nothing is changed, nor
+ * audited, when it says what is known. -PS_USAGE: name, role,
  * address or port; -PS_NO: another machine has the name, a protected one too,
  * or (a clone?) this machine id has another name, or it would have another
  * role than that for which machines use it.
@@ -66,7 +67,10 @@ int server_each(struct reg *r, server_fn *fn, void *ctx, struct err *e);
 #define SERVER_COLUMNS_N 10
 void server_take(struct reg_server *s, const struct sql_row *row);
 
-/* Is there word of it within SERVER_SILENT_S? "ok", "silent", "never" */
+/*
+ * "ok"; "silent" (code 806): no word of it for SERVER_SILENT_S, since it
+ * registered when there was none at all; "never": none yet, for a shorter time.
+ */
 const char *server_state(const struct reg_server *s, int64_t now_ns);
 
 #endif

@@ -140,28 +140,21 @@ static int server_level(const struct looking *l, const struct reg_server *s,
 	const char *cert =
 	    json_string_value(json_object_get(l->certs, s->name));
 	char since[32];
+	int64_t heard;
 	int level;
 
 	what[0] = '\0';
 	if (strcmp(state, "silent") == 0) {
-		format_duration((double)(l->now - s->contact) / NS_PER_S, since,
+		heard = s->contact != 0 ? s->contact : s->registered;
+		format_duration((double)(l->now - heard) / NS_PER_S, since,
 				sizeof(since));
-		snprintf(what, WHAT_SIZE, "806: no heartbeat for %s", since);
+		snprintf(what, WHAT_SIZE, "806: no heartbeat %sfor %s",
+			 s->contact == 0 ? "since it registered, " : "", since);
 		return 2;
 	}
 	if (strcmp(state, "never") == 0) {
-		format_duration((double)(l->now - s->registered) / NS_PER_S,
-				since, sizeof(since));
-		/* One that was entered by hand may have none at all. */
-		if (s->version[0] == '\0' ||
-		    l->now - s->registered < SERVER_SILENT_S * NS_PER_S) {
-			snprintf(what, WHAT_SIZE, "no heartbeat yet");
-			return 1;
-		}
-		snprintf(what, WHAT_SIZE,
-			 "806: no heartbeat since it registered, for %s",
-			 since);
-		return 2;
+		snprintf(what, WHAT_SIZE, "no heartbeat yet");
+		return 1;
 	}
 	level = health_level(health, what);
 	if (level < 2 && clock_level(w->clock_s, what) == 2)

@@ -107,6 +107,8 @@ extern const struct store_ops store_file, store_azblob, store_s3;
 
 /* Opens by scheme; a plain path is a folder. -PS_USAGE: unknown scheme. */
 int store_open(struct store **ret, const char *url, int create, struct err *e);
+/* The same of the name alone: nothing is opened. */
+int store_check(const char *url, struct err *e);
 void store_close(struct store *s); /* NULL is allowed */
 /* A small object in one call; -PS_NO: the name is taken. */
 int store_put_text(struct store *s, const char *name, const char *text,

@@ -88,6 +88,8 @@ passphrase_works() { # passphrase_works FILE: at a server with the first one
 	fails_with 78 ps-config machine edit web01 --policy -
 	grep -q 'is protected, and needs a policy (78253)' err
 	fails_with 78 ps-config machine edit web01 --vault -
+	fails_with 64 ps-config machine edit web01 --vault nosuch://x
+	grep -q "no store of the kind 'nosuch'" err
 	fails_with 78 ps-config machine disk-delete web01 root
 	[ "$(answer '[.policy, .vault, (.disks | length)]' machine show web01)" = \
 		'["gold","s3://bucket/site",1]' ]

@@ -134,8 +134,24 @@ step_is() { [ "$(job ".steps[$2].state" "$1")" = "$3" ]; }
 	site --interval 1s
 	join ps1 >out
 	join ps2 >out
+	join ps3 >out
 	beat ps1 --once
 	beat ps2 --once
+	# Who has registered and was never heard is told in the same words.
+	[ "$(answer '.[2].state' list)" = never ]
+	[ "$(ps-config list | awk '/^ps3/ { print $5, $6 }')" = 'never never' ]
+	ps-config status | grep -q '^warning *ps3 *ps *never .*no heartbeat yet'
+	sqlite3 -cmd '.timeout 5000' config/registry.db "UPDATE servers
+		SET registered = registered - 901000000000 WHERE name = 'ps3'"
+	[ "$(answer '[.state, .code]' show ps3)" = '["silent",806]' ]
+	[ "$(ps-config status --json | jq -r '.servers[2].state')" = silent ]
+	ps-config list | grep -q '^ps3 .* silent 806  never '
+	ps-config status | grep -q '^critical *ps3 *ps *never .* 806: no heartbeat since it registered, for 15m'
+	fails_with 69 ps-config unregister ps3
+	grep -q "'ps3': was never heard" err
+	wait_for grep -q "'ps3': critical (806)" serve.err
+	[ "$(told server-silent ps3)" -eq 1 ]
+	ps-config unregister ps3 --force --yes
 	back 840 ps1 # 14 minutes
 	[ "$(answer '[.[].state]' list)" = '["ok","ok"]' ]
 	back 62 ps1

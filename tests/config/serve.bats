@@ -56,11 +56,26 @@ heard() { [ "$(answer '.contact != null' show "$1")" = true ]; }
 	[ "$(answer '[.state, .address, .version != null]' show ps1)" = \
 		'["ok","ps1.example",true]' ]
 	[ "$(answer '[.[] | select(.who == "server ps1") | .what]' audit)" = \
-		'["server-add","certificate","server-edit"]' ]
+		'["server-add","certificate"]' ]
+	ps-config register --identity ps1 --machine-id id-ps1 --port 9445 >out
+	[ "$(answer '.[-1] | [.what, .detail]' audit --object ps1)" = \
+		'["server-edit","ps ps1.example port 9445"]' ]
 	# A master target under its own tool, with questions answered by options.
 	cdpcli --registermt --identity mt1 --cs 127.0.0.1 \
 		--cs-port "$(cat port)" -P first --name ps1 >out 2>err && false
 	grep -q 'clone\|duplicate' err
+	cdpcli --registermt --identity mt1 --cs 127.0.0.1 --instance second \
+		--cs-port "$(cat port)" -P first --name mt1
+	fails_with 78 cdpcli --registermt --identity mt1
+	echo 'config: {instance: second}' >second.yaml
+	cdpcli --registermt --identity mt1 --config second.yaml
+	cp -r mt1 damaged
+	echo '{' >damaged/identity.json
+	fails_with 65 ps-config register --identity damaged
+	grep -q damaged/identity.json err
+	fails_with 78 cdpcli --registermt --identity mt1 --machine-id third
+	fails_with 77 cdpcli --registermt --identity mt1 --instance second \
+		--pin sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
 }
 
 @test "each thing that can be wrong has its name, and says what to do" {

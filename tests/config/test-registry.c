@@ -237,18 +237,22 @@ static void server_rules(void **state)
 
 	(void)state;
 	assert_int_equal(add_server("ps1", SERVER_PS, "id-1", &e), 0);
+	n = number(reg, "SELECT COUNT(*) FROM audit");
 	assert_int_equal(add_server("ps1", SERVER_PS, "id-1", &e), 0);
 	assert_int_equal(add_server("ps1", SERVER_PS, "", &e), 0);
+	assert_int_equal(number(reg, "SELECT COUNT(*) FROM audit"), n);
 	assert_int_equal(number(reg, "SELECT COUNT(*) FROM servers"), 1);
 	assert_int_equal(add_server("ps1", SERVER_PS, "id-2", &e), -PS_NO);
 	assert_non_null(strstr(e.msg, "another machine has this name"));
 	assert_int_equal(add_server("ps2", SERVER_PS, "id-1", &e), -PS_NO);
 	assert_non_null(strstr(e.hint, "cloned"));
 	assert_int_equal(add_server("ps2", "x", "id-2", &e), -PS_USAGE);
-
 	assert_int_equal(server_get(reg, "ps1", &s, &e), 0);
 	assert_string_equal(s.machine_id, "id-1"); /* kept when not told */
-	assert_string_equal(server_state(&s, time_now_ns()), "never");
+	assert_string_equal(server_state(&s, INT64_MAX), "never");
+	s.registered = time_now_ns() - 900 * NS_PER_S;
+	s.version[0] = '1'; /* one that was added by hand has none */
+	assert_string_equal(server_state(&s, time_now_ns()), "silent");
 	assert_int_equal(heard(reg, "ps1", 3, &e), 0);
 	assert_int_equal(heard(reg, "ps9", 3, &e), -PS_NO);
 	assert_int_equal(server_get(reg, "ps1", &s, &e), 0);

@@ -302,6 +302,47 @@ have_told_size() { balance inventory | jq -e '.servers | all(.[]; .cache)'; }
 	fails_with 64 balance move s1 s2
 	fails_with 64 balance switch s1
 	fails_with 65 balance apply <<<'{"machines": []}'
+	# Two places for one machine are no plan, whatever there was before.
+	fails_with 65 balance apply --dry-run <<<'{"moves": [
+		{"machine": "m1", "from": "s1", "to": "s2"},
+		{"machine": "m1", "from": "s1", "to": "s3"}]}'
+	grep -q "move 2: machine 'm1' goes to s2, and to s3, too" err
+	fails_with 65 balance apply <<<'{"moves": [{"machine": "m1", "from": 5, "to": "s2"}]}'
+	# On a terminal a line tells how far it is, and is gone before the next.
+	command -v script >/dev/null || return 0
+	script -qec "ps-balance move s1 s2 m1 --dir $T/registry" /dev/null \
+		</dev/null >said
+	grep -q '0 of 1 moved, 1 left' said
+	grep -q $'\r\e\\[Km1: s1 -> s2' said
+}
+
+@test "a machine that is disabled is not sent, until it is enabled again" {
+	local points
+	local -x PS_PROVIDER_DIR=$FLEET_PROVIDERS
+	fleet s1
+	agent_up m1 s1
+	wait_for is_whole m1
+	config machine disable m1 --keep-points
+	stop_one "${RUNS[agent m1]}"
+	up agent m1
+	wait_for grep -q 'nothing is sent until it is enabled again' m1.err
+	ps-agent status -c m1.yaml | grep -q '^the machine is disabled'
+	ps-agent status -c m1.yaml --json | jq -e '.disabled and .server_error == ""'
+	stop_one "${RUNS[agent m1]}"
+	wait_for drained s1
+	points=$(listed m1)
+	scribble m1.img 7
+	# With the configuration server away it is known, too.
+	stop_one "${STARTED[0]}"
+	fails_with 69 ps-agent once -c m1.yaml
+	serve
+	fails_with 75 ps-agent once -c m1.yaml
+	grep -q 'the machine is disabled' err
+	[ "$(listed m1)" = "$points" ]
+	up agent m1
+	config machine enable m1
+	wait_for grep -q 'the machine is enabled again' m1.err
+	wait_for is_whole m1
 }
 
 @test "agents follow their machines, whatever is killed meanwhile" {
