@@ -15,6 +15,7 @@
 #include "agent/schedule.h"
 #include "base/durable.h"
 #include "base/notify.h"
+#include "base/opt.h"
 #include "base/units.h"
 
 #define SAVE_NS NS_PER_S /* what only informs is saved at most so often */
@@ -39,15 +40,19 @@ static bool ends(const char *words, const char *with)
  * Who was told nothing stands behind who knows why: if that was all, it is the
  * error of the disk, and said as such.
  */
-static void pass_on(void *ctx, const char *who, const char *words)
+static bool pass_on(void *ctx, const char *who, const char *words)
 {
-	if (begins(words, "ps-scan: scrub: "))
+	if (begins(words, "ps-scan: scrub: ")) {
 		running->complain(ctx, who, words);
-	else if (!begins(words, "ps-scan: standard input: empty change list") &&
-		 !begins(words, "ps-scan: hint: that nothing has changed") &&
-		 !(begins(words, "ps-scan: ") &&
-		   ends(words, ": nothing was said about this disk")))
-		running->say(ctx, who, words);
+		return true;
+	}
+	if (begins(words, "ps-scan: standard input: empty change list") ||
+	    begins(words, "ps-scan: hint: that nothing has changed") ||
+	    (begins(words, "ps-scan: ") &&
+	     ends(words, ": nothing was said about this disk")))
+		return false;
+	running->say(ctx, who, words);
+	return !opt_quiet;
 }
 
 void agent_complain(struct agent *a, const char *who, const char *fmt, ...)

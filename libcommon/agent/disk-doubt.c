@@ -134,6 +134,21 @@ static void name_cause(struct task_result *r, const struct report *rep)
 		snprintf(r->words, sizeof(r->words), "%s", rep->error);
 }
 
+/* What its program has said already is not said again for one word more. */
+static void tell_failure(struct disk *d, const struct task_result *r,
+			 const char *cause)
+{
+	const char *colon = cause[0] != '\0' ? ": " : "";
+
+	if (disk_passes(d) && shrunk(d, r))
+		disk_error(d, "%s%s%s; if that is meant: ps-agent accept",
+			   r->words, colon, cause);
+	else if (task_said(&d->task, r->words))
+		disk_note_error(d, "%s%s%s", r->words, colon, cause);
+	else
+		disk_error(d, "%s%s%s", r->words, colon, cause);
+}
+
 void disk_fail(struct disk *d, const struct task_result *result)
 {
 	struct task_result own = *result, *r = &own;
@@ -160,10 +175,6 @@ void disk_fail(struct disk *d, const struct task_result *result)
 	if ((disk_passes(d) || d->phase == DISK_IDENTIFY) && r->stage == 0 &&
 	    (r->code == PS_IOERR || r->code == PS_NOINPUT))
 		d->st->alone = true;
-	disk_error(d, "%s%s%s%s", r->words, rep.cause[0] != '\0' ? ": " : "",
-		   rep.cause,
-		   disk_passes(d) && shrunk(d, r)
-		       ? "; if that is meant: ps-agent accept"
-		       : "");
+	tell_failure(d, r, rep.cause);
 	disk_cleanup(d);
 }

@@ -18,16 +18,30 @@
 #define SHRINKS_MAX 5
 #define SHRINK_ENOUGH (16 * 1024 * 1024) /* bytes: a moment's work */
 
+static void note(struct disk *d, const char *fmt, va_list ap)
+{
+	vsnprintf(d->st->error, sizeof(d->st->error), fmt, ap);
+	text_tame(d->st->error);
+	d->st->error_ns = time_now_ns();
+	d->agent->changed = true;
+}
+
+void disk_note_error(struct disk *d, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	note(d, fmt, ap);
+	va_end(ap);
+}
+
 void disk_error(struct disk *d, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(d->st->error, sizeof(d->st->error), fmt, ap);
+	note(d, fmt, ap);
 	va_end(ap);
-	text_tame(d->st->error);
-	d->st->error_ns = time_now_ns();
-	d->agent->changed = true;
 	agent_complain(d->agent, d->conf->name, "%s", d->st->error);
 }
 

@@ -171,7 +171,11 @@ void disk_trust_map(const struct disk *d);
 void disk_end(struct disk *d);
 void disk_provider_line(struct disk *d, const char *line);
 void disk_provider_done(struct disk *d, const struct task_result *r);
+/* What went wrong, for status; and for whoever reads what the agent says. */
 void disk_error(struct disk *d, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The same for status only: it has been said. */
+void disk_note_error(struct disk *d, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 bool disk_has_provider(const struct disk *d);
 

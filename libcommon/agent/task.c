@@ -130,6 +130,7 @@ void task_start(struct loop *l, struct task *t)
 		close_if(&t->err);
 		snprintf(t->messages[0], sizeof(t->messages[0]), "%.190s",
 			 e.msg);
+		t->said[0] = false;
 		t->nmessages = 1;
 	}
 }
@@ -158,6 +159,8 @@ void task_drain(struct task *t, uint64_t seconds)
 
 static void on_line(struct loop *l, struct task *t, struct task_line *line)
 {
+	unsigned at;
+
 	line->text[line->n] = '\0';
 	line->n = 0;
 	if (line == &t->out_line) {
@@ -165,10 +168,25 @@ static void on_line(struct loop *l, struct task *t, struct task_line *line)
 			t->line(t->ctx, line->text);
 		return;
 	}
-	snprintf(t->messages[t->nmessages++ % TASK_MESSAGES],
-		 sizeof(t->messages[0]), "%.199s", line->text);
-	if (t->nmessages <= SAID_MAX)
-		l->say(l->ctx, t->who, line->text);
+	at = t->nmessages++ % TASK_MESSAGES;
+	snprintf(t->messages[at], sizeof(t->messages[0]), "%.199s", line->text);
+	t->said[at] =
+	    t->nmessages <= SAID_MAX && l->say(l->ctx, t->who, line->text);
+}
+
+bool task_said(const struct task *t, const char *words)
+{
+	unsigned i;
+
+	for (i = 0; i < TASK_MESSAGES && i < t->nmessages; i++) {
+		const char *m = t->messages[i], *behind = strstr(m, ": ");
+
+		if (t->said[i] &&
+		    (strncmp(m, words, sizeof(t->messages[0]) - 1) == 0 ||
+		     (behind != NULL && strcmp(behind + 2, words) == 0)))
+			return true;
+	}
+	return false;
 }
 
 static void take(struct loop *l, struct task *t, struct task_line *line,
@@ -296,7 +314,7 @@ static void finish(struct loop *l, struct task *t)
 	if (t->nmessages > SAID_MAX) {
 		snprintf(words, sizeof(words), "%u more lines left out",
 			 t->nmessages - SAID_MAX);
-		l->say(l->ctx, t->who, words);
+		(void)l->say(l->ctx, t->who, words);
 	}
 	conclude(t, &r);
 	while (*at != t)

@@ -59,6 +59,7 @@ struct task {
 	int64_t closing; /* all stages ended: pipes are read until then */
 	struct task_line out_line, err_line;
 	char messages[TASK_MESSAGES][200];
+	bool said[TASK_MESSAGES]; /* was it passed on? */
 	unsigned nmessages;
 };
 
@@ -68,8 +69,8 @@ struct loop {
 	int extra_fd; /* -1: none */
 	void (*extra)(void *ctx);
 	void (*signal)(void *ctx, int sig);
-	/* For people: a message of a program, without the program's name. */
-	void (*say)(void *ctx, const char *who, const char *words);
+	/* For people: a message of a program. False: they do not see it. */
+	bool (*say)(void *ctx, const char *who, const char *words);
 	void *ctx;
 };
 
@@ -84,6 +85,11 @@ void loop_close(struct loop *l);
 void task_start(struct loop *l, struct task *t);
 /* Asks its stages to end: SIGTERM, some seconds later SIGKILL. */
 void task_stop(struct task *t);
+/*
+ * Have people just seen these words? Among the newest messages of its programs,
+ * with the program's name or without it.
+ */
+bool task_said(const struct task *t, const char *words);
 /* Only the first stage: what it gave before goes through to the end. */
 void task_drain(struct task *t, uint64_t seconds);
 

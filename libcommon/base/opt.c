@@ -230,6 +230,16 @@ static void set(const struct opt *o, const char *text, const char *where,
 	exit(code);
 }
 
+/* A mistake of ours: an option that is dropped would be one nobody misses. */
+static _Noreturn void too_many(const struct opt *o)
+{
+	struct err e = {0};
+
+	err_set(&e, PS_SOFTWARE, "--%s: more than %d options: raise MAX_OPTS",
+		o->name, MAX_OPTS);
+	tool_die(&e);
+}
+
 /* Fills getopt's tables; common options come after the tool's own. */
 static unsigned tables(const struct opt_tool *t, const struct opt **all,
 		       struct option *longs, char *shorts)
@@ -244,8 +254,10 @@ static unsigned tables(const struct opt_tool *t, const struct opt **all,
 			o = common;
 			own = false;
 		}
-		if (o->name == NULL || n == MAX_OPTS)
+		if (o->name == NULL)
 			break;
+		if (n == MAX_OPTS)
+			too_many(o);
 		all[n] = o;
 		longs[n] = (struct option){
 		    o->name, takes_arg(o) ? required_argument : no_argument,

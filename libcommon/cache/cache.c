@@ -356,6 +356,16 @@ uint64_t cache_missing(struct cache *c, unsigned keep)
 	return want > 0 ? (uint64_t)(want * (double)v.f_frsize) : 0;
 }
 
+uint64_t cache_room(struct cache *c, unsigned keep)
+{
+	struct statvfs v;
+
+	if (keep > 100 || fstatvfs(c->dirfd, &v) < 0)
+		return UINT64_MAX;
+	return (uint64_t)((double)(v.f_blocks - v.f_bfree + v.f_bavail) *
+			  (double)v.f_frsize * (100 - keep) / 100);
+}
+
 uint64_t cache_excess(const struct cache *c)
 {
 	return c->excess;

@@ -45,6 +45,8 @@ int cache_note_failure(struct cache *c, int rc, struct err *e);
 
 /* Bytes that are missing until `keep` percent are free. */
 uint64_t cache_missing(struct cache *c, unsigned keep);
+/* Bytes that segments could have if there were none, `keep` percent free. */
+uint64_t cache_room(struct cache *c, unsigned keep);
 
 /* True for a name that a machine may have: "followers" is ours. */
 bool cache_machine_ok(const char *machine);

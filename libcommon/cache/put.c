@@ -28,6 +28,9 @@ struct put {
 	enum cache_verdict verdict;
 	char reason[ACK_REASON_SIZE];
 	uint8_t digest[SHA256_LEN]; /* set when the trailer was read */
+	uint64_t written;
+	unsigned keep; /* percent, when that was in the way */
+	bool too_large;
 };
 
 /* ---- the decision ---- */
@@ -110,6 +113,7 @@ static int check_free(struct put *p, struct err *e)
 	if (initial && l->keep_free_initial > keep)
 		keep = l->keep_free_initial;
 	if (percent < keep) {
+		p->keep = keep;
 		p->verdict = CACHE_THROTTLED;
 		p->c->excess = cache_missing(p->c, keep);
 		snprintf(p->reason, sizeof(p->reason),
@@ -220,6 +224,7 @@ static int check_large(struct put *p, uint64_t written, struct err *e)
 	if (written < LARGE)
 		return 0;
 	if (max != 0 && p->lease->bytes + (written - LARGE) >= max) {
+		p->too_large = p->lease->bytes == 0;
 		rc = err_set(e, PS_TEMPFAIL,
 			     "the disk's segments have reached its limit");
 	} else {
@@ -272,6 +277,7 @@ static int fill_file(struct put *p, int fd, struct err *e)
 	rc = io_out_open_fd(&out, fd, name, e);
 	if (rc == 0) {
 		rc = write_parts(p, &out, e);
+		p->written = out.written;
 		io_out_close(&out);
 	}
 	return rc;
@@ -304,13 +310,32 @@ static int store(struct put *p, struct err *e)
 	return rc;
 }
 
+/*
+ * A segment for which there was no room, and never will be: nearly all that
+ * the cache could ever have was not enough. Who sends it must hear that, or
+ * waits for ever for what others leave.
+ */
+static int say_too_large(struct put *p, int rc, struct err *e)
+{
+	uint64_t room = cache_room(p->c, p->keep);
+
+	if (e == NULL || (e->sys != ENOSPC && e->sys != EDQUOT) ||
+	    (!p->too_large && p->written < room - room / 10))
+		return rc;
+	(void)err_set(e, -rc,
+		      "larger than all that this cache can take: enlarge the "
+		      "cache or its limits, or make segments smaller");
+	e->sys = EFBIG;
+	return rc;
+}
+
 static int take_segment(struct put *p, struct err *e)
 {
 	struct cache_lease *l = p->lease;
 	int rc = store(p, e);
 
 	if (rc < 0)
-		return cache_note_failure(p->c, rc, e);
+		return cache_note_failure(p->c, say_too_large(p, rc, e), e);
 	memcpy(p->digest, p->r->trailer.digest, SHA256_LEN);
 	l->known = true;
 	l->last.seq = p->r->header.seq;

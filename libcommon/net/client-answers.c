@@ -134,6 +134,7 @@ static bool is_about_disk(const struct flight *f, const struct client_answer *a)
 	return a->status == 423 || strcmp(a->cause, "unseated") == 0 ||
 	       strcmp(a->cause, "behind") == 0 ||
 	       strcmp(a->cause, "disk-limit") == 0 ||
+	       strcmp(a->cause, "too-large") == 0 ||
 	       (f->initial && strcmp(a->cause, "cache-throttle") == 0);
 }
 

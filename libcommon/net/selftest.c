@@ -483,7 +483,8 @@ static const struct {
      "allowed on the process server"},
     {"tls", step_tls, false,
      "is it ps-receive that listens there? a proxy or a firewall that looks "
-     "into TLS must be out of the way"},
+     "into TLS must be out of the way; or the server has all connections that "
+     "it may have: see cxps.err there"},
     {"browser", step_browser, false,
      "is it ps-receive that listens there? (407: a proxy in between)"},
     {"clock", step_clock, false,

@@ -45,7 +45,8 @@
  *	503	later (Retry-After, PS-Cause: unseated, cache-throttle,
  *		disk-limit, busy, behind: an earlier one of this disk was not
  *		taken)
- *	507	no room (Retry-After, PS-Cause: cache-full)
+ *	507	no room (Retry-After, PS-Cause: cache-full, too-large: there
+ *		never will be)
  *
  * Who has to come again is told so while the segment is still being sent. It
  * should then end the body there (the last chunk), and may go on with another

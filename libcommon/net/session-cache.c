@@ -40,6 +40,8 @@ void session_fail(struct session *s, const struct err *e)
 	} else if (e->sys == ENOSPC || e->sys == EDQUOT) {
 		session_later(s, 507, "cache-full",
 			      session_room_s(s, SEG_DATA_DEFAULT), e->msg);
+	} else if (e->sys == EFBIG) { /* whatever leaves the cache */
+		session_later(s, 507, "too-large", DRAIN_MAX_S, e->msg);
 	} else if (e->code == PS_TEMPFAIL) {
 		session_later(s, 503, "busy", SESSION_RETRY_BUSY_S, e->msg);
 	} else {

@@ -158,7 +158,8 @@ static void answer_verdict(struct session *s, enum cache_verdict verdict,
 
 static void answer_failure(struct session *s, const struct err *e)
 {
-	if (e->code == PS_TEMPFAIL || e->sys == ENOSPC || e->sys == EDQUOT)
+	if (e->code == PS_TEMPFAIL || e->sys == ENOSPC || e->sys == EDQUOT ||
+	    e->sys == EFBIG)
 		stall(s);
 	session_fail(s, e);
 }

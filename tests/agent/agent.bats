@@ -258,6 +258,11 @@ prepare() {
 	fails_with 69 agent once -q
 	grep -q '^ps-agent: a: .*Connection refused' err
 	[ "$(wc -l <err)" -eq 1 ]
+	# And not twice where the program that failed is heard, too.
+	fails_with 69 agent once
+	[ "$(grep -c 'Connection refused' err)" -eq 1 ]
+	is a .cause unreachable
+	is a '.error | endswith("Connection refused: unreachable")' true
 	rm state -rf
 	chmod 644 m.key
 	fails_with 77 agent once

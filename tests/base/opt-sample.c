@@ -35,6 +35,23 @@ static const struct opt opts[] = {
 
 static const struct opt_cmd cmds[] = {{"go", "go on"}, {"stop", "stop"}, {0}};
 
+/* A table of so many flags. */
+static const struct opt *many(unsigned n)
+{
+	static char names[128][8];
+	static struct opt table[129];
+	unsigned i;
+
+	for (i = 0; i < n && i < 128; i++) {
+		snprintf(names[i], sizeof(names[i]), "o%u", i + 1);
+		table[i] = (struct opt){.name = names[i],
+					.kind = OPT_FLAG,
+					.to = &flag,
+					.help = "one of many"};
+	}
+	return table;
+}
+
 static const struct opt_tool tool = {.name = "opt-sample",
 				     .about = "Shows what it was given.",
 				     .synopsis = "[OPTIONS] [OPERAND...]",
@@ -43,11 +60,14 @@ static const struct opt_tool tool = {.name = "opt-sample",
 
 int main(int argc, char **argv)
 {
+	const char *count = getenv("SAMPLE_MANY");
 	struct opt_tool mine = tool;
 	unsigned i;
 	int at;
 
 	tool_init("opt-sample");
+	if (count != NULL)
+		mine.opts = many((unsigned)atoi(count));
 	if (getenv("SAMPLE_COMMANDS") != NULL)
 		mine.cmds = cmds;
 	at = opt_parse(&mine, argc, argv);

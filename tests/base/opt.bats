@@ -153,3 +153,14 @@ got() {
 	grep -q 'a \[31mb' err
 	[ "$(tr -d '\n\t' <err | LC_ALL=C tr -cd '\000-\037' | wc -c)" -eq 0 ]
 }
+
+@test "a table with more options than there is room for is not used at all" {
+	local words='--config: more than 96 options'
+	SAMPLE_MANY=91 opt-sample --o91 --config ps.yaml >out
+	got flag=1
+	for args in '' --help --dump-options; do
+		# shellcheck disable=SC2086
+		SAMPLE_MANY=92 fails_with 70 opt-sample $args
+		grep -q -e "$words" err
+	done
+}

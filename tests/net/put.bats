@@ -139,14 +139,23 @@ nothing_left() {
 	nothing_left
 }
 
-@test "two in flight on a full disk: put off, not refused, nothing half there" {
+# A cache on a disk of 2.5 MB.
+small_cache() {
 	[ "$(id -u)" -eq 0 ] || skip "mounting needs root"
 	mkdir small
 	mount -t tmpfs -o size=2500k tmpfs small || skip "no tmpfs"
-	cleanup() { stop_all; umount small; }
 	rm -rf cache
 	ln -s small cache
 	ps-cache init -C cache --keep-free 0 --keep-free-initial 0
+}
+
+cleanup() {
+	stop_all
+	if mountpoint -q "$T/small" 2>/dev/null; then umount "$T/small"; fi
+}
+
+@test "two in flight on a full disk: put off, not refused, nothing half there" {
+	small_cache
 	serve --log-dir log
 	scan web01 root 5000000
 	fails_with 75 client --put stream
@@ -157,6 +166,25 @@ nothing_left() {
 	[ -z "$(find small/web01 -name '.tmp*')" ]
 	ps-cache verify -C cache
 	cut -f 6 log/cxps.xfer | grep -q 507
+}
+
+@test "a segment larger than the cache will never fit: that is said, not full" {
+	small_cache
+	serve --log-dir log
+	scan web01 root 5000000 1 8M
+	fails_with 75 client --put stream --report report
+	local words='too-large: .*larger than all .*enlarge the cache'
+	grep -q "507 $words" err
+	[ "$(jq -r .cause report)" = too-large ]
+	wait_for grep -q 'larger than all that this cache can take' log/cxps.err
+	[ -z "$(find small/web01 -name '.tmp*')" ]
+	# Others find the room that it has left.
+	scan web02 root 900000
+	client -m web02 --put stream
+	# Half of it is another's: that one may go, and this one has to wait.
+	scan web01 data 2000000 2 8M
+	fails_with 75 client --put stream
+	grep -q '507 cache-full' err
 }
 
 @test "a damaged stream ends with 65, what was whole before it is durable" {

@@ -50,6 +50,9 @@ prepare() { make_server; }
 	wait_for grep -q login cache/.log/cxps.xfer
 	fails_with 69 client --list
 	grep -q 'connections already' cache/.log/cxps.err
+	# The self-test does not only blame the way.
+	fails_with 69 client -m web01
+	grep -q 'next: .*the server has all connections that it may have' out
 	pkill -P "$SERVER" -x ps-worker
 	wait_for children_are 0
 	client --list
