@@ -4,13 +4,14 @@
 load ../lib/common
 load ../lib/chain
 
-# The same as in lib/chain, but it does not wait long.
+# The same as in lib/chain, but it does not wait long, unless told to.
 client() {
 	local m=$1 s=$2
 	shift 2
 	[ -e "$T/$m.key" ] ||
 		machine_key "$m" "$T/passphrase" "$T/$m.key"
-	cxpsclient -i 127.0.0.1 -l "$(server_port "$s")" -P "$T/$m.key" -y 2 "$@"
+	cxpsclient -i 127.0.0.1 -l "$(server_port "$s")" -P "$T/$m.key" \
+		-y "${PATIENCE:-2}" "$@"
 }
 
 # proxy OPTION...: one in front of the server; passes go to "line"
@@ -33,10 +34,13 @@ fault() {
 
 changed() { [ "$(grep -c ^control struck)" -gt "$1" ]; }
 
-# through DISK POINT: the agent's loop, until a pass was acknowledged
+# through DISK POINT: the agent's loop, until a pass was acknowledged. It gets
+# more patient: where fsync takes 0.4 s, as on a disk that others keep busy, no
+# pass is acknowledged within 2 s, however good the line is.
 through() {
-	local n
+	local n PATIENCE
 	for ((n = 0; n < 12; n++)); do
+		PATIENCE=$((2 + n))
 		pass m "$1" "$1.img" line --bookmark "$2" 2>>source.err &&
 			return 0
 	done
