@@ -317,14 +317,19 @@ static int store(struct put *p, struct err *e)
  */
 static int say_too_large(struct put *p, int rc, struct err *e)
 {
+	static const char alone[] = "the disk has reached its limit with this "
+				    "segment alone: ps-cache init --disk-limit "
+				    "raises it, or make segments smaller";
 	uint64_t room = cache_room(p->c, p->keep);
 
 	if (e == NULL || (e->sys != ENOSPC && e->sys != EDQUOT) ||
 	    (!p->too_large && p->written < room - room / 10))
 		return rc;
-	(void)err_set(e, -rc,
-		      "larger than all that this cache can take: enlarge the "
-		      "cache or its limits, or make segments smaller");
+	(void)err_set(e, -rc, "%s",
+		      p->too_large ? alone
+				   : "larger than all that this cache "
+				     "can take: enlarge the cache, or "
+				     "make segments smaller");
 	e->sys = EFBIG;
 	return rc;
 }
