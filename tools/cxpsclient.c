@@ -281,14 +281,15 @@ static int fetch_map(const struct login_secret *secret, struct err *e)
 }
 
 /*
- * "server NAME ADDRESS PORT", and "disabled" when the machine is not to be
- * protected any more; or the whole answer as JSON.
+ * "server NAME ADDRESS PORT", "app SECONDS" of its policy, and "disabled" when
+ * the machine is not to be protected any more; or the whole answer as JSON.
  */
 static int print_where(const json_t *o, struct err *e)
 {
 	const char *state = json_string_value(json_object_get(o, "state"));
 	const char *name, *address;
 	json_int_t server_port;
+	const json_t *app;
 	json_t *server = json_object_get(o, "server");
 
 	if (json) {
@@ -304,6 +305,10 @@ static int print_where(const json_t *o, struct err *e)
 		printf("server\t%s\t%s\t%lld\n", name, address,
 		       (long long)server_port);
 	}
+	app = json_object_get(json_object_get(o, "policy"),
+			      "app_consistent_seconds");
+	if (!json && json_is_integer(app))
+		printf("app\t%lld\n", (long long)json_integer_value(app));
 	if (!json && state != NULL && strcmp(state, "disabled") == 0)
 		puts("disabled");
 	return 0;

@@ -384,7 +384,10 @@ static void check(struct wrongs *w, struct agent_conf *c)
 	       pin_is_one(w, c) &&
 	       together(w, c, (c->pre == NULL) == (c->post == NULL),
 			"hooks.pre and hooks.post") &&
-	       together(w, c, (c->pre == NULL) == (c->app_s == 0),
+	       /* Or the policy of a configuration server says how often. */
+	       together(w, c,
+			(c->pre == NULL) == (c->app_s == 0) ||
+			    (asks && c->app_s == 0),
 			"hooks and bookmarks.app"));
 }
 

@@ -38,7 +38,7 @@ struct agent_conf {
 	const char *state;
 	const char *seal_key; /* NULL: the source does not seal */
 	uint64_t interval_s;
-	uint64_t app_s;		/* 0: hooks are not run */
+	uint64_t app_s;		/* 0: as where_app_s() has it */
 	const char *pre, *post; /* NULL: none */
 	uint64_t hook_timeout_s;
 	uint64_t provider_timeout_s;

@@ -213,9 +213,9 @@ static bool app_due(const struct mark *m)
 {
 	const struct agent *a = m->agent;
 	int64_t since = m->time_ns - a->state->app_ns;
+	int64_t every = (int64_t)where_app_s(a) * NS_PER_S;
 
-	return m->group && a->conf->app_s > 0 &&
-	       (since < 0 || since >= (int64_t)a->conf->app_s * NS_PER_S);
+	return m->group && every > 0 && (since < 0 || since >= every);
 }
 
 /* Both, before the first: what is held has to be let go. */

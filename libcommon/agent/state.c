@@ -89,12 +89,13 @@ int state_write(const struct agent_state *s, int dirfd, struct err *e)
 	for (i = 0; i < s->ndisks; i++)
 		json_array_append_new(disks, disk_json(&s->disks[i]));
 	root = json_pack(
-	    "{s:i, s:b, s:I, s:I, s:s, s:{s:s, s:s, s:s, s:b, s:s}, s:o}",
+	    "{s:i, s:b, s:I, s:I, s:s, s:{s:s, s:s, s:s, s:b, s:I, s:s}, s:o}",
 	    "version", STATE_VERSION, "frozen", (int)s->frozen, "app_ns",
 	    (json_int_t)s->app_ns, "bookmark_ns", (json_int_t)s->bookmark_ns,
 	    "limits", s->limits, "server", "name", s->place.name, "host",
 	    s->place.host, "port", s->place.port, "off", (int)s->place.off,
-	    "error", s->place_error, "disks", disks);
+	    "app", (json_int_t)s->place.app_s, "error", s->place_error, "disks",
+	    disks);
 	if (root != NULL)
 		text = json_dumps(root, JSON_INDENT(1));
 	json_decref(root);
@@ -224,6 +225,7 @@ int state_read(struct agent_state *s, int dirfd, struct err *e)
 	text_of(place, "host", s->place.host, sizeof(s->place.host));
 	text_of(place, "port", s->place.port, sizeof(s->place.port));
 	s->place.off = json_is_true(json_object_get(place, "off"));
+	s->place.app_s = (uint64_t)number_of(place, "app");
 	text_of(place, "error", s->place_error, sizeof(s->place_error));
 	disks = json_object_get(root, "disks");
 	for (i = 0; i < json_array_size(disks) && i < AGENT_DISKS; i++)

@@ -90,7 +90,8 @@ struct agent_place {
 	char name[NAME_SIZE]; /* empty: as agent.yaml says */
 	char host[256];	      /* empty: not known */
 	char port[8];
-	bool off; /* the machine is not to be protected any more */
+	bool off;	/* the machine is not to be protected any more */
+	uint64_t app_s; /* of its policy, as bookmarks.app; 0: none */
 };
 
 struct agent_state {

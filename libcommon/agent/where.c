@@ -11,7 +11,8 @@
 #define NO_SERVER                                                              \
 	"the configuration server names no process server for this machine "   \
 	"yet"
-#define LIMIT_S 60		/* of one question */
+#define LIMIT_S 60 /* of one question */
+#define APP_MAX_S (365 * 86400u)
 #define DOUBT_NS (5 * NS_PER_S) /* between two that are not regular */
 
 static bool asks(const struct agent *a)
@@ -47,8 +48,8 @@ void where_begin(struct agent *a)
 /* ---- the answer ---- */
 
 /*
- * "server NAME ADDRESS PORT", with tabs; "-" for all three: none yet; and
- * "disabled".
+ * "server NAME ADDRESS PORT", with tabs; "-" for all three: none yet; "app
+ * SECONDS"; and "disabled".
  */
 static void on_line(void *ctx, const char *line)
 {
@@ -59,6 +60,10 @@ static void on_line(void *ctx, const char *line)
 
 	if (strcmp(line, "disabled") == 0) {
 		w->off = true;
+		return;
+	}
+	if (strncmp(line, "app\t", 4) == 0) {
+		(void)parse_u64(line + 4, APP_MAX_S, &w->app_s);
 		return;
 	}
 	if (strcmp(line, "server\t-\t-\t-") == 0) {
@@ -77,14 +82,15 @@ static void go_there(struct agent *a)
 {
 	struct agent_place *now = &a->state->place;
 	const struct agent_place *p = &a->where.answer;
-	bool off = now->off, same = strcmp(now->host, p->host) == 0 &&
-				    strcmp(now->port, p->port) == 0;
+	bool same =
+	    strcmp(now->host, p->host) == 0 && strcmp(now->port, p->port) == 0;
 	unsigned i;
 
 	if (same && strcmp(now->name, p->name) == 0)
 		return;
-	*now = *p;
-	now->off = off;
+	snprintf(now->name, sizeof(now->name), "%s", p->name);
+	snprintf(now->host, sizeof(now->host), "%s", p->host);
+	snprintf(now->port, sizeof(now->port), "%s", p->port);
 	agent_save(a);
 	if (same)
 		return;
@@ -126,6 +132,34 @@ static void rest(struct agent *a, bool off)
 		agent_say(a, NULL, "the machine is enabled again");
 }
 
+/* Of use to hooks only, and where agent.yaml does not say it. */
+static void obey_policy(struct agent *a, uint64_t app_s)
+{
+	char every[32];
+
+	if (a->state->place.app_s == app_s)
+		return;
+	a->state->place.app_s = app_s;
+	agent_save(a);
+	format_duration((double)app_s, every, sizeof(every));
+	if (a->conf->pre != NULL && a->conf->app_s == 0)
+		agent_say(a, NULL,
+			  app_s != 0 ? "application-consistent bookmarks each "
+				       "%s, as the policy says"
+				     : "no application-consistent bookmarks: "
+				       "the policy has none",
+			  every);
+}
+
+uint64_t where_app_s(const struct agent *a)
+{
+	const struct agent_conf *c = a->conf;
+
+	if (c->pre == NULL || c->app_s != 0 || !asks(a))
+		return c->app_s;
+	return a->state->place.app_s;
+}
+
 static void on_done(void *ctx, const struct task_result *r)
 {
 	struct agent *a = ctx;
@@ -149,6 +183,7 @@ static void on_done(void *ctx, const struct task_result *r)
 		    w->asked + (int64_t)a->conf->config_interval_s * NS_PER_S;
 		if (w->answered)
 			go_there(a);
+		obey_policy(a, w->app_s);
 		rest(a, w->off);
 	} else {
 		agent_say(a, NULL, "the configuration server: %s",
@@ -170,6 +205,7 @@ static void ask(struct agent *a)
 
 	a->where.asked = mono_now_ns();
 	a->where.answered = a->where.nobody = a->where.off = false;
+	a->where.app_s = 0;
 	command_where(a, &t->plan);
 	t->limit_s = LIMIT_S;
 	t->line = on_line;

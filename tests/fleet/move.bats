@@ -345,6 +345,30 @@ have_told_size() { balance inventory | jq -e '.servers | all(.[]; .cache)'; }
 	wait_for is_whole m1
 }
 
+@test "the policy says how often bookmarks are application-consistent" {
+	local -x PS_PROVIDER_DIR=$FLEET_PROVIDERS
+	fleet s1
+	agent_up m1 s1
+	wait_for is_whole m1
+	stop_one "${RUNS[agent m1]}"
+	echo "hooks: {pre: /bin/true, post: /bin/true}" >>m1.yaml
+	once_gives() { # CONSISTENCY
+		ps-agent once -c m1.yaml 2>err
+		ps-agent status -c m1.yaml --json |
+			jq -e ".disks[0].acknowledged.consistency == \"$1\""
+	}
+	config policy edit gold --app-consistent 0
+	once_gives crash
+	config policy edit gold --app-consistent 1h
+	once_gives app
+	grep -q 'application-consistent bookmarks each 1h 00m, as the policy says' err
+	once_gives crash # the hour has begun
+	# agent.yaml goes before it.
+	sed -i 's/^hooks:/bookmarks: {app: 1}\n&/' m1.yaml
+	sleep 1
+	once_gives app
+}
+
 @test "agents follow their machines, whatever is killed meanwhile" {
 	local i m mover object all=(m1 m2)
 	fleet_up s1 s2
